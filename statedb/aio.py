@@ -1,0 +1,303 @@
+"""The asynchronous store: the same rooms, one hop to the connection's thread per operation."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Callable, Generator, Mapping
+from contextvars import ContextVar
+from dataclasses import replace
+from types import TracebackType
+from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
+
+from statedb.config import Options, Settings
+from statedb.db import journal, sqlite
+from statedb.db.hop import Hop
+from statedb.db.migrate import open_store
+from statedb.db.points import resolve
+from statedb.db.sqlite import Connection
+from statedb.db.tx import Asked, Context, Note, Point, Tx
+from statedb.db.writequeue import WriteQueue
+from statedb.errors import InTransaction, StoreClosed, TransactionAborted
+from statedb.handles import AsyncAgent, async_agent
+from statedb.location import path_of
+from statedb.operation import Async, Body, Operation, through
+from statedb.surface import Rooms
+from statedb.transaction import Joined, joining
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+_innermost: ContextVar[AsyncTransaction | None] = ContextVar("statedb_transaction", default=None)
+
+
+class AsyncStore(Async, Rooms[Async]):
+    """The store of `Store`, with calls that are awaited; open it with `async with` (or `await` and `close`).
+
+    It belongs to the event loop it was opened in. Concurrent writes share a transaction, and each is acknowledged once
+    that is committed. A cancelled write is made wholly or not at all.
+    """
+
+    def __init__(self, where: str | os.PathLike[str], **options: Unpack[Options]) -> None:
+        self.settings = Settings.load(options)
+        self._context = Context(self.settings)
+        self._path = path_of(where)
+        self._point: Point | None = None
+        self._root = self
+        self._writer: Hop | None = None
+        self._reader: Hop | None = None
+        self._queue: WriteQueue | None = None
+        self._why_closed = "the store is not open yet; use `async with` or await it"
+        Rooms.__init__(self, self)
+
+    async def open(self) -> Self:
+        """Open the store. Raises NotAStore and StoreTooNew, and leaves what it refuses untouched."""
+        if self._writer is not None:
+            return self
+        path, settings = self._path, self.settings
+        writer = Hop(lambda: open_store(path, settings))
+        await writer.open()
+        reader = writer
+        if path != ":memory:":
+            # One reader: more do not scale within a process, and with none a get would wait behind every write.
+            reader = Hop(lambda: sqlite.connect(path, settings, mode="rw", patience=settings.busy_timeout))
+            try:
+                await reader.open()
+            except BaseException:
+                await writer.close()
+                raise
+        self._writer, self._reader = writer, reader
+        self._queue = WriteQueue(writer, self._context, settings.max_batch)
+        return self
+
+    async def close(self) -> None:
+        """Finish what is queued and close; every call from now on raises StoreClosed. Again is fine."""
+        if self._root is not self or self._writer is None:
+            return
+        writer, reader = self._writer, self._reader
+        self._writer = self._reader = None
+        self._why_closed = "the store is closed; open it again"
+        if self._queue is not None:
+            await self._queue.drain(self._why_closed)
+        if reader is not None and reader is not writer:
+            await reader.close()
+        await writer.close()
+
+    def __await__(self) -> Generator[Any, None, Self]:
+        return self.open().__await__()
+
+    async def __aenter__(self) -> Self:
+        return await self.open()
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        await self.close()
+
+    # ---- what a store is asked for beside its rooms
+
+    def agent(self, agent_id: str) -> AsyncAgent:
+        """Return handles on one agent's states."""
+        return async_agent(self, agent_id)
+
+    def at(self, point: Asked) -> AsyncStore:
+        """Return the store as it was: a revision, an ISO 8601 time, a datetime, or a timedelta ago. It is read-only.
+
+        The point is looked up by the first call, which raises NoSuchRevision for one in the future.
+        """
+        past = object.__new__(AsyncStore)
+        past.settings, past._root = self.settings, self._root
+        past._context = replace(self._context, asked=point)
+        past._point = None
+        Rooms.__init__(past, past)
+        return past
+
+    def transaction(
+        self, *, message: str | None = None, actor: str | None = None, context: Mapping[str, Any] | None = None
+    ) -> AsyncTransaction:
+        """Return a transaction: `async with store.transaction() as tx:` makes one commit of what is written through tx.
+
+        The write lock is taken at entry and time stands still inside. `actor` is who writes, `context` a JSON object
+        kept with the commit.
+        """
+        note = Note(actor or self.settings.actor, message, None if context is None else dict(context))
+        return AsyncTransaction(self, note)
+
+    async def run(self, fn: Callable[Concatenate[Joined, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Run fn(tx, *args), a plain function over a synchronous transaction, in one hop; it may be called again."""
+        result: T = await self._submit(lambda tx: fn(Joined(tx), *args, **kwargs))
+        return result
+
+    # ---- how operations run
+
+    def bind(self, operation: Operation[..., Any]) -> Callable[..., Any]:
+        body = through(operation)
+        if operation.writes and self._context.asked is None:
+
+            async def write(*args: Any, **kwargs: Any) -> Any:
+                return await self._submit(lambda tx: body(tx, *args, **kwargs))
+
+            return write
+        snapshot = not operation.single or self._context.asked is not None
+
+        async def read(*args: Any, **kwargs: Any) -> Any:
+            return await self._fetch(lambda tx: body(tx, *args, **kwargs), snapshot)
+
+        return read
+
+    def _submit(self, body: Callable[[Tx], Any]) -> asyncio.Future[Any]:
+        self._refuse_inside()
+        return self._open_queue().submit(body, Note(self.settings.actor))
+
+    def _open_queue(self) -> WriteQueue:
+        root = self._root
+        if root._writer is None or root._queue is None:
+            raise StoreClosed(root._why_closed)
+        return root._queue
+
+    def _fetch(self, body: Callable[[Tx], Any], snapshot: bool) -> asyncio.Future[Any]:
+        reader = self._root._reader
+        if reader is None:
+            raise StoreClosed(self._root._why_closed)
+        if not snapshot:
+            return reader.run(lambda connection: body(Tx(connection, self._context)))
+
+        def read(connection: Connection) -> Any:
+            connection.begin_read()
+            try:
+                return body(self._placed(Tx(connection, self._context)))
+            finally:
+                connection.end_read()
+
+        return reader.run(read)
+
+    def _placed(self, tx: Tx) -> Tx:
+        """Return a reading transaction at the point this store shows."""
+        if self._context.asked is not None:
+            self._point = self._point or resolve(tx, self._context.asked)
+            tx.point = self._point
+        return tx
+
+    def _refuse_inside(self) -> None:
+        """Refuse a write by a task, or a child of one, that holds a transaction open here: it would wait for itself."""
+        transaction = _innermost.get()
+        while transaction is not None:
+            if transaction.store is self._root and transaction.is_open:
+                raise InTransaction(
+                    "this task has a transaction open on the store: write through that (await tx.states…), "
+                    "or after its block. A write through the store would wait for itself"
+                )
+            transaction = transaction.outer
+
+
+class AsyncTransaction(Async, Rooms[Async]):
+    """One commit, all or nothing: leaving the block commits, an exception takes everything back."""
+
+    def __init__(self, store: AsyncStore, note: Note) -> None:
+        self.store, self._note = store._root, note
+        self.outer = _innermost.get()
+        self._state = "new"
+        self._tx: Tx | None = None
+        self._alarm: asyncio.TimerHandle | None = None
+        Rooms.__init__(self, self)
+
+    @property
+    def revision(self) -> int | None:
+        """The revision the transaction made; None before its end, and where nothing changed."""
+        return self._tx.written if self._tx else None
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the block is being run."""
+        return self._state == "open"
+
+    def agent(self, agent_id: str) -> AsyncAgent:
+        """Return handles on one agent's states."""
+        return async_agent(self, agent_id)
+
+    def bind(self, operation: Operation[..., Any]) -> Callable[..., Any]:
+        body: Body = joining(operation)
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            tx = self._open_tx()
+            return await self._hop().run(lambda _: self._guarded(body, tx, args, kwargs))
+
+        return call
+
+    async def __aenter__(self) -> Self:
+        if self._state != "new":
+            raise InTransaction("a transaction can be entered once; begin another with store.transaction()")
+        self.store._refuse_inside()
+        self._tx = await self.store._open_queue().hold(self._note)
+        self._state = "open"
+        _innermost.set(self)
+        seconds = self.store.settings.transaction_timeout
+        self._alarm = asyncio.get_running_loop().call_later(seconds, self._give_up)
+        return self
+
+    async def __aexit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        if kind is not None and self._state != "open":
+            return
+        tx = self._open_tx()
+        if self._alarm is not None:
+            self._alarm.cancel()
+        self._state = "aborted" if kind is not None else "committed"
+        _innermost.set(self.outer)
+        # Posted before it is awaited: a cancellation that arrives here no longer changes how the transaction ends.
+        ended = self._hop().run(lambda connection: _end(connection, tx, commit=kind is None))
+        ended.add_done_callback(self._release)
+        try:
+            await asyncio.shield(ended)
+        except asyncio.CancelledError:
+            raise
+        except BaseException:
+            self._state = "aborted"
+            raise
+
+    def _give_up(self) -> None:
+        if self._state == "open":
+            self._state = "timed out"
+            tx = self._tx
+            assert tx is not None
+            self._hop().run(lambda connection: _end(connection, tx, commit=False)).add_done_callback(self._release)
+
+    def _release(self, ended: asyncio.Future[None]) -> None:
+        if not ended.cancelled():
+            ended.exception()  # looked at, so that asyncio does not report it a second time
+        if self.store._queue is not None:
+            self.store._queue.release()
+
+    def _guarded(self, body: Body, tx: Tx, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        if self._state != "open":
+            self._open_tx()
+        return body(tx, *args, **kwargs)
+
+    def _hop(self) -> Hop:
+        if self.store._writer is None:
+            raise StoreClosed(self.store._why_closed)
+        return self.store._writer
+
+    def _open_tx(self) -> Tx:
+        if self._state == "open" and self._tx is not None:
+            return self._tx
+        if self._state == "timed out":
+            raise TransactionAborted(
+                f"the transaction took longer than {self.store.settings.transaction_timeout:g} s and was rolled back; "
+                "make it shorter, or raise Settings.transaction_timeout"
+            )
+        raise TransactionAborted(f"the transaction is {self._state}; use it inside its async with block")
+
+
+def _end(connection: Connection, tx: Tx, *, commit: bool) -> None:
+    if not commit:
+        connection.rollback()
+        return
+    try:
+        journal.flush(tx)
+        connection.commit()
+    except BaseException:
+        tx.written = None
+        connection.rollback()
+        raise

@@ -1,0 +1,79 @@
+"""What can be set, and what each tier does by default."""
+
+from __future__ import annotations
+
+import os
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from types import MappingProxyType
+from typing import Any, Literal, TypedDict
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from statedb.models import StateType
+
+Clock = Callable[[], float | datetime]
+
+
+@dataclass(frozen=True, slots=True)
+class Tier:
+    """A tier's defaults. `keep_versions` and `keep_age` together: a version is kept if either asks for it."""
+
+    purpose: str
+    ttl: timedelta | None = None
+    keep_versions: int | None = None
+    keep_age: timedelta | None = None
+    erase_expired: bool = False
+
+
+# The one table of the tiers; the README prints it. None means "all" for history and "never" for expiry.
+TIERS: Mapping[StateType, Tier] = MappingProxyType(
+    {
+        StateType.LOCAL: Tier("one agent's working state", keep_versions=10, keep_age=timedelta(hours=24)),
+        StateType.SHARED: Tier("agents working together"),
+        StateType.SESSION: Tier("a conversation", ttl=timedelta(hours=24), erase_expired=True),
+        StateType.PERSISTENT: Tier("an agent's life"),
+    }
+)
+
+
+class Settings(BaseModel):
+    """The store's settings: each is a keyword of `Store`, and `STATEDB_<NAME>` in the environment."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
+
+    durability: Literal["full", "normal"] = "full"
+    """full: a write that returned survives power loss. normal: it survives a killed process."""
+    actor: str | None = None
+    """Who writes, unless a transaction says otherwise."""
+    busy_timeout: float = Field(default=30.0, gt=0)
+    """Seconds to wait for another writer before `StoreBusy`."""
+    transaction_timeout: float = Field(default=60.0, gt=0)
+    """Seconds after which a transaction somebody forgot is rolled back."""
+    max_value_bytes: int = Field(default=10 * 1024 * 1024, gt=0)
+    """The largest value, in bytes of its JSON text or of itself."""
+    max_batch: int = Field(default=256, gt=0)
+    """The most concurrent asynchronous writes that share one transaction; then other processes get a turn."""
+    clock: Clock = time.time
+    """The wall clock: seconds since 1970 or a datetime. The store never lets it go back."""
+
+    @classmethod
+    def load(cls, told: Mapping[str, Any]) -> Settings:
+        """Return the settings from the environment, overridden by what was told."""
+        names = cls.model_fields.keys() - {"clock"} - told.keys()
+        found = {name: os.environ[env] for name in names if (env := f"STATEDB_{name.upper()}") in os.environ}
+        return cls.model_validate({**found, **told})
+
+
+class Options(TypedDict, total=False):
+    """The keywords of `Store`, for type checkers: the fields of `Settings`, which a test holds it to."""
+
+    durability: Literal["full", "normal"]
+    actor: str | None
+    busy_timeout: float
+    transaction_timeout: float
+    max_value_bytes: int
+    max_batch: int
+    clock: Clock

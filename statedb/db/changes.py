@@ -1,0 +1,90 @@
+"""What commits changed, read from the log in its order."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from sqlalchemy import and_, bindparam, null, select
+
+from statedb.db.entries import json_object
+from statedb.db.statements import Row, Statement
+from statedb.db.tables import agent_states, agents, state_commits, state_versions, store_info
+from statedb.db.tx import Tx
+from statedb.models import Change, StateType
+from statedb.times import moment
+from statedb.values import codec
+from statedb.values.codec import Stored
+
+_v, _s, _a, _c, _i = state_versions.c, agent_states.c, agents.c, state_commits.c, store_info.c
+_old = state_versions.alias("old").c
+_x = state_versions.alias("x").c
+
+COMMIT_COLUMNS = (_c.revision, _c.kind, _c.at, _c.origin_at, _c.actor, _c.message, _c.context)
+
+_WHAT = (
+    _v.revision, _i.id, _c.origin, _c.origin_revision, _a.name, _s.state_type, _s.state_key, _v.change, _v.version,
+    _c.at, _c.actor, _v.metadata,
+)  # fmt: skip
+
+_joined = (
+    state_versions.join(state_commits, _c.revision == _v.revision)
+    .join(agent_states, _s.id == _v.state_id)
+    .join(agents, _a.id == _s.agent_id)
+    .join(store_info, _i.id.is_not(None))
+)
+_before = and_(
+    _old.state_id == _v.state_id,
+    _old.revision
+    == select(_x.revision).where(_x.state_id == _v.state_id, _x.revision < _v.revision)
+    .order_by(_x.revision.desc()).limit(1).scalar_subquery(),
+)  # fmt: skip
+_within = and_(_v.revision >= bindparam("first"), _v.revision <= bindparam("last"))
+
+_CHANGES = Statement(
+    select(*_WHAT, _v.codec, _v.value, _v.data, _old.codec, _old.value, _old.data)
+    .select_from(_joined.outerjoin(_old.revision.table, _before))
+    .where(_within)
+    .order_by(_v.revision, _v.state_id)
+)
+_CHANGES_BARE = Statement(
+    select(*_WHAT, null(), null(), null(), null(), null(), null())
+    .select_from(_joined)
+    .where(_within)
+    .order_by(_v.revision, _v.state_id)
+)
+
+
+def between(tx: Tx, first: int, last: int, *, values: bool = True) -> list[Change]:
+    """Return what the commits from `first` to `last` changed, in order. Without values they are None."""
+    rows = tx.db.all(_CHANGES if values else _CHANGES_BARE, {"first": first, "last": last})
+    return list(_changes(rows))
+
+
+def _changes(rows: list[Row]) -> Iterator[Change]:
+    revision, place = 0, 0
+    for row in rows:
+        place = place + 1 if row[0] == revision else 0
+        revision = row[0]
+        yield _change(row, place)
+
+
+def _change(row: Row, place: int) -> Change:
+    revision, store, origin, origin_revision, agent, state_type, key, change, version, at, actor, metadata = row[:12]
+    new: Any = codec.decode(Stored(*row[12:15]))
+    old: Any = codec.decode(Stored(*row[15:18]))
+    return Change(
+        # Where a commit was first made names its changes on every copy of the store.
+        event_id=f"{origin or store}/{origin_revision or revision}/{place}",
+        agent_id=agent,
+        state_type=StateType(state_type),
+        key=key,
+        change=change,
+        old_value=old,
+        new_value=new,
+        version=version,
+        revision=revision,
+        at=moment(at),
+        by=actor,
+        metadata=json_object(metadata),
+    )

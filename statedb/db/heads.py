@@ -1,0 +1,209 @@
+"""A key as it stands: how a head is read, now or as of a point.
+
+Both readings return the same columns, so that whoever reads a head need not know which moment it shows.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import Select, and_, bindparam, case, func, literal_column, null, select
+from sqlalchemy.sql.elements import ColumnElement
+
+from statedb.db.statements import Statement
+from statedb.db.tables import (
+    agent_states,
+    agents,
+    session_touches,
+    sessions,
+    state_commits,
+    state_touches,
+    state_versions,
+)
+from statedb.values.codec import Stored
+
+
+@dataclass(slots=True)
+class Head:
+    """A key at its newest version, or its newest as of a point. Times are microseconds; `codec` None is a tombstone.
+
+    `expires_at` and `ttl` are those of the session where the key belongs to one. `newest` is the time of the newest
+    commit, read with the row because only both together tell whether the value has expired; None where it cannot.
+    """
+
+    key: str
+    id: int | None
+    version: int
+    parent_version: int | None
+    revision: int
+    created_revision: int
+    created_at: int
+    created_by: str | None
+    updated_at: int
+    ttl: int | None
+    expires_at: int | None
+    session_id: int | None
+    floor: int
+    salt: bytes
+    digest: bytes | None
+    metadata: str | None
+    codec: int | None
+    text: str | None
+    data: bytes | None
+    newest: int | None
+
+    @property
+    def stored(self) -> Stored:
+        return Stored(self.codec, self.text, self.data)
+
+
+# ---- now
+
+_s, _a, _w, _c = agent_states.c, agents.c, sessions.c, state_commits.c
+
+_newest_at = select(_c.at).where(_c.revision == select(func.max(_c.revision)).scalar_subquery()).scalar_subquery()
+_expires = case((_s.session_id.is_(None), _s.expires_at), else_=_w.expires_at)
+_newest = case((_expires.is_not(None), _newest_at))
+
+
+def _present(*columns: Any) -> Select[*tuple[Any, ...]]:
+    return (
+        select(*columns)
+        .select_from(
+            agents.join(agent_states, _s.agent_id == _a.id).outerjoin(sessions, _w.id == _s.session_id),
+        )
+        .where(
+            _a.name == bindparam("agent"),
+            _s.branch_id == bindparam("branch"),
+            _s.state_type == bindparam("state_type"),
+        )
+    )
+
+
+_PRESENT_HEAD = (
+    _s.state_key,
+    _s.id,
+    _s.version,
+    _s.parent_version,
+    _s.revision,
+    _s.created_revision,
+    _s.created_at,
+    _s.created_by,
+    _s.updated_at,
+    case((_s.session_id.is_(None), _s.ttl), else_=_w.ttl),
+    _expires,
+    _s.session_id,
+    _s.floor,
+    _s.salt,
+    _s.digest,
+    _s.metadata,
+    _s.codec,
+    _s.value,
+    _s.data,
+    _newest,
+)
+
+# ---- as of a revision
+
+_v = state_versions.alias("v").c
+_x = state_versions.alias("x").c
+_t, _tx = state_touches.alias("t").c, state_touches.alias("tx").c
+_st, _stx = session_touches.alias("st").c, session_touches.alias("stx").c
+_made, _born = state_commits.alias("made").c, state_commits.alias("born").c
+_asked: ColumnElement[Any] = bindparam("revision")
+
+
+def _newest_of(column: Any, owner: Any, of: Any) -> ColumnElement[Any]:
+    return select(func.max(column)).where(owner == of, column <= _asked).scalar_subquery()
+
+
+# A session's clock counts from the moment the key joined it, which is the clock's first entry; the key's own touches
+# count while no newer version has come since.
+_past_expires = case(
+    (_st.revision.is_not(None), _st.expires_at),
+    (_t.revision > _v.revision, _t.expires_at),
+    else_=_v.expires_at,
+)
+
+
+def _past(*columns: Any) -> Select[*tuple[Any, ...]]:
+    joined = (
+        agents.join(agent_states, _s.agent_id == _a.id)
+        .join(_v.revision.table, and_(_v.state_id == _s.id, _v.revision == _newest_of(_x.revision, _x.state_id, _s.id)))
+        .outerjoin(
+            _t.revision.table, and_(_t.state_id == _s.id, _t.revision == _newest_of(_tx.revision, _tx.state_id, _s.id))
+        )
+        .outerjoin(
+            _st.revision.table,
+            and_(
+                _st.session_id == _s.session_id,
+                _st.revision == _newest_of(_stx.revision, _stx.session_id, _s.session_id),
+            ),
+        )
+        .join(_made.revision.table, _made.revision == _v.revision)
+        .join(_born.revision.table, _born.revision == _v.created_revision)
+    )
+    return (
+        select(*columns)
+        .select_from(joined)
+        .where(
+            _a.name == bindparam("agent"),
+            _s.branch_id == bindparam("branch"),
+            _s.state_type == bindparam("state_type"),
+        )
+    )
+
+
+_PAST_HEAD = (
+    _s.state_key,
+    _s.id,
+    _v.version,
+    _v.parent_version,
+    _v.revision,
+    _v.created_revision,
+    _born.at,
+    _born.actor,
+    _made.at,
+    null(),
+    _past_expires,
+    _s.session_id,
+    _s.floor,
+    _s.salt,
+    _v.digest,
+    _v.metadata,
+    _v.codec,
+    _v.value,
+    _v.data,
+    null(),
+)
+
+# ---- the statements: one key, a range of keys, the names in a range
+
+_one = _s.state_key == bindparam("key")
+_range = and_(_s.state_key >= bindparam("low"), _s.state_key < bindparam("high"))
+_alive_head = _s.codec.is_not(None)
+_alive_version = _v.codec.is_not(None)
+
+PRESENT_VALUE = Statement(_present(_s.codec, _s.value, _s.data, _expires, _newest).where(_one))
+PRESENT_ONE = Statement(_present(*_PRESENT_HEAD).where(_one))
+PRESENT_RANGE = Statement(_present(*_PRESENT_HEAD).where(_range, _alive_head).order_by(_s.state_key))
+PRESENT_NAMES = Statement(_present(_s.state_key, _expires, _newest).where(_range, _alive_head).order_by(_s.state_key))
+
+PAST_ONE = Statement(_past(*_PAST_HEAD).where(_one))
+PAST_RANGE = Statement(_past(*_PAST_HEAD).where(_range, _alive_version).order_by(_s.state_key))
+PAST_NAMES = Statement(
+    _past(_s.state_key, _past_expires, literal_column("0")).where(_range, _alive_version).order_by(_s.state_key)
+)
+
+# What retention cut: a key whose floor is above the point asked for cannot say what it was.
+FLOOR = Statement(
+    select(func.max(_s.floor))
+    .select_from(agents.join(agent_states, _s.agent_id == _a.id))
+    .where(
+        _a.name == bindparam("agent"),
+        _s.branch_id == bindparam("branch"),
+        _s.state_type == bindparam("state_type"),
+        _range,
+    )
+)

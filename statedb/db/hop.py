@@ -1,0 +1,107 @@
+"""A connection on aiosqlite's own thread: a whole operation in one hop, not a hop per statement.
+
+aiosqlite gives the thread and its queue. Two things it does not give, found by trying: its thread is no daemon, so a
+forgotten close hangs the interpreter's exit; and where the event loop ends with an operation in flight, its thread dies
+of the loop's RuntimeError and every later call hangs. So jobs are put on its queue here, and answer for themselves.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import warnings
+import weakref
+from collections.abc import Callable
+from typing import Any, TypeVar
+
+import aiosqlite
+
+from statedb.db import sqlite
+from statedb.db.sqlite import Connection
+
+T = TypeVar("T")
+
+
+class Hop:
+    """A connection that lives on a thread of its own."""
+
+    def __init__(self, opener: Callable[[], Connection]) -> None:
+        self._opened: list[Connection] = []
+        self._aio = aiosqlite.Connection(lambda: self._open(opener), 64)
+        self._aio._thread.daemon = True
+        self._finalizer: weakref.finalize[Any, Any] | None = None
+
+    async def open(self) -> None:
+        """Start the thread and open the connection on it."""
+        try:
+            await self._aio
+        except sqlite.Error as error:
+            raise sqlite.explain(error) or error from error
+        self._finalizer = weakref.finalize(self, _at_end, self._aio)
+
+    def post(self, job: Callable[[Connection], None]) -> None:
+        """Run a job on the thread, in order. It must not raise."""
+        # Bound here: a job that referred to the hop would keep it, and so its finalizer, from ever running.
+        [connection] = self._opened
+        self._aio._tx.put_nowait((None, lambda: job(connection)))
+
+    def run(self, fn: Callable[[Connection], T]) -> asyncio.Future[T]:
+        """Run a function on the thread and return a future of what it returns."""
+        loop = asyncio.get_running_loop()
+        future: asyncio.Future[T] = loop.create_future()
+
+        def job(connection: Connection) -> None:
+            try:
+                result = fn(connection)
+            except BaseException as error:
+                tell(loop, settle_error, future, error)
+            else:
+                tell(loop, settle_result, future, result)
+
+        self.post(job)
+        return future
+
+    async def close(self) -> None:
+        """Finish what is queued, close the connection and end the thread."""
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        await self._aio.close()
+        self._aio._thread.join()
+
+    def _open(self, opener: Callable[[], Connection]) -> Any:
+        self._opened[:] = [opener()]
+        return self._opened[0].raw
+
+
+def settle_result(future: asyncio.Future[Any], result: Any) -> None:
+    """Give a future its result, unless somebody cancelled it."""
+    if not future.done():
+        future.set_result(result)
+
+
+def settle_error(future: asyncio.Future[Any], error: BaseException) -> None:
+    """Give a future its error, in the library's own words, unless somebody cancelled it."""
+    if not future.done():
+        meant = sqlite.explain(error) if isinstance(error, sqlite.Error) else None
+        if meant is not None:
+            meant.__cause__ = error
+        future.set_exception(meant or error)
+
+
+def tell(loop: asyncio.AbstractEventLoop, fn: Callable[..., Any], *args: Any) -> bool:
+    """Call a function on the loop's thread; False where the loop has ended and nobody waits any more."""
+    try:
+        loop.call_soon_threadsafe(fn, *args)
+    except RuntimeError:
+        return False
+    return True
+
+
+def _at_end(aio: aiosqlite.Connection) -> None:
+    """Stop the thread of a store that nobody closed, at garbage collection or the interpreter's exit."""
+    if not aio._thread.is_alive():
+        return
+    warnings.warn("an AsyncStore was never closed; use `async with`", ResourceWarning, stacklevel=2)
+    aio.stop()
+    if threading.current_thread() is not aio._thread:
+        aio._thread.join(1.0)

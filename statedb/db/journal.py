@@ -1,0 +1,467 @@
+"""The one door: every change of the store is staged here, and leaves here as part of a commit.
+
+    put · touch · close ──▶ tx.staged, tx.expired, tx.sessions ──▶ flush ──▶ rows of one or two commits
+
+A flush writes first what had expired unnoticed (a commit of kind `expire`: nobody's deed), then what the caller did.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass, replace
+from enum import Enum
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, insert, select, update
+
+from statedb.config import TIERS
+from statedb.db.chain import CommitRow, link
+from statedb.db.heads import Head
+from statedb.db.sessions import Session, SessionName, session_name
+from statedb.db.statements import Statement
+from statedb.db.tables import (
+    agent_states,
+    agents,
+    commit_agents,
+    session_touches,
+    sessions,
+    state_commits,
+    state_touches,
+    state_versions,
+)
+from statedb.db.tx import Note, Staged, Tx
+from statedb.models import Address, StateType
+from statedb.times import LATEST
+from statedb.values import codec
+from statedb.values.codec import Encoded
+
+
+class Expiry(NamedTuple):
+    """How long a key lives, and until when; microseconds, None for ever."""
+
+    ttl: int | None
+    at: int | None
+
+    @classmethod
+    def after(cls, now: int, ttl: int | None) -> Expiry:
+        return cls(ttl, None if ttl is None else min(now + ttl, LATEST))
+
+
+class Ttl(Enum):
+    """What a write without a ttl of its own means for the key's."""
+
+    TIER = "the tier's default"
+    KEEP = "the key's own, restarted"
+
+
+UNWRITTEN = 0
+"""Stands for the id of a session that this very transaction makes."""
+
+
+# ---- staging
+
+
+def put(
+    tx: Tx,
+    at: Address,
+    encoded: Encoded | None,
+    *,
+    metadata: str | None = None,
+    expiry: Expiry | Ttl = Ttl.TIER,
+    source_version: int | None = None,
+    replay: bool = False,
+) -> Staged | None:
+    """Stage a value, or with None a deletion; return what is staged, None where nothing changes at all.
+
+    The same value with the same metadata makes no version, but its expiry restarts all the same. `replay` is for what
+    another log says: every version is made, and no session's clock moves but as that log says.
+    """
+    before, staged = _before(tx, at)
+    current = staged.head if staged else before
+    live_before = before is not None and before.codec is not None
+    if encoded is None and not live_before:
+        tx.staged.pop(at, None)
+        return None
+    session = _session_of(tx, at) if replay else _restart_session(tx, at, expiry)
+    head = _next_head(tx, at, before)
+    _set_expiry(tx, at, head, current, session, expiry if encoded is not None else Expiry(None, None))
+    change: str | None = "delete"
+    if encoded is None:
+        head.codec = head.text = head.data = head.digest = head.metadata = None
+    else:
+        head.codec, head.text, head.data = encoded.stored
+        head.digest, head.metadata = codec.digest(head.salt, encoded), metadata
+        change = "update" if live_before else "create"
+        if before and live_before and not replay and (head.digest, metadata) == (before.digest, before.metadata):
+            head, change = _touched(before, head), None
+    if change == "create":
+        head.created_at, head.created_by, head.created_revision = tx.now, _note(tx).actor, 0
+    entries = staged.entries if staged else []
+    made = tx.staged[at] = Staged(before, head, change, encoded, source_version, entries)
+    return made
+
+
+def touch(tx: Tx, at: Address, expiry: Expiry | Ttl) -> bool:
+    """Stage a new expiry for a key that has a value; False where there is none."""
+    head = tx.find(at)
+    if head is None:
+        return False
+    session = _restart_session(tx, at, expiry)
+    staged = tx.staged.get(at) or Staged(head, head, None, None)
+    staged.head = copy(staged.head)
+    _set_expiry(tx, at, staged.head, head, session, expiry)
+    tx.staged[at] = staged
+    return True
+
+
+def open_session(tx: Tx, name: SessionName, ttl: int | None, *, told: bool) -> None:
+    """Make sure a session exists, its ttl as told; the keys that lie below its name already join it."""
+    session = tx.session(name)
+    if session is None:
+        _record_expired(tx, name)
+        tx.sessions[name] = Session(name, None, ttl, None)
+        for at, staged in tx.staged.items():
+            if session_name(at.agent_id, at.key) == name and at.state_type == StateType.SESSION:
+                staged.head.session_id = UNWRITTEN
+    elif told and session.ttl != ttl:
+        tx.sessions[name] = replace(session, ttl=ttl)
+
+
+def set_session(tx: Tx, name: SessionName, expiry: Expiry) -> Session:
+    """Stage a session's clock, making the session where there is none."""
+    open_session(tx, name, expiry.ttl, told=True)
+    session = tx.session(name)
+    assert session is not None
+    tx.sessions[name] = Session(name, session.id, expiry.ttl, expiry.at, moved=True)
+    return tx.sessions[name]
+
+
+def close_session(tx: Tx, name: SessionName) -> bool:
+    """End a session now: every key of it expires. False where it had ended already."""
+    session = tx.session(name)
+    if session is None or session.ended(tx.now):
+        return False
+    for head in tx.members(name.agent_id, StateType.SESSION.value, name.low, name.high):
+        expire(tx, Address(name.agent_id, StateType.SESSION.value, head.key), head)
+    set_session(tx, name, Expiry(session.ttl, tx.now))
+    return True
+
+
+def expire(tx: Tx, at: Address, head: Head) -> Head:
+    """Stage the expiry of a key that has a value, and return the tombstone it leaves."""
+    staged = tx.staged.pop(at, None)
+    before = staged.before if staged else head
+    if before is None or before.codec is None:
+        return head
+    gone = _next_head(tx, at, before)
+    gone.codec = gone.text = gone.data = gone.digest = gone.metadata = gone.ttl = gone.expires_at = None
+    tx.expired[at] = (before, gone)
+    return gone
+
+
+def _before(tx: Tx, at: Address) -> tuple[Head | None, Staged | None]:
+    """Return a key as this transaction found it, its expiry recorded if that had passed, and what is staged for it."""
+    staged = tx.staged.get(at)
+    if staged is not None:
+        return staged.before, staged
+    head = tx.head(at)
+    if head is not None and head.codec is not None and not tx.alive(head):
+        head = expire(tx, at, head)
+    return head, None
+
+
+def _next_head(tx: Tx, at: Address, before: Head | None) -> Head:
+    """Return the head of a key's next version: the one before it, moved on."""
+    if before is None:
+        return Head(
+            at.key, None, 1, None, 0, 0, tx.now, None, tx.now, None, None, None, 0, os.urandom(16),
+            None, None, None, None, None, None,
+        )  # fmt: skip
+    head = copy(before)
+    head.parent_version, head.version = before.version, before.version + 1
+    head.revision, head.updated_at = 0, tx.now
+    return head
+
+
+def _touched(before: Head, head: Head) -> Head:
+    """Return the head before, with the expiry of the one that turned out to be the same value."""
+    same = copy(before)
+    same.ttl, same.expires_at, same.session_id = head.ttl, head.expires_at, head.session_id
+    return same
+
+
+def _set_expiry(
+    tx: Tx, at: Address, head: Head, current: Head | None, session: Session | None, expiry: Expiry | Ttl
+) -> None:
+    if session is not None:
+        head.ttl, head.expires_at = session.ttl, session.expires_at
+        head.session_id = UNWRITTEN if session.id is None else session.id
+        return
+    if expiry is Ttl.KEEP and current is not None and current.codec is not None:
+        expiry = Expiry.after(tx.now, current.ttl)
+    elif isinstance(expiry, Ttl):
+        default = TIERS[StateType(at.state_type)].ttl
+        expiry = Expiry.after(tx.now, None if default is None else int(default.total_seconds() * 1_000_000))
+    head.ttl, head.expires_at = expiry
+
+
+def _session_of(tx: Tx, at: Address) -> Session | None:
+    """Return the session a key belongs to, if it belongs to one."""
+    name = session_name(at.agent_id, at.key) if at.state_type == StateType.SESSION else None
+    return tx.session(name) if name else None
+
+
+def _restart_session(tx: Tx, at: Address, expiry: Expiry | Ttl) -> Session | None:
+    """Restart the clock of the session a key belongs to, if it belongs to one; an explicit ttl becomes the session's.
+
+    Where the session had ended, its other keys are recorded as expired first: they must not come back to life.
+    """
+    session = _session_of(tx, at)
+    if session is None:
+        return None
+    if session.ended(tx.now):
+        _record_expired(tx, session.name)
+    ttl = expiry.ttl if isinstance(expiry, Expiry) else session.ttl
+    return set_session(tx, session.name, Expiry.after(tx.now, ttl))
+
+
+def _record_expired(tx: Tx, name: SessionName) -> None:
+    for head in tx.members(name.agent_id, StateType.SESSION.value, name.low, name.high):
+        if not tx.alive(head):
+            expire(tx, Address(name.agent_id, StateType.SESSION.value, head.key), head)
+
+
+# ---- flushing
+
+
+@dataclass(slots=True)
+class Origin:
+    """Where, when and as what a commit was first made, for one that comes from elsewhere; `at` in microseconds."""
+
+    at: int | None = None
+    store: str | None = None
+    revision: int | None = None
+    kind: str | None = None
+
+
+HERE = Origin()
+
+
+def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
+    """Write what is staged as commits, and return the newest revision made; None where nothing changed.
+
+    The caller holds the write lock and commits the database afterwards.
+    """
+    changed = {at: staged for at, staged in tx.staged.items() if _is_change(staged)}
+    expired = {at: Staged(before, head, "expire", None) for at, (before, head) in tx.expired.items()}
+    clocks = [session for session in tx.sessions.values() if session.moved]
+    if not (changed or expired or clocks):
+        tx.staged.clear()
+        return None
+    tx.db.prepare()
+    if expired:
+        # Alone, it is what the caller (a sweep, another store's log) came to say; before a write, a by-product.
+        _write_commit(tx, "expire", Note(), expired, [], HERE if changed or clocks else origin)
+    if changed or clocks:
+        kind = "write" if any(staged.change for staged in changed.values()) else "touch"
+        _write_commit(tx, origin.kind or kind, _note(tx), changed, clocks, origin)
+    tx.staged.clear()
+    tx.expired.clear()
+    tx.sessions.clear()
+    tx.written = tx.revision
+    return tx.revision
+
+
+def _is_change(staged: Staged) -> bool:
+    if staged.change is not None:
+        return True
+    before, head = staged.before, staged.head
+    return before is not None and (before.ttl, before.expires_at) != (head.ttl, head.expires_at)
+
+
+def _note(tx: Tx) -> Note:
+    assert tx.note is not None, "only a transaction that may write has a note"
+    return tx.note
+
+
+def _write_commit(
+    tx: Tx, kind: str, note: Note, changed: dict[Address, Staged], clocks: Sequence[Session], origin: Origin
+) -> None:
+    tx.revision += 1
+    tx.newest = tx.now
+    revision = tx.revision
+    versions = {at: staged for at, staged in sorted(changed.items()) if staged.change is not None}
+    touches = {at: staged for at, staged in sorted(changed.items()) if _is_own_touch(staged)}
+    commit = CommitRow(
+        revision=revision,
+        branch_id=tx.branch,
+        kind=kind,
+        at=tx.now,
+        origin_at=None if origin.at in (None, tx.now) else origin.at,
+        origin=origin.store,
+        origin_revision=origin.revision,
+        actor=note.actor,
+        message=note.message,
+        context=None if note.context is None else codec.json_text(note.context, tx.settings.max_value_bytes).decode(),
+    )
+    tx.hash = link(tx.hash, commit, versions, touches, sorted(clocks, key=lambda clock: clock.name))
+    tx.db.one(_INSERT_COMMIT, {**commit._asdict(), "hash": tx.hash})
+    ids = {name: _agent_id(tx, name) for name in _agent_names(changed, clocks)}
+    for clock in clocks:
+        _write_clock(tx, revision, ids[clock.name.agent_id], clock)
+    for at, staged in versions.items():
+        _write_head(tx, ids[at.agent_id], at, staged, revision)
+        _write_version(tx, staged, revision)
+    for staged in touches.values():
+        _write_touch(tx, staged, revision)
+    for agent in ids.values():
+        tx.db.one(_INSERT_COMMIT_AGENT, {"agent_id": agent, "revision": revision})
+
+
+def _is_own_touch(staged: Staged) -> bool:
+    """Tell whether a key's own expiry moved; that of a session's key is logged once, with the session's clock."""
+    return staged.change is None and staged.head.session_id is None
+
+
+def _agent_names(changed: dict[Address, Staged], clocks: Sequence[Session]) -> list[str]:
+    return sorted({at.agent_id for at in changed} | {clock.name.agent_id for clock in clocks})
+
+
+def _agent_id(tx: Tx, name: str) -> int:
+    row = tx.db.one(_FIND_AGENT, {"name": name}) or tx.db.one(_INSERT_AGENT, {"name": name})
+    assert row is not None
+    return int(row[0])
+
+
+def _write_clock(tx: Tx, revision: int, agent: int, clock: Session) -> None:
+    values = {"ttl": clock.ttl, "expires_at": clock.expires_at}
+    if clock.id is None:
+        made = {"branch_id": tx.branch, "agent_id": agent, "name": clock.name.name}
+        row = tx.db.one(_INSERT_SESSION, {**values, **made})
+        assert row is not None
+        clock.id = int(row[0])
+        joined = {"of_session": clock.id, "of_agent": agent, "of_branch": tx.branch}
+        tx.db.one(_JOIN_SESSION, {**joined, "low": clock.name.low, "high": clock.name.high})
+    else:
+        tx.db.one(_UPDATE_SESSION, {**values, "of_session": clock.id})
+    tx.db.one(_INSERT_SESSION_TOUCH, {**values, "revision": revision, "session_id": clock.id})
+
+
+def _write_head(tx: Tx, agent: int, at: Address, staged: Staged, revision: int) -> None:
+    head = staged.head
+    head.revision = revision
+    if staged.change == "create":
+        head.created_revision = revision
+    if head.session_id == UNWRITTEN:
+        head.session_id = next(s.id for name, s in tx.sessions.items() if name == session_name(at.agent_id, at.key))
+    own = head.session_id is None
+    values = {
+        "version": head.version,
+        "parent_version": head.parent_version,
+        "revision": revision,
+        "created_revision": head.created_revision,
+        "created_at": head.created_at,
+        "created_by": head.created_by,
+        "updated_at": head.updated_at,
+        "ttl": head.ttl if own else None,
+        "expires_at": head.expires_at if own else None,
+        "session_id": head.session_id,
+        "digest": head.digest,
+        "metadata": head.metadata,
+        "codec": head.codec,
+        "value": head.text,
+        "data": head.data,
+    }
+    if head.id is not None:
+        tx.db.one(_UPDATE_HEAD, {**values, "of_state": head.id})
+    else:
+        made = {"branch_id": tx.branch, "agent_id": agent, "state_type": at.state_type, "state_key": at.key}
+        row = tx.db.one(_INSERT_HEAD, {**values, **made, "salt": head.salt})
+        assert row is not None
+        head.id = int(row[0])
+    for entry in staged.entries:
+        object.__setattr__(entry, "revision", revision)
+
+
+def _write_version(tx: Tx, staged: Staged, revision: int) -> None:
+    head = staged.head
+    tx.db.one(
+        _INSERT_VERSION,
+        {
+            "revision": revision,
+            "state_id": head.id,
+            "version": head.version,
+            "parent_version": head.parent_version,
+            "source_version": staged.source_version,
+            "created_revision": head.created_revision,
+            "change": staged.change,
+            "expires_at": head.expires_at if head.session_id is None else None,
+            "size": len(staged.encoded.plain) if staged.encoded else 0,
+            "digest": head.digest,
+            "metadata": head.metadata,
+            "codec": head.codec,
+            "value": head.text,
+            "data": head.data,
+        },
+    )
+
+
+def _write_touch(tx: Tx, staged: Staged, revision: int) -> None:
+    values = {"ttl": staged.head.ttl, "expires_at": staged.head.expires_at}
+    tx.db.one(_UPDATE_EXPIRY, {**values, "of_state": staged.head.id})
+    tx.db.one(_INSERT_TOUCH, {**values, "revision": revision, "state_id": staged.head.id})
+
+
+# ---- statements
+
+_s, _w = agent_states.c, sessions.c
+
+_HEAD = (
+    "version", "parent_version", "revision", "created_revision", "created_at", "created_by", "updated_at", "ttl",
+    "expires_at", "session_id", "digest", "metadata", "codec", "value", "data",
+)  # fmt: skip
+_VERSION = (
+    "revision", "state_id", "version", "parent_version", "source_version", "created_revision", "change", "expires_at",
+    "size", "digest", "metadata", "codec", "value", "data",
+)  # fmt: skip
+
+
+def _named(*names: str) -> dict[str, object]:
+    return {name: bindparam(name) for name in names}
+
+
+_FIND_AGENT = Statement(select(agents.c.id).where(agents.c.name == bindparam("name")))
+_INSERT_AGENT = Statement(insert(agents).values(_named("name")).returning(agents.c.id))
+_INSERT_COMMIT = Statement(insert(state_commits).values(_named(*CommitRow._fields, "hash")))
+_INSERT_COMMIT_AGENT = Statement(insert(commit_agents).values(_named("agent_id", "revision")))
+_INSERT_HEAD = Statement(
+    insert(agent_states)
+    .values(_named("branch_id", "agent_id", "state_type", "state_key", "salt", *_HEAD))
+    .returning(_s.id)
+)
+_UPDATE_HEAD = Statement(update(agent_states).where(_s.id == bindparam("of_state")).values(_named(*_HEAD)))
+_UPDATE_EXPIRY = Statement(
+    update(agent_states).where(_s.id == bindparam("of_state")).values(_named("ttl", "expires_at"))
+)
+_INSERT_VERSION = Statement(insert(state_versions).values(_named(*_VERSION)))
+_INSERT_TOUCH = Statement(insert(state_touches).values(_named("revision", "state_id", "ttl", "expires_at")))
+_INSERT_SESSION = Statement(
+    insert(sessions).values(_named("branch_id", "agent_id", "name", "ttl", "expires_at")).returning(_w.id)
+)
+_UPDATE_SESSION = Statement(
+    update(sessions).where(_w.id == bindparam("of_session")).values(_named("ttl", "expires_at"))
+)
+_JOIN_SESSION = Statement(
+    update(agent_states)
+    .where(
+        _s.branch_id == bindparam("of_branch"),
+        _s.agent_id == bindparam("of_agent"),
+        _s.state_type == StateType.SESSION.value,
+        _s.state_key >= bindparam("low"),
+        _s.state_key < bindparam("high"),
+    )
+    .values(session_id=bindparam("of_session"), ttl=None, expires_at=None)
+)
+_INSERT_SESSION_TOUCH = Statement(insert(session_touches).values(_named("revision", "session_id", "ttl", "expires_at")))

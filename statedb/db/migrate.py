@@ -1,0 +1,129 @@
+"""Bring a store's file to the schema of this library, or refuse to touch it.
+
+Opening a current file asks three small questions and imports neither alembic nor an engine; both would cost 50 times
+what opening does.
+"""
+
+from __future__ import annotations
+
+import os
+import sqlite3
+import time
+import uuid
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from statedb.config import Settings
+from statedb.db import sqlite
+from statedb.db.sqlite import APPLICATION_ID
+from statedb.errors import NotAStore, StoreTooNew
+
+if TYPE_CHECKING:
+    from sqlalchemy import Connection as Bind
+
+HEAD = "0002"
+"""The newest revision in migrations/versions, which a test holds it to. Numbers, so that newer is told from older."""
+
+
+def open_store(path: str, settings: Settings, *, create: bool = True) -> sqlite.Connection:
+    """Return the writing connection to a store that is at this library's schema.
+
+    Makes the file where there is none (`create`), upgrades an older one, and leaves alone what it refuses: NotAStore,
+    StoreTooNew. Safe when many processes race for a file that does not exist.
+    """
+    if path != ":memory:" and os.path.exists(f"{path}-wal"):
+        _look_first(path, settings)
+    connection = sqlite.connect(path, settings, mode="rwc" if create else "rw")
+    try:
+        if not _is_current(connection.raw):
+            sqlite.begin_life(connection)
+            _upgrade(connection)
+        return connection
+    except BaseException:
+        connection.close()
+        raise
+
+
+def version_of(raw: sqlite3.Connection) -> str | None:
+    """Return the schema revision of an open file, None for a file with nothing in it."""
+    [[application]] = raw.execute("pragma application_id").fetchall()
+    if application == APPLICATION_ID:
+        [[found]] = raw.execute("select version_num from alembic_version").fetchall()
+        return str(found)
+    if raw.execute("select 1 from sqlite_master limit 1").fetchall():
+        raise NotAStore("the file is an SQLite database of something else; it was left as it is. Choose another path")
+    return None
+
+
+def scripts() -> Path:
+    """Return the folder of the migrations: inside the package where it is installed, beside it in a checkout."""
+    inside = Path(__file__).parents[1] / "migrations"
+    return inside if inside.is_dir() else Path(__file__).parents[2] / "migrations"
+
+
+def _look_first(path: str, settings: Settings) -> None:
+    """Refuse a foreign or newer file before a writing connection could, on closing, fold its log into it."""
+    try:
+        peek = sqlite.connect(path, settings, mode="ro", patience=settings.busy_timeout)
+    except sqlite3.OperationalError:
+        return  # half made, or in need of a recovery only a writer may do; it is looked at again, with the lock held
+    try:
+        _is_current(peek.raw)
+    except sqlite3.OperationalError:
+        return
+    finally:
+        peek.close()
+
+
+def _is_current(raw: sqlite3.Connection) -> bool:
+    found = version_of(raw)
+    if found is not None and found > HEAD:
+        raise StoreTooNew(
+            f"the store has schema {found} and this statedb knows {HEAD} at most; nothing was touched. Upgrade statedb",
+            found=found,
+            known=HEAD,
+        )
+    return found == HEAD
+
+
+def _upgrade(connection: sqlite.Connection) -> None:
+    from sqlalchemy import create_engine
+    from sqlalchemy.pool import StaticPool
+
+    raw = connection.raw
+    # On the very connection that holds the lock: a second one would wait for the first for ever.
+    engine = create_engine(
+        "sqlite://",
+        creator=lambda: raw,
+        poolclass=StaticPool,
+        pool_reset_on_return=None,
+        isolation_level="AUTOCOMMIT",
+    )
+    # SQLAlchemy must know of the transaction, or alembic commits it early: 46 of 120 racing opens failed that way.
+    with engine.connect() as bind, bind.begin():
+        sqlite.patiently(lambda: raw.execute("begin immediate"), connection.timeout)
+        try:
+            if not _is_current(raw):
+                _migrate(bind)
+                raw.execute(f"pragma application_id={APPLICATION_ID}")
+                _name(raw)
+            raw.execute("commit")
+        except BaseException:
+            connection.rollback()
+            raise
+
+
+def _migrate(bind: Bind, target: str = "head") -> None:
+    from alembic import command
+    from alembic.config import Config
+
+    config = Config()
+    config.set_main_option("script_location", str(scripts()).replace("%", "%%"))
+    config.attributes["connection"] = bind
+    command.upgrade(config, target)
+
+
+def _name(raw: sqlite3.Connection) -> None:
+    """Give a new store its identity: origin of its commits wherever they go."""
+    if not raw.execute("select 1 from store_info").fetchall():
+        raw.execute("insert into store_info (id, created_at) values (?, ?)", (uuid.uuid4().hex, time.time_ns() // 1000))

@@ -1,0 +1,89 @@
+"""A point as a caller names it, made a place in the log."""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta
+
+from sqlalchemy import bindparam, func, select
+
+from statedb.db.statements import Statement
+from statedb.db.tables import state_commits
+from statedb.db.tx import NEWEST, Asked, Point, Tx
+from statedb.errors import InvalidValue, NoSuchRevision
+from statedb.times import micros, moment
+
+_c = state_commits.c
+_x = state_commits.alias("x").c
+
+# The commit at a revision, or the nearest before it.
+_NEAREST = Statement(
+    select(_c.revision, _c.at).where(
+        _c.revision == select(func.max(_x.revision)).where(_x.revision <= bindparam("revision")).scalar_subquery()
+    )
+)
+
+
+def resolve(tx: Tx, asked: Asked) -> Point:
+    """Return the point a caller asked for. NoSuchRevision for the future, InvalidValue for what names no point.
+
+    A revision means its commit's own time; a time means the last commit at or before it, looked at then.
+    """
+    if isinstance(asked, bool):
+        raise InvalidValue(f"{asked!r} names no point")
+    newest, at = _newest(tx)
+    if isinstance(asked, int):
+        return _at_revision(tx, asked, newest)
+    if isinstance(asked, timedelta):
+        return _at_time(tx, max(tx.wall(), at) - micros_of(asked), newest, at)
+    return _at_time(tx, micros(parse(asked)), newest, at)
+
+
+def parse(asked: str | datetime) -> datetime:
+    """Return the datetime a text means: ISO 8601, UTC where it names no zone."""
+    if isinstance(asked, datetime):
+        return asked
+    try:
+        return datetime.fromisoformat(asked)
+    except (TypeError, ValueError):
+        raise InvalidValue(
+            f"{asked!r:.80} names no point: give a revision, an ISO 8601 time, a datetime or a timedelta ago"
+        ) from None
+
+
+def micros_of(ago: timedelta) -> int:
+    return ago // timedelta(microseconds=1)
+
+
+def _newest(tx: Tx) -> tuple[int, int]:
+    row = tx.db.one(NEWEST, {})
+    return (row[0], row[1]) if row else (0, 0)
+
+
+def _at_revision(tx: Tx, revision: int, newest: int) -> Point:
+    if not 0 <= revision <= newest:
+        raise NoSuchRevision(f"there is no revision {revision}: the store is at {newest}")
+    row = tx.db.one(_NEAREST, {"revision": revision})
+    return Point(revision, row[1] if row else 0)
+
+
+def _at_time(tx: Tx, instant: int, newest: int, newest_at: int) -> Point:
+    now = max(tx.wall(), newest_at)
+    if instant > now:
+        raise NoSuchRevision(f"{moment(instant).isoformat()} lies in the future: it is {moment(now).isoformat()}")
+    return Point(_last_before(tx, instant, newest), instant)
+
+
+def _last_before(tx: Tx, instant: int, newest: int) -> int:
+    """Return the last revision made at or before an instant, 0 where there is none.
+
+    Times never go back along the log, so this is a binary search over the primary key, and times need no index.
+    """
+    low, high = 0, newest
+    while low < high:
+        middle = (low + high + 1) // 2
+        row = tx.db.one(_NEAREST, {"revision": middle})
+        if row is None or row[1] <= instant:
+            low = middle
+        else:
+            high = row[0] - 1
+    return low

@@ -1,0 +1,140 @@
+"""A store's connections in a synchronous process: one writer, whose lock is taken in turn, and readers as needed."""
+
+from __future__ import annotations
+
+import os
+import threading
+import weakref
+from collections import deque
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+from statedb.config import Settings
+from statedb.db import sqlite
+from statedb.db.migrate import open_store
+from statedb.db.sqlite import Connection
+from statedb.errors import InTransaction, StoreBusy, StoreClosed
+
+_KEPT = 8
+"""Idle readers kept open; a burst of threads may open more for a while."""
+
+_every: weakref.WeakSet[Pool] = weakref.WeakSet()
+_leaked: list[object] = []
+
+
+class Pool:
+    """The connections to one store. Any thread may use it."""
+
+    def __init__(self, path: str, settings: Settings) -> None:
+        self._path, self._settings = path, settings
+        self.writer = _opened(path, settings)
+        self._shared = path == ":memory:"
+        self._idle: deque[Connection] = deque()
+        self._turn = threading.Lock()
+        self._owner: int | None = None
+        self._closed = ""
+        _every.add(self)
+
+    # ---- readers
+
+    def take(self) -> Connection:
+        """Return a connection to read with; give it back."""
+        if self._closed:
+            raise StoreClosed(self._closed)
+        if self._shared:
+            return self.writer
+        try:
+            return self._idle.pop()
+        except IndexError:
+            timeout = self._settings.busy_timeout
+            return sqlite.connect(self._path, self._settings, mode="rw", patience=timeout)
+
+    def give(self, reader: Connection) -> None:
+        """Take a reader back."""
+        if self._shared:
+            return
+        if self._closed or len(self._idle) >= _KEPT:
+            reader.close()
+        else:
+            self._idle.append(reader)
+
+    # ---- the writer
+
+    def acquire(self) -> Connection:
+        """Return the writing connection with its transaction begun; nobody else writes until it is released."""
+        me = threading.get_ident()
+        if self._owner == me:
+            raise InTransaction(
+                "this thread has a transaction open on the store: write through that (tx.states…), "
+                "or after its block. A write through the store would wait for itself"
+            )
+        if not self._turn.acquire(timeout=self._settings.busy_timeout):
+            raise StoreBusy(
+                f"another thread held the store for more than {self._settings.busy_timeout:g} s; "
+                "keep transactions short, or raise Settings.busy_timeout"
+            )
+        try:
+            if self._closed:
+                raise StoreClosed(self._closed)
+            self.writer.begin_write()
+        except BaseException:
+            self._turn.release()
+            raise
+        self._owner = me
+        return self.writer
+
+    def release(self) -> None:
+        """Let the next writer go on; the caller has committed or rolled back."""
+        self._owner = None
+        self._turn.release()
+
+    # ---- the end
+
+    def close(self) -> None:
+        """Close every connection; a reader in use is closed when it is given back. Again is fine."""
+        if self._closed:
+            return
+        self._closed = "the store is closed; open it again"
+        while self._idle:
+            self._idle.pop().close()
+        # Not waiting for a writer in another thread would pull its connection away under it.
+        owned = self._owner == threading.get_ident()
+        taken = owned or self._turn.acquire(timeout=self._settings.busy_timeout)
+        self.writer.close()
+        if taken and not owned:
+            self._turn.release()
+
+    def forsake(self) -> None:
+        """Give up the connections in a child process: they are the parent's.
+
+        They are kept, unclosed, for ever: closing one would drop the parent's file locks with it or, worse, fold a log
+        the parent still writes to.
+        """
+        _leaked.append((self.writer, list(self._idle)))
+        self._idle.clear()
+        self._closed = "the store was opened before this process was forked; open it again in the child"
+
+
+def _opened(path: str, settings: Settings) -> Connection:
+    with explained():
+        return open_store(path, settings)
+
+
+@contextmanager
+def explained() -> Iterator[None]:
+    """Turn a driver's errors into the library's."""
+    try:
+        yield
+    except sqlite.Error as error:
+        meant = sqlite.explain(error)
+        if meant is None:
+            raise
+        raise meant from error
+
+
+def _after_fork() -> None:
+    for pool in list(_every):
+        pool.forsake()
+
+
+os.register_at_fork(after_in_child=_after_fork)

@@ -1,0 +1,67 @@
+"""A session: the clock that the keys below one name share, so that they expire together.
+
+    session "c7", ttl 1 h ── expires_at ◀── every write to c7/…, restarts it
+        ├── c7/topic
+        └── c7/draft      neither has an expiry of its own
+
+One clock instead of one expiry per key: a write restarts it with one row, however many keys the session holds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import NamedTuple
+
+from sqlalchemy import bindparam, select
+
+from statedb.db.statements import Statement
+from statedb.db.tables import agents, sessions
+
+
+class SessionName(NamedTuple):
+    """Whose session, and what it is called."""
+
+    agent_id: str
+    name: str
+
+    @property
+    def low(self) -> str:
+        """The lowest key of the session; its keys all begin with this."""
+        return f"{self.name}/"
+
+    @property
+    def high(self) -> str:
+        """The key just above the session's highest: "0" is the character after "/"."""
+        return f"{self.name}0"
+
+
+@dataclass(slots=True)
+class Session:
+    """A session's clock, in microseconds: `ttl` None never expires.
+
+    `id` is None until it is written. `moved`: this transaction has restarted or ended it.
+    """
+
+    name: SessionName
+    id: int | None
+    ttl: int | None
+    expires_at: int | None
+    moved: bool = False
+
+    def ended(self, now: int) -> bool:
+        return self.expires_at is not None and self.expires_at <= now
+
+
+_w, _a = sessions.c, agents.c
+
+FIND_SESSION = Statement(
+    select(_w.id, _w.ttl, _w.expires_at)
+    .select_from(agents.join(sessions, _w.agent_id == _a.id))
+    .where(_a.name == bindparam("agent"), _w.branch_id == bindparam("branch"), _w.name == bindparam("name"))
+)
+
+
+def session_name(agent_id: str, key: str) -> SessionName | None:
+    """Return the session a key of the session tier would belong to: what stands before its first slash."""
+    name, slash, _ = key.partition("/")
+    return SessionName(agent_id, name) if slash else None

@@ -1,0 +1,238 @@
+"""SQLite: how a connection is opened, waits, commits and explains its errors."""
+
+from __future__ import annotations
+
+import random
+import sqlite3
+import threading
+import time
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
+from sqlalchemy.engine.interfaces import Dialect
+
+from statedb.config import Settings
+from statedb.db.statements import Parameters, Row, Statement
+from statedb.errors import Corrupted, DiskFull, NotAStore, ReadOnly, StateDBError, StoreBusy
+
+Error = sqlite3.Error
+
+DIALECT: Dialect = SQLiteDialect_pysqlite(paramstyle="qmark")
+
+APPLICATION_ID = 0x73746462
+""""stdb", in the file's header: tells a store from any other SQLite file."""
+
+# The pauses between two tries for the write lock, in seconds. SQLite's own handler backs off to 100 ms and starves:
+# of 8 writers one made a single write in 4 s. Short, random pauses let everybody through.
+_PAUSE = (0.0002, 0.002)
+
+
+class Connection:
+    """One connection to a store's file, with the few verbs that transactions need."""
+
+    dialect = DIALECT
+
+    def __init__(self, raw: sqlite3.Connection, settings: Settings) -> None:
+        self.raw = raw
+        self.timeout = settings.busy_timeout
+
+    def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
+        """Run a statement and fetch every row: a half-read cursor would pin the snapshot and block the next BEGIN."""
+        text, order = statement.on(DIALECT)
+        return self.raw.execute(text, order(parameters)).fetchall()
+
+    def one(self, statement: Statement, parameters: Parameters) -> Row | None:
+        """Run a statement and return its first row, if any."""
+        text, order = statement.on(DIALECT)
+        rows = self.raw.execute(text, order(parameters)).fetchall()
+        return rows[0] if rows else None
+
+    def many(self, statement: Statement, parameters: list[Parameters]) -> None:
+        """Run a statement that returns nothing, once for each set of parameters."""
+        text, order = statement.on(DIALECT)
+        self.raw.executemany(text, [order(each) for each in parameters])
+
+    def begin_read(self) -> None:
+        self.raw.execute("begin")
+
+    def end_read(self) -> None:
+        if self.raw.in_transaction:
+            self.raw.execute("rollback")
+
+    def begin_write(self) -> None:
+        """Take the write lock, or raise StoreBusy after the timeout."""
+        patiently(lambda: self.raw.execute("begin immediate"), self.timeout)
+
+    def prepare(self) -> None:
+        """Be about to write: the write transaction stands already."""
+
+    def commit(self) -> None:
+        self.raw.execute("commit")
+
+    def rollback(self) -> None:
+        # Disk full and interrupts roll back by themselves, and a second ROLLBACK would hide the first error.
+        if self.raw.in_transaction:
+            self.raw.execute("rollback")
+
+    def savepoint(self) -> None:
+        self.raw.execute("savepoint op")
+
+    def release(self) -> None:
+        self.raw.execute("release op")
+
+    def rollback_to(self) -> bool:
+        """Undo what came since the savepoint; False where SQLite has rolled back the whole transaction already."""
+        if not self.raw.in_transaction:
+            return False
+        self.raw.execute("rollback to op")
+        self.raw.execute("release op")
+        return True
+
+    def faults(self) -> list[str]:
+        """Return what SQLite itself finds wrong with the file."""
+        found = [str(row[0]) for row in self.raw.execute("pragma integrity_check").fetchall() if row[0] != "ok"]
+        orphans = self.raw.execute("pragma foreign_key_check").fetchall()
+        return found + [
+            f"{table} row {rowid} refers to a row of {parent} that is not there" for table, rowid, parent, _ in orphans
+        ]
+
+    def close(self) -> None:
+        self.raw.close()
+
+
+class MemoryConnection(Connection):
+    """The only connection there can be to a private in-memory database, shared by readers and writer.
+
+    A write transaction touches the database at its very end only (it buffers until then), so SQLite's transaction
+    starts there, under a lock that readers take for their own, short time: nobody sees a half-written commit.
+    """
+
+    def __init__(self, raw: sqlite3.Connection, settings: Settings) -> None:
+        super().__init__(raw, settings)
+        self._busy = threading.RLock()
+        self._flushing = False
+
+    def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
+        with self._busy:
+            return super().all(statement, parameters)
+
+    def one(self, statement: Statement, parameters: Parameters) -> Row | None:
+        with self._busy:
+            return super().one(statement, parameters)
+
+    def begin_read(self) -> None:
+        self._busy.acquire()
+
+    def end_read(self) -> None:
+        self._busy.release()
+
+    def begin_write(self) -> None:
+        pass
+
+    def prepare(self) -> None:
+        if not self._flushing:
+            self._busy.acquire()
+            self._flushing = True
+            self.raw.execute("begin immediate")
+
+    def commit(self) -> None:
+        if self._flushing:
+            super().commit()
+            self._end()
+
+    def rollback(self) -> None:
+        if self._flushing:
+            super().rollback()
+            self._end()
+
+    def _end(self) -> None:
+        self._flushing = False
+        self._busy.release()
+
+
+# ---- opening
+
+
+def connect(path: str, settings: Settings, *, mode: str = "rwc", patience: float = 0.0) -> Connection:
+    """Return a configured connection.
+
+    `mode` is SQLite's: rwc, rw or ro. `patience` is for readers: seconds SQLite itself waits for the rare lock that
+    stops one (recovery after a crash, the last close); a writer waits in `begin_write`.
+    """
+    memory = path == ":memory:"
+    uri = "file::memory:" if memory else f"{Path(path).absolute().as_uri()}?mode={mode}"
+    raw = sqlite3.connect(
+        uri, uri=True, isolation_level=None, timeout=patience, check_same_thread=False, cached_statements=256
+    )
+    try:
+        raw.execute(f"pragma synchronous={settings.durability}")
+        raw.execute("pragma foreign_keys=on")
+        raw.execute("pragma temp_store=memory")
+        # Debian's SQLite overwrites freed pages by default: 1.4 times the cost of a write of a large document. What
+        # must be gone is erased on purpose.
+        raw.execute("pragma secure_delete=fast")
+        raw.execute(f"pragma journal_size_limit={64 * 1024 * 1024}")
+    except BaseException:
+        raw.close()
+        raise
+    return MemoryConnection(raw, settings) if memory else Connection(raw, settings)
+
+
+def begin_life(connection: Connection) -> None:
+    """Prepare a file that is not a store yet: modes that can only be chosen before the first table."""
+    raw = connection.raw
+
+    def to_wal() -> Any:
+        # Lets space go back to the disk bit by bit later on; without it only a whole rewrite would.
+        raw.execute("pragma auto_vacuum=incremental")
+        # The switch wants the file alone, and does not call SQLite's busy handler.
+        return raw.execute("pragma journal_mode=wal").fetchall()
+
+    patiently(to_wal, connection.timeout)
+
+
+def patiently(attempt: Callable[[], Any], timeout: float) -> Any:
+    """Repeat an attempt while the file is locked, with short random pauses; StoreBusy after `timeout` seconds."""
+    end = time.monotonic() + timeout
+    while True:
+        try:
+            return attempt()
+        except sqlite3.OperationalError as error:
+            if _code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+                raise
+            if time.monotonic() > end:
+                raise StoreBusy(
+                    f"another writer held the store for more than {timeout:g} s; "
+                    "keep transactions short, or raise Settings.busy_timeout"
+                ) from error
+            time.sleep(random.uniform(*_PAUSE))
+
+
+# ---- errors
+
+
+def _code(error: sqlite3.Error) -> int:
+    """Return SQLite's primary result code; the extended one carries detail in its upper bits."""
+    return getattr(error, "sqlite_errorcode", 0) & 0xFF
+
+
+def explain(error: sqlite3.Error) -> StateDBError | None:
+    """Return what a driver's error means to a caller, None where it is a defect of the library."""
+    match _code(error):
+        case sqlite3.SQLITE_FULL:
+            return DiskFull("the disk is full; nothing of this transaction was written. Free some room and try again")
+        case sqlite3.SQLITE_BUSY | sqlite3.SQLITE_LOCKED:
+            return StoreBusy("another connection holds the store's file; try again")
+        case sqlite3.SQLITE_READONLY:
+            return ReadOnly("the store's file or folder cannot be written; check its permissions")
+        case sqlite3.SQLITE_CORRUPT:
+            return Corrupted(f"SQLite finds the file damaged ({error}); restore a backup")
+        case sqlite3.SQLITE_NOTADB:
+            return NotAStore("the file is not an SQLite database; it was left as it is")
+        case sqlite3.SQLITE_CANTOPEN:
+            return NotAStore(f"the file cannot be opened ({error}); does its folder exist, and may you write there?")
+        case sqlite3.SQLITE_IOERR:
+            return DiskFull(f"the disk refused ({error}); nothing of this transaction was written")
+    return None

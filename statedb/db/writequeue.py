@@ -1,0 +1,167 @@
+"""The writes of one event loop, in order of arrival: concurrent ones share a transaction, a savepoint each.
+
+    submit ─┐                     ┌─▶ savepoint · fn · flush · release ─┐
+    submit ─┼─▶ waiting ─▶ batch ─┼─▶ savepoint · fn ✗ rollback to     ─┼─▶ COMMIT ─▶ every future settled
+    submit ─┘     (begin immediate)└─▶ savepoint · fn · flush · release ─┘
+
+Nothing is acknowledged before the commit; one that fails does so alone. A transaction that a caller holds open is an
+entry of its own, and those behind it wait until it ends. Everything but the batch itself runs on the loop's thread.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from statedb.db import journal
+from statedb.db.hop import Hop, settle_error, settle_result, tell
+from statedb.db.sqlite import Connection
+from statedb.db.tx import Context, Note, Tx
+from statedb.errors import StoreClosed
+
+Body = Callable[[Tx], Any]
+Outcome = tuple[Callable[[asyncio.Future[Any], Any], None], Any]
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A write that waits for its turn; `body` None asks for the writer itself, to hold a transaction open."""
+
+    future: asyncio.Future[Any]
+    body: Body | None
+    note: Note
+
+
+class WriteQueue:
+    """The turn to write, among the tasks of one process."""
+
+    def __init__(self, hop: Hop, context: Context, batch: int) -> None:
+        self._hop, self._context, self._batch = hop, context, batch
+        self._waiting: deque[Waiting] = deque()
+        self._busy = False
+        self._held = False
+        self._idle: asyncio.Future[None] | None = None
+
+    def submit(self, body: Body, note: Note) -> asyncio.Future[Any]:
+        """Queue a write and return a future of what its body returns, settled once it is committed."""
+        return self._enter(Waiting(asyncio.get_running_loop().create_future(), body, note))
+
+    def hold(self, note: Note) -> asyncio.Future[Tx]:
+        """Queue for the writer and return a future of a begun transaction; `release` must follow."""
+        return self._enter(Waiting(asyncio.get_running_loop().create_future(), None, note))
+
+    def release(self) -> None:
+        """Give the turn on; the holder has committed or rolled back."""
+        self._busy = self._held = False
+        self._next()
+        if not self._busy and self._idle is not None:
+            settle_result(self._idle, None)
+
+    async def drain(self, why: str) -> None:
+        """Let what is queued finish; what waits behind a transaction somebody holds open is refused."""
+        while self._busy and not self._held:
+            self._idle = asyncio.get_running_loop().create_future()
+            await self._idle
+        while self._waiting:
+            settle_error(self._waiting.popleft().future, StoreClosed(why))
+
+    def _enter(self, waiting: Waiting) -> asyncio.Future[Any]:
+        self._waiting.append(waiting)
+        if not self._busy:
+            self._next()
+        return waiting.future
+
+    def _next(self) -> None:
+        batch: list[Waiting] = []
+        while self._waiting and len(batch) < self._batch:
+            first = self._waiting[0]
+            if first.future.done() or first.future.get_loop().is_closed():
+                self._waiting.popleft()  # cancelled before its turn, or nobody is left to hear of it
+            elif first.body is None:
+                break
+            else:
+                batch.append(self._waiting.popleft())
+        if batch:
+            self._run_batch(batch)
+        elif self._waiting:
+            self._run_hold(self._waiting.popleft())
+
+    def _run_batch(self, batch: list[Waiting]) -> None:
+        self._busy = True
+        loop = asyncio.get_running_loop()
+
+        def job(connection: Connection) -> None:
+            outcomes = commit_together(connection, self._context, batch)
+            if not tell(loop, self._settle, batch, outcomes):
+                self._busy = False  # the loop ended meanwhile; the next one finds the turn free
+
+        self._hop.post(job)
+
+    def _settle(self, batch: list[Waiting], outcomes: list[Outcome]) -> None:
+        for waiting, (settle, result) in zip(batch, outcomes, strict=True):
+            settle(waiting.future, result)
+        self.release()
+
+    def _run_hold(self, waiting: Waiting) -> None:
+        self._busy = self._held = True
+        if self._idle is not None:
+            settle_result(self._idle, None)
+        begun = self._hop.run(lambda connection: _begin(connection, self._context, waiting.note))
+
+        def started(future: asyncio.Future[Tx]) -> None:
+            error = None if future.cancelled() else future.exception()
+            if waiting.future.done():
+                if error is None:
+                    self._hop.post(lambda connection: connection.rollback())
+                self.release()
+            elif error is not None:
+                waiting.future.set_exception(error)
+                self.release()
+            else:
+                waiting.future.set_result(future.result())
+
+        begun.add_done_callback(started)
+
+
+def commit_together(connection: Connection, context: Context, batch: list[Waiting]) -> list[Outcome]:
+    """Run writes in one transaction, a savepoint each, and return how each ended, in order."""
+    try:
+        connection.begin_write()
+        connection.prepare()
+        outcomes = [_one(connection, context, waiting) for waiting in batch]
+        connection.commit()
+        return outcomes
+    except BaseException as error:
+        try:
+            connection.rollback()
+        except Exception as second:
+            error.add_note(f"and rolling back failed: {second}")
+        return [(settle_error, error)] * len(batch)
+
+
+def _one(connection: Connection, context: Context, waiting: Waiting) -> Outcome:
+    assert waiting.body is not None
+    connection.savepoint()
+    try:
+        tx = Tx(connection, context).begin(waiting.note)
+        result = waiting.body(tx)
+        journal.flush(tx)
+    except BaseException as error:
+        # A full disk or an interrupt takes the whole transaction with it, and then all of the batch has failed.
+        if not connection.rollback_to():
+            raise
+        return settle_error, error
+    connection.release()
+    return settle_result, result
+
+
+def _begin(connection: Connection, context: Context, note: Note) -> Tx:
+    connection.begin_write()
+    try:
+        return Tx(connection, context).begin(note)
+    except BaseException:
+        connection.rollback()
+        raise

@@ -1,0 +1,128 @@
+"""What can go wrong, drawn as a tree.
+
+    StateDBError
+    ├── opening   StoreTooNew · NotAStore · StoreClosed
+    ├── asking    InvalidKey · InvalidValue ── ValueTooLarge
+    │             NoSuchRevision · NoSuchVersion · Compacted · ReadOnly
+    ├── writing   VersionConflict · InTransaction · TransactionAborted · StoreBusy · DiskFull
+    └── keeping   Corrupted
+
+Each message says what was asked, why not, and what to do. Details a program needs are attributes, and every error
+survives pickling, so that it can cross a process pool.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+
+class StateDBError(Exception):
+    """The root: catch it to catch everything statedb raises on purpose."""
+
+    def __init__(self, message: str, /, **details: Any) -> None:
+        super().__init__(message)
+        self.__dict__.update(details)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _rebuild, (type(self), str(self), self.__dict__)
+
+
+def _rebuild(cls: type[StateDBError], message: str, details: dict[str, Any]) -> StateDBError:
+    return cls(message, **details)
+
+
+# ---- opening
+
+
+class StoreTooNew(StateDBError):
+    """The store was written by a later statedb; nothing was touched."""
+
+    found: str
+    known: str
+
+
+class NotAStore(StateDBError):
+    """The file holds something else; nothing was touched."""
+
+
+class StoreClosed(StateDBError):
+    """The store was closed, or was opened before this process was forked."""
+
+
+# ---- asking
+
+
+class InvalidKey(StateDBError, ValueError):
+    """An agent_id, key, state_type or name that cannot be one."""
+
+
+class InvalidValue(StateDBError, ValueError):
+    """A value that could not come back as it went in; `path` is the JSON Pointer of the offending place."""
+
+    path: str = ""
+
+
+class ValueTooLarge(InvalidValue):
+    """A value of more bytes than `Settings.max_value_bytes`."""
+
+
+class NoSuchRevision(StateDBError, LookupError):
+    """A point the store has not reached."""
+
+
+class NoSuchVersion(StateDBError, LookupError):
+    """A version the key never had."""
+
+
+class Compacted(StateDBError, LookupError):
+    """The past asked for lies below what retention kept; `floor` is the first revision that can be read."""
+
+    floor: int
+
+
+class ReadOnly(StateDBError):
+    """A write to a store that shows the past, or to a file that cannot be written."""
+
+
+# ---- writing
+
+
+class VersionConflict(StateDBError):
+    """Somebody wrote in between: `base` is what the caller knew, `ours` the caller's value, `theirs` what stands.
+
+    A side with no value (absent, deleted, expired) is `MISSING`. `conflicts` names the places that clash where a merge
+    was tried.
+    """
+
+    agent_id: str
+    state_type: str
+    key: str
+    expected_version: int
+    version: int
+    base: Any
+    ours: Any
+    theirs: Any
+    conflicts: tuple[Any, ...] = ()
+
+
+class InTransaction(StateDBError):
+    """A write through the store inside the caller's own open transaction: it would wait for itself."""
+
+
+class TransactionAborted(StateDBError):
+    """The transaction was rolled back; nothing of it was written. It may be tried again."""
+
+
+class StoreBusy(StateDBError):
+    """Another writer held the store for longer than `Settings.busy_timeout`."""
+
+
+class DiskFull(StateDBError):
+    """The disk had no room; the whole transaction was rolled back."""
+
+
+# ---- keeping
+
+
+class Corrupted(StateDBError):
+    """What the store holds contradicts itself: a digest, a delta or the file."""

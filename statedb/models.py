@@ -1,0 +1,137 @@
+"""The values a caller receives. All are frozen; times are aware UTC datetimes."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+from typing import Any, Literal, NamedTuple
+
+ChangeKind = Literal["create", "update", "delete", "expire"]
+CommitKind = Literal["write", "touch", "expire"]
+
+
+class StateType(StrEnum):
+    """The four tiers."""
+
+    LOCAL = "local"
+    SHARED = "shared"
+    SESSION = "session"
+    PERSISTENT = "persistent"
+
+
+class Address(NamedTuple):
+    """Where a value lives."""
+
+    agent_id: str
+    state_type: str
+    key: str
+
+
+class Missing:
+    """The type of `MISSING`, which stands where there is no value: JSON's null is one, so None cannot."""
+
+    _only: Missing | None = None
+
+    def __new__(cls) -> Missing:
+        if cls._only is None:
+            cls._only = super().__new__(cls)
+        return cls._only
+
+    def __repr__(self) -> str:
+        return "MISSING"
+
+    def __reduce__(self) -> str:
+        return "MISSING"
+
+
+MISSING = Missing()
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A key at one version.
+
+    `revision` is 0 until the transaction that wrote it commits. `created_at` and `created_by` tell of the version that
+    made the key (again), `updated_at` of this one. `value` is None for a version that is a deletion (`deleted`).
+    """
+
+    agent_id: str
+    state_type: StateType
+    key: str
+    value: Any
+    version: int
+    parent_version: int | None
+    revision: int
+    created_at: datetime
+    updated_at: datetime
+    created_by: str | None
+    expires_at: datetime | None
+    metadata: dict[str, Any] | None
+    deleted: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Version:
+    """One line of a key's history. `size` is in bytes of the plain value; `origin_at` is when it was first made."""
+
+    agent_id: str
+    state_type: StateType
+    key: str
+    version: int
+    parent_version: int | None
+    source_version: int | None
+    revision: int
+    at: datetime
+    origin_at: datetime
+    by: str | None
+    message: str | None
+    change: ChangeKind
+    size: int
+    expires_at: datetime | None
+    metadata: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """What a commit did to one key. A side with no value is None; `event_id` is unique over all stores."""
+
+    event_id: str
+    agent_id: str
+    state_type: StateType
+    key: str
+    change: ChangeKind
+    old_value: Any
+    new_value: Any
+    version: int
+    revision: int
+    at: datetime
+    by: str | None
+    metadata: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Commit:
+    """One revision of the store and all it changed. `origin_at` is when it was first made, here or elsewhere."""
+
+    revision: int
+    kind: CommitKind
+    at: datetime
+    origin_at: datetime
+    by: str | None
+    message: str | None
+    context: dict[str, Any] | None
+    changes: tuple[Change, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Health:
+    """What a check found: `problems` is empty where all is well."""
+
+    problems: tuple[str, ...]
+    commits: int
+    versions: int
+
+    @property
+    def ok(self) -> bool:
+        return not self.problems

@@ -1,0 +1,181 @@
+"""An operation, and how a room shows it on a shell.
+
+An operation is a plain function `fn(tx, …)`, written once. A room shows it on a shell: on `Store` a call returns the
+value, on `AsyncStore` a coroutine of it, inside a transaction it joins that. The shell decides how to wait; the
+function does not know.
+
+    class Locks(Room[S]):
+        acquire = write(locks.acquire)
+
+    store.locks.acquire(…)  ──▶  shell.bind(operation)  ──▶  pipeline  ──▶  fn(tx, …)
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+from collections.abc import Callable, Coroutine, Iterable
+from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+
+from statedb.db.tx import Tx
+from statedb.errors import ReadOnly
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Body = Callable[..., Any]
+
+
+class Shell:
+    """What a room stands on. It runs operations, each inside a transaction, and knows how to wait for that."""
+
+    def bind(self, operation: Operation[..., Any]) -> Callable[..., Any]:
+        """Return a callable that runs an operation with the arguments after `tx`."""
+        raise NotImplementedError
+
+
+Around = Callable[["Operation[..., Any]", Body], Body]
+"""A stage of the pipeline: given an operation and the function that runs it, a function that runs it with more care."""
+
+
+def refuse_writes(operation: Operation[..., Any], body: Body) -> Body:
+    """Let no writing operation run in a transaction that only reads, such as one that shows the past."""
+    if not operation.writes:
+        return body
+
+    def guarded(tx: Tx, /, *args: Any, **kwargs: Any) -> Any:
+        if tx.note is None:
+            raise ReadOnly(
+                f"{operation.name} would write, and this store shows the past; write through the store itself"
+            )
+        return body(tx, *args, **kwargs)
+
+    return guarded
+
+
+PIPELINE: tuple[Around, ...] = (refuse_writes,)
+"""What stands around every operation, outermost first."""
+
+
+def through(operation: Operation[..., Any], stages: Iterable[Around] = PIPELINE) -> Body:
+    """Return the function of an operation with the pipeline around it. Stages with nothing to do cost nothing."""
+    body: Body = operation.fn
+    for stage in reversed(tuple(stages)):
+        body = stage(operation, body)
+    return body
+
+
+class Sync(Shell):
+    """A shell whose calls return values."""
+
+
+class Async(Shell):
+    """A shell whose calls return coroutines."""
+
+
+S_co = TypeVar("S_co", bound=Shell, covariant=True)
+
+
+class Room(Generic[S_co]):
+    """A group of operations on a shell. `scope` holds leading arguments a handle knows already."""
+
+    scope: tuple[Any, ...] = ()
+
+    def __init__(self, shell: S_co) -> None:
+        self.shell = shell
+
+
+class Operation(Generic[P, T]):
+    """Show a plain function fn(tx, …) on a room."""
+
+    writes = False
+    single = False
+    """One statement reads all it needs, so no snapshot has to be held around it."""
+    alone = False
+    """It makes commits of its own."""
+    hidden = 1
+    """How many leading parameters of the function a caller does not give."""
+
+    def __init__(self, fn: Callable[Concatenate[Tx, P], T]) -> None:
+        self.fn: Callable[..., Any] = fn
+        self.name = fn.__name__
+        self.__doc__ = fn.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
+
+    @functools.cached_property
+    def __signature__(self) -> inspect.Signature:
+        signature = inspect.signature(self.fn)
+        return signature.replace(parameters=list(signature.parameters.values())[self.hidden :])
+
+    @overload
+    def __get__(self, room: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, room: Room[Sync], owner: type) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, room: Room[Async], owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self, room: Room[Any] | None, owner: type) -> Any:
+        return self if room is None else _attach(self, room)
+
+
+class read(Operation[P, T]):
+    """An operation that only reads."""
+
+
+class glance(Operation[P, T]):
+    """An operation that reads with one statement: no snapshot is held around it, which halves its cost."""
+
+    single = True
+
+
+class write(Operation[P, T]):
+    """An operation that may write."""
+
+    writes = True
+
+
+class bulk(write[P, T]):
+    """A writing operation that makes commits of its own, so it cannot join a transaction that makes one."""
+
+    alone = True
+
+
+class Scoped(Generic[P, T]):
+    """Show an operation on a handle that knows its first two arguments after `tx`."""
+
+    def __init__(self, shown: Operation[Concatenate[str, Any, P], T]) -> None:
+        self.operation = type(shown)(shown.fn)
+        self.operation.hidden = 3
+        self.__doc__ = shown.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.operation.name = name
+
+    @overload
+    def __get__(self, room: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, room: Room[Sync], owner: type) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, room: Room[Async], owner: type) -> Callable[P, Coroutine[Any, Any, T]]: ...
+    def __get__(self, room: Room[Any] | None, owner: type) -> Any:
+        return self if room is None else _attach(self.operation, room)
+
+
+def _attach(operation: Operation[..., Any], room: Room[Any]) -> Callable[..., Any]:
+    """Bind an operation to a room's shell; the instance answers from now on, since this descriptor is no data one."""
+    bound = room.shell.bind(operation)
+    call = functools.partial(bound, *room.scope) if room.scope else bound
+    shown = functools.update_wrapper(_named(call), operation.fn)
+    del shown.__wrapped__
+    shown.__name__ = operation.name
+    shown.__signature__ = operation.__signature__  # type: ignore[attr-defined]
+    room.__dict__[operation.name] = shown
+    return shown
+
+
+def _named(call: Callable[..., Any]) -> Any:
+    """Return a function that can carry a name and a signature: a partial cannot be given a __name__."""
+    if not isinstance(call, functools.partial):
+        return call
+    return lambda *args, **kwargs: call(*args, **kwargs)

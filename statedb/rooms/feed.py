@@ -1,0 +1,60 @@
+"""The feed: every change of the store, in the order it happened."""
+
+from __future__ import annotations
+
+from sqlalchemy import bindparam, func, select
+
+from statedb.db import changes as log
+from statedb.db.statements import Statement
+from statedb.db.tables import agents, commit_agents, state_versions
+from statedb.db.tx import LAST, Tx
+from statedb.errors import InvalidValue
+from statedb.models import Change
+from statedb.values.names import name
+
+
+def changes(tx: Tx, since: int = 0, limit: int = 100, *, agent_id: str | None = None) -> list[Change]:
+    """Return what happened after revision `since`, oldest first, in whole commits.
+
+    A commit is never split: reading stops at the first one with which `limit` changes are reached. Pass the revision of
+    the last change to go on; an empty list means that nothing has happened since.
+    """
+    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
+        raise InvalidValue(f"limit is {limit!r}; it is a number of changes, 1 or more")
+    top = tx.point.revision if tx.point else LAST
+    if agent_id is None:
+        return _all(tx, since, top, limit)
+    return _of_agent(tx, name(agent_id, "agent_id"), since, top, limit)
+
+
+def _all(tx: Tx, since: int, top: int, limit: int) -> list[Change]:
+    # The revision with which `limit` rows are reached, so that its whole commit is read and nothing beyond it.
+    row = tx.db.one(_EDGE, {"since": since, "top": top, "limit": limit})
+    return [] if row is None or row[0] is None else log.between(tx, since + 1, row[0])
+
+
+def _of_agent(tx: Tx, agent_id: str, since: int, top: int, limit: int) -> list[Change]:
+    found: list[Change] = []
+    for (revision,) in tx.db.all(_REVISIONS_OF, {"agent": agent_id, "since": since, "top": top, "limit": limit}):
+        found += [change for change in log.between(tx, revision, revision) if change.agent_id == agent_id]
+        if len(found) >= limit:
+            break
+    return found
+
+
+_v, _a, _ca = state_versions.c, agents.c, commit_agents.c
+_next = (
+    select(_v.revision)
+    .where(_v.revision > bindparam("since"), _v.revision <= bindparam("top"))
+    .order_by(_v.revision)
+    .limit(bindparam("limit"))
+    .subquery()
+)
+_EDGE = Statement(select(func.max(_next.c.revision)))
+_REVISIONS_OF = Statement(
+    select(_ca.revision)
+    .select_from(agents.join(commit_agents, _ca.agent_id == _a.id))
+    .where(_a.name == bindparam("agent"), _ca.revision > bindparam("since"), _ca.revision <= bindparam("top"))
+    .order_by(_ca.revision)
+    .limit(bindparam("limit"))
+)

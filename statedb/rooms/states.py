@@ -1,0 +1,366 @@
+"""States: the values as they stand, written and read."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping
+from copy import deepcopy
+from datetime import timedelta
+from functools import lru_cache
+from typing import Any, Literal
+
+from pydantic import TypeAdapter, ValidationError
+
+from statedb import times
+from statedb.db import journal
+from statedb.db.entries import entry_of
+from statedb.db.heads import Head
+from statedb.db.journal import Expiry, Ttl
+from statedb.db.tx import Tx
+from statedb.db.versions import find_by_number
+from statedb.errors import InvalidValue, VersionConflict
+from statedb.models import MISSING, Address, Entry
+from statedb.values import codec
+from statedb.values.codec import Stored
+from statedb.values.glob import glob
+from statedb.values.merge import merge
+from statedb.values.names import address, name, tier
+from statedb.values.patch import json_patch, merge_patch
+
+Lifetime = float | timedelta | None
+"""Seconds or a timedelta; None for what the tier does by default, `math.inf` for ever."""
+
+Resolve = Callable[[Any, Any, Any], Any]
+"""What settles a conflict: fn(base, ours, theirs) returns the value; a side with none is `MISSING`."""
+
+OnConflict = Literal["raise", "merge", "ours", "theirs"] | Resolve
+
+
+# ---- reading
+
+
+def get(
+    tx: Tx, agent_id: str, state_type: str, key: str, default: Any = None, *, as_type: type[Any] | None = None
+) -> Any:
+    """Return the value, or `default` where there is none or it has expired.
+
+    `as_type` reads it back as a pydantic model, or as any type pydantic knows; InvalidValue where it does not fit.
+    """
+    stored = tx.value(address(agent_id, state_type, key))
+    if stored.codec is None:
+        return default
+    return codec.decode(stored) if as_type is None else _read_as(stored, as_type)
+
+
+def entry(tx: Tx, agent_id: str, state_type: str, key: str) -> Entry | None:
+    """Return the value with its version, times and metadata, or None where there is none."""
+    at = address(agent_id, state_type, key)
+    head = tx.find(at)
+    return None if head is None else entry_of(tx, at, head)
+
+
+def exists(tx: Tx, agent_id: str, state_type: str, key: str) -> bool:
+    """Tell whether there is a value."""
+    return tx.value(address(agent_id, state_type, key)).codec is not None
+
+
+def keys(tx: Tx, agent_id: str, state_type: str, pattern: str = "*") -> list[str]:
+    """Return the keys that match a glob, in order of code points. `*` matches slashes too."""
+    wanted = glob(_pattern(pattern))
+    return wanted.pick(tx.names(name(agent_id, "agent_id"), tier(state_type), wanted.low, wanted.high))
+
+
+def items(tx: Tx, agent_id: str, state_type: str, pattern: str = "*") -> list[tuple[str, Any]]:
+    """Return (key, value) for the keys that match a glob, in order of code points."""
+    wanted = glob(_pattern(pattern))
+    found = tx.range(name(agent_id, "agent_id"), tier(state_type), wanted.low, wanted.high)
+    picked = frozenset(wanted.pick([head.key for head in found]))
+    return [(head.key, codec.decode(head.stored)) for head in found if head.key in picked]
+
+
+def get_many(tx: Tx, agent_id: str, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Any]:
+    """Return the values of many (state_type, key), all of one moment; what is absent is left out."""
+    found = {(each, key): tx.value(address(agent_id, each, key)) for each, key in wanted}
+    return {where: codec.decode(stored) for where, stored in found.items() if stored.codec is not None}
+
+
+def pick(tx: Tx, agent_id: str, state_type: str, wanted: Iterable[str]) -> dict[str, Any]:
+    """Return the values of many keys of one tier, all of one moment; what is absent is left out."""
+    found = get_many(tx, agent_id, [(state_type, key) for key in wanted])
+    return {key: value for (_, key), value in found.items()}
+
+
+# ---- writing
+
+
+def set(
+    tx: Tx,
+    agent_id: str,
+    state_type: str,
+    key: str,
+    value: Any,
+    *,
+    expected_version: int | None = None,
+    on_conflict: OnConflict | None = None,
+    ttl: Lifetime = None,
+    message: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Entry:
+    """Write a value and return its entry.
+
+    Without `expected_version` the last writer wins. With it the version must still be that one (0: no value), or
+    `on_conflict` says what to do: raise VersionConflict, keep ours or theirs, merge by JSON path, or ask a function.
+    The same value with the same metadata makes no version. `ttl` in seconds, or the tier's default.
+    """
+    at = address(agent_id, state_type, key)
+    if on_conflict is not None and expected_version is None:
+        raise InvalidValue("on_conflict needs expected_version: without it there is nothing to conflict with")
+    expiry = _expiry(tx, ttl, Ttl.TIER)
+    said = _metadata(tx, metadata)
+    found = codec.as_json(value)
+    if expected_version is not None and (clash := _clash(tx, at, expected_version, found)):
+        found = _settle(clash, on_conflict or "raise")
+        if on_conflict == "theirs":
+            return _standing(tx, at, clash)
+        if on_conflict != "ours" and ttl is None:
+            expiry = Ttl.KEEP
+    return _write(tx, at, found, expiry, said, message)
+
+
+def update(
+    tx: Tx,
+    agent_id: str,
+    state_type: str,
+    key: str,
+    fn: Callable[[Any], Any],
+    *,
+    default: Any = None,
+    ttl: Lifetime = None,
+    message: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Entry:
+    """Read a value, pass it to `fn`, write what that returns, as one step against every thread and process.
+
+    `fn` receives `default` where there is no value, and may be called again. Metadata and ttl stay the key's own unless
+    told; the ttl restarts.
+    """
+    at = address(agent_id, state_type, key)
+    head = tx.find(at)
+    value = codec.as_json(fn(deepcopy(default) if head is None else codec.decode(head.stored)))
+    return _write(tx, at, value, _expiry(tx, ttl, Ttl.KEEP), _kept_metadata(tx, head, metadata), message)
+
+
+def patch(
+    tx: Tx,
+    agent_id: str,
+    state_type: str,
+    key: str,
+    patch: Mapping[str, Any] | list[Any],
+    *,
+    ttl: Lifetime = None,
+    message: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> Entry:
+    """Change parts of a value: a dict is a merge patch (RFC 7386), a list a JSON patch (RFC 6902), all or nothing.
+
+    An absent value is patched as null. InvalidValue where the patch does not apply, or the value is bytes.
+    """
+    at = address(agent_id, state_type, key)
+    head = tx.find(at)
+    if head is not None and not codec.is_json(head.stored):
+        raise InvalidValue(f"{at.key} holds bytes, which have no parts to patch; use set")
+    value = None if head is None else codec.decode(head.stored)
+    changed = json_patch(value, patch) if isinstance(patch, list) else merge_patch(value, patch)
+    return _write(tx, at, changed, _expiry(tx, ttl, Ttl.KEEP), _kept_metadata(tx, head, metadata), message)
+
+
+def touch(tx: Tx, agent_id: str, state_type: str, key: str, *, ttl: Lifetime = None) -> bool:
+    """Restart a key's ttl, its own or a new one; False where there is no value. It is logged, but is no version."""
+    return journal.touch(tx, address(agent_id, state_type, key), _expiry(tx, ttl, Ttl.KEEP))
+
+
+def delete(
+    tx: Tx,
+    agent_id: str,
+    state_type: str,
+    key: str,
+    *,
+    expected_version: int | None = None,
+    message: str | None = None,
+) -> bool:
+    """Delete a value; its history stays, and the deletion is a version. True where something was there."""
+    at = address(agent_id, state_type, key)
+    if expected_version is not None and (clash := _clash(tx, at, expected_version, MISSING)):
+        raise clash
+    if tx.find(at) is None:
+        return False
+    _say(tx, message)
+    journal.put(tx, at, None)
+    return True
+
+
+def take(tx: Tx, agent_id: str, state_type: str, key: str) -> Any:
+    """Delete a value and return it, `MISSING` where there is none."""
+    at = address(agent_id, state_type, key)
+    head = tx.find(at)
+    if head is None:
+        return MISSING
+    journal.put(tx, at, None)
+    return codec.decode(head.stored)
+
+
+def clear(tx: Tx, agent_id: str, state_type: str, pattern: str = "*", *, message: str | None = None) -> int:
+    """Delete every key that matches a glob, in one commit; return how many there were."""
+    found = keys(tx, agent_id, state_type, pattern)
+    _say(tx, message if found else None)
+    for key in found:
+        journal.put(tx, Address(agent_id, tier(state_type), key), None)
+    return len(found)
+
+
+def set_many(
+    tx: Tx,
+    agent_id: str,
+    state_type: str,
+    values: Mapping[str, Any],
+    *,
+    ttl: Lifetime = None,
+    message: str | None = None,
+    metadata: Mapping[str, Any] | None = None,
+) -> dict[str, Entry]:
+    """Write many values of one tier in one commit, all or nothing; return their entries by key."""
+    expiry, said = _expiry(tx, ttl, Ttl.TIER), _metadata(tx, metadata)
+    ready = [(address(agent_id, state_type, key), codec.as_json(value)) for key, value in values.items()]
+    limit = tx.settings.max_value_bytes
+    encoded = [(at, value, codec.encode(value, limit)) for at, value in ready]
+    _say(tx, message)
+    return {at.key: _put(tx, at, value, made, expiry, said) for at, value, made in encoded}
+
+
+# ---- inside
+
+
+def _write(tx: Tx, at: Address, value: Any, expiry: Expiry | Ttl, metadata: str | None, message: str | None) -> Entry:
+    encoded = None if value is MISSING else codec.encode(value, tx.settings.max_value_bytes)
+    _say(tx, message)
+    return _put(tx, at, value, encoded, expiry, metadata)
+
+
+def _put(
+    tx: Tx, at: Address, value: Any, encoded: codec.Encoded | None, expiry: Expiry | Ttl, metadata: str | None
+) -> Entry:
+    staged = journal.put(tx, at, encoded, metadata=metadata, expiry=expiry)
+    if staged is None:
+        head = tx.head(at)
+        assert head is not None, "only a key that exists can be settled to no value"
+        return entry_of(tx, at, head)
+    made = entry_of(tx, at, staged.head, None if value is MISSING else value)
+    staged.entries.append(made)
+    return made
+
+
+def _clash(tx: Tx, at: Address, expected: int, ours: Any) -> VersionConflict | None:
+    """Return the conflict between what the caller expected and what stands, None where they agree."""
+    if isinstance(expected, bool) or not isinstance(expected, int) or expected < 0:
+        raise InvalidValue(f"expected_version is {expected!r}; it is a version number, or 0 for no value")
+    head = tx.head(at)
+    standing = head if head is not None and tx.alive(head) else None
+    version = standing.version if standing else 0
+    if version == expected:
+        return None
+    base = find_by_number(tx, head, expected) if head and expected else None
+    return VersionConflict(
+        f"{at.key} ({at.state_type} of {at.agent_id}) is at version {version or 'none'}, not {expected or 'none'}; "
+        "read it again, or pass on_conflict",
+        agent_id=at.agent_id,
+        state_type=at.state_type,
+        key=at.key,
+        expected_version=expected,
+        version=version,
+        base=_side(base.stored if base else None),
+        ours=ours,
+        theirs=_side(standing.stored if standing else None),
+    )
+
+
+def _side(stored: Stored | None) -> Any:
+    return MISSING if stored is None or stored.codec is None else codec.decode(stored)
+
+
+def _settle(clash: VersionConflict, how: OnConflict) -> Any:
+    """Return the value a conflict is settled to, or raise it."""
+    if callable(how):
+        return codec.as_json(how(clash.base, clash.ours, clash.theirs))
+    if how == "ours":
+        return clash.ours
+    if how == "theirs":
+        return clash.theirs
+    if how == "raise":
+        raise clash
+    if how == "merge":
+        merged = merge(clash.base, clash.ours, clash.theirs)
+        if not merged.conflicts:
+            return merged.value
+        clash.conflicts = merged.conflicts
+        places = ", ".join(each.path or "the whole value" for each in merged.conflicts[:5])
+        clash.args = (f"{clash.args[0]}. Both sides changed {places}",)
+        raise clash
+    raise InvalidValue(f"on_conflict is {how!r}; it is raise, merge, ours, theirs or a function")
+
+
+def _standing(tx: Tx, at: Address, clash: VersionConflict) -> Entry:
+    """Return the entry that stands; a tombstone's where theirs is that there is no value."""
+    head = tx.head(at)
+    if head is None:
+        raise clash
+    return entry_of(tx, at, head, None if clash.theirs is MISSING else clash.theirs)
+
+
+def _expiry(tx: Tx, ttl: Lifetime, otherwise: Ttl) -> Expiry | Ttl:
+    return otherwise if ttl is None else Expiry.after(tx.now, times.span(ttl))
+
+
+def _metadata(tx: Tx, metadata: Mapping[str, Any] | None) -> str | None:
+    if metadata is None:
+        return None
+    if not isinstance(metadata, Mapping):
+        raise InvalidValue(f"metadata is {type(metadata).__name__}; it is a dict")
+    return codec.json_text(dict(metadata), tx.settings.max_value_bytes).decode()
+
+
+def _kept_metadata(tx: Tx, head: Head | None, metadata: Mapping[str, Any] | None) -> str | None:
+    return head.metadata if metadata is None and head is not None else _metadata(tx, metadata)
+
+
+def _say(tx: Tx, message: str | None) -> None:
+    """Make a message the commit's: the transaction's own comes first, then what its writes said, in order."""
+    note = tx.note
+    if message is None or note is None:
+        return
+    said = (note.message or "").split("\n")
+    if message not in said:
+        note.message = message if note.message is None else f"{note.message}\n{message}"
+
+
+def _pattern(pattern: str) -> str:
+    if not isinstance(pattern, str):
+        raise InvalidValue(f"the pattern is {type(pattern).__name__}; it is a glob such as 'plan/*'")
+    return pattern
+
+
+# A cache of functions typed Any: checkers hold that a type might not be hashable.
+_adapter: Callable[[Any], TypeAdapter[Any]] = lru_cache(maxsize=256)(TypeAdapter)
+
+
+def _read_as(stored: Stored, as_type: type[Any]) -> Any:
+    plain = codec.plain(stored)
+    if as_type is bytes and not codec.is_json(stored):
+        return plain
+    try:
+        return _adapter(as_type).validate_json(plain)
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = "/".join(str(part) for part in first["loc"])
+        raise InvalidValue(
+            f"the value is no {as_type.__name__}: {first['msg']} (at /{where}; {error.error_count()} in all)",
+            path=f"/{where}",
+        ) from error

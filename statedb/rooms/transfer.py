@@ -1,0 +1,239 @@
+"""Transfer: the whole history out of a store, and into one.
+
+A record is what one commit says, as JSON:
+
+    {"revision": 7, "kind": "write", "at": 1763629200000000, "by": "ui", "message": "…", "origin": "<store>:7",
+     "changes": [{"agent": "a", "type": "persistent", "key": "prefs", "change": "update", "value": {…}}],
+     "touches": [{"agent": "a", "type": "local", "key": "draft", "ttl": 60000000, "expires_at": …}],
+     "sessions": [{"agent": "a", "name": "c7", "ttl": …, "expires_at": …}]}
+
+Times are microseconds. Members that would say nothing are left out. Loading the records of a store into an empty one
+gives the same history: the same revisions, versions, times and values.
+"""
+
+from __future__ import annotations
+
+import base64
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from sqlalchemy import Select, bindparam, select
+
+from statedb.db import journal
+from statedb.db.entries import json_object
+from statedb.db.journal import Expiry, Origin
+from statedb.db.sessions import SessionName
+from statedb.db.statements import Row, Statement
+from statedb.db.tables import (
+    agent_states,
+    agents,
+    session_touches,
+    sessions,
+    state_commits,
+    state_touches,
+    state_versions,
+    store_info,
+)
+from statedb.db.tx import NEWEST, Note, Tx
+from statedb.errors import InvalidValue
+from statedb.models import Address, CommitKind
+from statedb.times import micros
+from statedb.values import codec
+from statedb.values.codec import Encoded, Stored
+from statedb.values.names import address, name
+
+Record = dict[str, Any]
+
+
+def head(tx: Tx) -> int:
+    """Return the newest revision, 0 for an empty store."""
+    row = tx.db.one(NEWEST, {})
+    newest = row[0] if row else 0
+    return min(newest, tx.point.revision) if tx.point else newest
+
+
+# ---- out
+
+
+def export(tx: Tx, *, since: int = 0, limit: int = 100) -> list[Record]:
+    """Return the records of the commits after revision `since`, oldest first, at most `limit` of them."""
+    top = min(head(tx), since + limit)
+    given = {"first": since + 1, "last": top}
+    [[store]] = tx.db.all(_STORE, {})
+    records = {row[0]: _record(row, store) for row in tx.db.all(_COMMITS, given)}
+    for row in tx.db.all(_CHANGES, given):
+        records[row[0]].setdefault("changes", []).append(_change(row))
+    for row in tx.db.all(_TOUCHES, given):
+        records[row[0]].setdefault("touches", []).append(_where(row) | {"ttl": row[4], "expires_at": row[5]})
+    for revision, agent, called, ttl, expires_at in tx.db.all(_CLOCKS, given):
+        clock = {"agent": agent, "name": called, "ttl": ttl, "expires_at": expires_at}
+        records[revision].setdefault("sessions", []).append(clock)
+    return list(records.values())
+
+
+def _record(row: Row, store: str) -> Record:
+    revision, kind, at, origin_at, origin, origin_revision, actor, message, context = row
+    said = {"origin_at": origin_at, "by": actor, "message": message, "context": json_object(context)}
+    made = f"{origin or store}:{origin_revision or revision}"
+    return {"revision": revision, "kind": kind, "at": at, "origin": made} | _told(said)
+
+
+def _change(row: Row) -> Record:
+    _, _, _, _, change, source, expires_at, metadata, ttl, *stored = row
+    said = {"source_version": source, "ttl": ttl, "expires_at": expires_at, "metadata": json_object(metadata)}
+    return _where(row) | {"change": change} | _value(Stored(*stored)) | _told(said)
+
+
+def _value(stored: Stored) -> Record:
+    if stored.codec is None:
+        return {}
+    value = codec.decode(stored)
+    return {"bytes": base64.b64encode(value).decode()} if isinstance(value, bytes) else {"value": value}
+
+
+def _where(row: Row) -> Record:
+    return {"agent": row[1], "type": row[2], "key": row[3]}
+
+
+def _told(said: Record) -> Record:
+    return {name: value for name, value in said.items() if value is not None}
+
+
+# ---- in
+
+
+def load(tx: Tx, records: Iterable[Mapping[str, Any]]) -> int:
+    """Append records to the log, a commit each, and return how many. All or nothing.
+
+    A record keeps its time while the store holds nothing later; otherwise its commit is made now, and remembers the
+    record's time as its `origin_at`. Raises InvalidValue for what is no record.
+    """
+    count = 0
+    for count, record in enumerate(records, 1):
+        try:
+            _append(tx, record)
+        except (KeyError, TypeError, AttributeError) as error:
+            raise InvalidValue(f"record {count} is not one a store exported ({error!r:.200})") from error
+    return count
+
+
+def load_versions(
+    tx: Tx,
+    agent_id: str,
+    state_type: str,
+    key: str,
+    versions: Iterable[tuple[float, Any]],
+    *,
+    message: str | None = None,
+) -> int:
+    """Append (seconds since 1970, value) pairs to a key's history, a version and a commit each; return how many.
+
+    Every one becomes a version, equal to the one before or not, and keeps its time as `load` says.
+    """
+    at = address(agent_id, state_type, key)
+    actor = tx.note.actor if tx.note else None
+    count = 0
+    for count, (seconds, value) in enumerate(versions, 1):  # noqa: B007
+        made = micros(seconds)
+        _be_at(tx, made, Note(actor, message))
+        encoded = codec.encode(codec.as_json(value), tx.settings.max_value_bytes)
+        journal.put(tx, at, encoded, replay=True)
+        journal.flush(tx, origin=Origin(made))
+    return count
+
+
+def _append(tx: Tx, record: Mapping[str, Any]) -> None:
+    made = record.get("origin_at", record["at"])
+    _be_at(tx, record["at"], Note(record.get("by"), record.get("message"), record.get("context")))
+    for clock in record.get("sessions", ()):
+        session = SessionName(name(clock["agent"], "agent_id"), name(clock["name"], "session name"))
+        journal.set_session(tx, session, Expiry(clock["ttl"], clock["expires_at"]))
+    for change in record.get("changes", ()):
+        _apply(tx, change)
+    for moved in record.get("touches", ()):
+        journal.touch(tx, _address(moved), Expiry(moved["ttl"], moved["expires_at"]))
+    store, _, revision = record["origin"].rpartition(":")
+    kind: CommitKind = record["kind"]
+    journal.flush(tx, origin=Origin(made, store, int(revision), kind))
+
+
+def _apply(tx: Tx, change: Mapping[str, Any]) -> None:
+    at = _address(change)
+    if change["change"] == "expire":
+        found = tx.head(at)
+        if found is not None and found.codec is not None:
+            journal.expire(tx, at, found)
+        return
+    metadata = change.get("metadata")
+    journal.put(
+        tx,
+        at,
+        _encoded(tx, change),
+        metadata=None if metadata is None else codec.json_text(metadata, tx.settings.max_value_bytes).decode(),
+        expiry=Expiry(change.get("ttl"), change.get("expires_at")),
+        source_version=change.get("source_version"),
+        replay=True,
+    )
+
+
+def _encoded(tx: Tx, change: Mapping[str, Any]) -> Encoded | None:
+    if change["change"] == "delete":
+        return None
+    value = base64.b64decode(change["bytes"], validate=True) if "bytes" in change else change["value"]
+    return codec.encode(value, tx.settings.max_value_bytes)
+
+
+def _address(said: Mapping[str, Any]) -> Address:
+    return address(said["agent"], said["type"], said["key"])
+
+
+def _be_at(tx: Tx, made: int, note: Note) -> None:
+    """Set the transaction's time and note for one commit: its own time, unless the store holds something later."""
+    tx.note = note
+    now = max(tx.newest, tx.wall())
+    tx.now = made if tx.newest <= made <= now else now
+
+
+_c, _v, _s, _a, _i = state_commits.c, state_versions.c, agent_states.c, agents.c, store_info.c
+_t, _st, _w = state_touches.c, session_touches.c, sessions.c
+
+
+def _within(found: Select[*tuple[Any, ...]], revision: Any, *then: Any) -> Statement:
+    between = found.where(revision >= bindparam("first"), revision <= bindparam("last"))
+    return Statement(between.order_by(revision, *then))
+
+
+_STORE = Statement(select(_i.id))
+_COMMITS = _within(
+    select(
+        _c.revision, _c.kind, _c.at, _c.origin_at, _c.origin, _c.origin_revision, _c.actor, _c.message, _c.context
+    ),
+    _c.revision,
+)  # fmt: skip
+_CHANGES = _within(
+    select(
+        _v.revision, _a.name, _s.state_type, _s.state_key, _v.change, _v.source_version, _v.expires_at, _v.metadata,
+        (_v.expires_at - _c.at).label("ttl"), _v.codec, _v.value, _v.data,
+    )
+    .select_from(
+        state_versions.join(agent_states, _s.id == _v.state_id)
+        .join(agents, _a.id == _s.agent_id)
+        .join(state_commits, _c.revision == _v.revision)
+    ),
+    _v.revision,
+    _v.state_id,
+)  # fmt: skip
+_TOUCHES = _within(
+    select(_t.revision, _a.name, _s.state_type, _s.state_key, _t.ttl, _t.expires_at).select_from(
+        state_touches.join(agent_states, _s.id == _t.state_id).join(agents, _a.id == _s.agent_id)
+    ),
+    _t.revision,
+    _t.state_id,
+)
+_CLOCKS = _within(
+    select(_st.revision, _a.name, _w.name, _st.ttl, _st.expires_at).select_from(
+        session_touches.join(sessions, _w.id == _st.session_id).join(agents, _a.id == _w.agent_id)
+    ),
+    _st.revision,
+    _st.session_id,
+)

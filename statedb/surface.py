@@ -1,0 +1,75 @@
+"""What users see: the table of rooms, the same on every shell."""
+
+from __future__ import annotations
+
+from typing import Generic
+
+from statedb.operation import Room, S_co, bulk, glance, read, write
+from statedb.rooms import feed, health, history, retention, states, transfer
+
+
+class States(Room[S_co]):
+    """The values as they stand."""
+
+    get = glance(states.get)
+    entry = glance(states.entry)
+    exists = glance(states.exists)
+    keys = glance(states.keys)
+    items = glance(states.items)
+    get_many = read(states.get_many)
+    set = write(states.set)
+    update = write(states.update)
+    patch = write(states.patch)
+    touch = write(states.touch)
+    delete = write(states.delete)
+    set_many = write(states.set_many)
+
+
+class History(Room[S_co]):
+    """What was, version by version and commit by commit."""
+
+    versions = read(history.versions)
+    get = read(history.get)
+    commits = read(history.commits)
+    commit = read(history.commit)
+    revert = write(history.revert)
+
+
+class Feed(Room[S_co]):
+    """Every change, in order."""
+
+    changes = read(feed.changes)
+
+
+class Retention(Room[S_co]):
+    """What time does to the store."""
+
+    sweep = write(retention.sweep)
+
+
+class Transfer(Room[S_co]):
+    """The whole history, out of a store and into one."""
+
+    head = read(transfer.head)
+    export = read(transfer.export)
+    load = bulk(transfer.load)
+    load_versions = bulk(transfer.load_versions)
+
+
+class HealthRoom(Room[S_co]):
+    """Whether the store is what it says."""
+
+    check = read(health.check)
+
+
+class Rooms(Generic[S_co]):
+    """All the rooms of a shell, and handles to an agent's part of them."""
+
+    def __init__(self, shell: S_co) -> None:
+        self._shell = shell
+        self.states: States[S_co] = States(shell)
+        self.history: History[S_co] = History(shell)
+        self.feed: Feed[S_co] = Feed(shell)
+        self.retention: Retention[S_co] = Retention(shell)
+        self.transfer: Transfer[S_co] = Transfer(shell)
+        self.health: HealthRoom[S_co] = HealthRoom(shell)

@@ -1,0 +1,48 @@
+"""Time as the store keeps it: integer microseconds since 1970, UTC. This file is the border to datetimes."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta
+
+from statedb.errors import InvalidValue
+
+Wall = Callable[[], float | datetime]
+
+_EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
+_MICROSECOND = timedelta(microseconds=1)
+LATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
+
+
+def micros(moment: float | datetime) -> int:
+    """Return a moment in microseconds: seconds since 1970 or a datetime, which without a zone is UTC."""
+    if isinstance(moment, datetime):
+        aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
+        return (aware - _EPOCH) // _MICROSECOND
+    return round(moment * 1_000_000)
+
+
+def moment(stamp: int) -> datetime:
+    """Return the aware datetime of microseconds."""
+    return _EPOCH + timedelta(microseconds=stamp)
+
+
+def maybe(stamp: int | None) -> datetime | None:
+    """Return the aware datetime of microseconds, None for None."""
+    return None if stamp is None else moment(stamp)
+
+
+def span(ttl: float | timedelta) -> int | None:
+    """Return a time to live in microseconds, None for for ever (`math.inf`).
+
+    Raises InvalidValue for anything not above zero, or too long to be told from for ever.
+    """
+    seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or math.isnan(seconds) or seconds <= 0:
+        raise InvalidValue(f"ttl is {ttl!r}; give seconds above zero, a timedelta, or math.inf for never")
+    if math.isinf(seconds):
+        return None
+    if seconds > 1e11:
+        raise InvalidValue(f"ttl is {ttl!r}, thousands of years; math.inf means never")
+    return max(1, round(seconds * 1_000_000))

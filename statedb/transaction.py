@@ -1,0 +1,125 @@
+"""A transaction as users hold it: the rooms, joined to one commit."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from types import TracebackType
+from typing import TYPE_CHECKING, Any, Self
+
+from statedb.db import journal
+from statedb.db.pool import explained
+from statedb.db.tx import Note, Tx
+from statedb.errors import InTransaction, TransactionAborted
+from statedb.handles import SyncAgent, sync_agent
+from statedb.operation import Body, Operation, Sync, through
+from statedb.surface import Rooms
+
+if TYPE_CHECKING:
+    from statedb.store import Store
+
+
+class Joined(Sync, Rooms[Sync]):
+    """The rooms over a transaction that somebody else begins and ends, as `Store.run` hands it to its function."""
+
+    def __init__(self, tx: Tx) -> None:
+        self._tx = tx
+        Rooms.__init__(self, self)
+
+    @property
+    def revision(self) -> int | None:
+        """The revision the transaction made; None before its end, and where nothing changed."""
+        return self._tx.written
+
+    def agent(self, agent_id: str) -> SyncAgent:
+        """Return handles on one agent's states."""
+        return sync_agent(self, agent_id)
+
+    def bind(self, operation: Operation[..., Any]) -> Callable[..., Any]:
+        body = joining(operation)
+        return lambda *args, **kwargs: body(self._tx, *args, **kwargs)
+
+
+class Transaction(Joined):
+    """One commit, all or nothing: leaving the block commits, an exception takes everything back."""
+
+    def __init__(self, store: Store, note: Note) -> None:
+        self._store, self._note = store, note
+        self._guard = threading.Lock()
+        self._state = "new"
+        super().__init__(Tx(store._pool.writer, store._context))
+
+    def bind(self, operation: Operation[..., Any]) -> Callable[..., Any]:
+        body = joining(operation)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            with self._guard, explained():
+                self._check_open()
+                return body(self._tx, *args, **kwargs)
+
+        return call
+
+    def __enter__(self) -> Self:
+        if self._state != "new":
+            raise InTransaction("a transaction can be entered once; begin another with store.transaction()")
+        with explained():
+            self._store._pool.acquire()
+            try:
+                self._tx.begin(self._note)
+            except BaseException:
+                self._end("aborted")
+                raise
+        self._state = "open"
+        self._store._watchdog.watch(self._give_up)
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._store._watchdog.forget()
+        with self._guard, explained():
+            if kind is not None:
+                if self._state == "open":
+                    self._end("aborted")
+                return
+            self._check_open()
+            try:
+                journal.flush(self._tx)
+                self._store._pool.writer.commit()
+            except BaseException:
+                self._tx.written = None
+                self._end("aborted")
+                raise
+            self._state = "committed"
+            self._store._pool.release()
+
+    def _give_up(self) -> None:
+        with self._guard:
+            if self._state == "open":
+                self._end("timed out")
+
+    def _end(self, state: str) -> None:
+        self._state = state
+        self._store._pool.writer.rollback()
+        self._store._pool.release()
+
+    def _check_open(self) -> None:
+        if self._state == "open":
+            return
+        if self._state == "timed out":
+            raise TransactionAborted(
+                f"the transaction took longer than {self._store.settings.transaction_timeout:g} s and was rolled back; "
+                "make it shorter, or raise Settings.transaction_timeout"
+            )
+        raise TransactionAborted(f"the transaction is {self._state}; use it inside its with block")
+
+
+def joining(operation: Operation[..., Any]) -> Body:
+    """Return the body of an operation that joins a transaction."""
+    if not operation.alone:
+        return through(operation)
+
+    def refuse(*_args: Any, **_kwargs: Any) -> Any:
+        raise InTransaction(f"{operation.name} makes commits of its own; call it on the store, outside a transaction")
+
+    return refuse

@@ -1,0 +1,1 @@
+"""What a value is, without a database and without a clock."""
