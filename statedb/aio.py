@@ -11,16 +11,14 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from statedb.config import Options, Settings
-from statedb.db import journal, sqlite
-from statedb.db.hop import Hop
-from statedb.db.migrate import open_store
+from statedb.db import journal
+from statedb.db.hop import Hop, open_hops
+from statedb.db.location import path_of
 from statedb.db.points import resolve
-from statedb.db.sqlite import Connection
-from statedb.db.tx import Asked, Context, Note, Point, Tx
+from statedb.db.tx import Asked, Connection, Context, Note, Point, Tx
 from statedb.db.writequeue import WriteQueue
 from statedb.errors import InTransaction, StoreClosed, TransactionAborted
 from statedb.handles import AsyncAgent, async_agent
-from statedb.location import path_of
 from statedb.operation import Async, Body, Operation, through
 from statedb.surface import Rooms
 from statedb.transaction import Joined, joining
@@ -54,20 +52,8 @@ class AsyncStore(Async, Rooms[Async]):
         """Open the store. Raises NotAStore and StoreTooNew, and leaves what it refuses untouched."""
         if self._writer is not None:
             return self
-        path, settings = self._path, self.settings
-        writer = Hop(lambda: open_store(path, settings))
-        await writer.open()
-        reader = writer
-        if path != ":memory:":
-            # One reader: more do not scale within a process, and with none a get would wait behind every write.
-            reader = Hop(lambda: sqlite.connect(path, settings, mode="rw", patience=settings.busy_timeout))
-            try:
-                await reader.open()
-            except BaseException:
-                await writer.close()
-                raise
-        self._writer, self._reader = writer, reader
-        self._queue = WriteQueue(writer, self._context, settings.max_batch)
+        self._writer, self._reader = await open_hops(self._path, self.settings)
+        self._queue = WriteQueue(self._writer, self._context, self.settings.max_batch)
         return self
 
     async def close(self) -> None:

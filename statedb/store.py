@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import sqlite3
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
@@ -11,12 +10,12 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from statedb.config import Options, Settings
-from statedb.db import journal, sqlite
+from statedb.db import journal
+from statedb.db.location import path_of
 from statedb.db.points import resolve
-from statedb.db.pool import Pool, explained
+from statedb.db.pool import DriverError, Pool, explain, explained
 from statedb.db.tx import Asked, Context, Note, Point, Tx
 from statedb.handles import SyncAgent, sync_agent
-from statedb.location import path_of
 from statedb.operation import Body, Operation, Sync, through
 from statedb.surface import Rooms
 from statedb.transaction import Joined, Transaction
@@ -112,8 +111,8 @@ class Store(Sync, Rooms[Sync]):
         reader = pool.take()
         try:
             return body(Tx(reader, self._context), *args, **kwargs)
-        except sqlite3.Error as error:
-            raise sqlite.explain(error) or error from error
+        except DriverError as error:
+            raise explain(error) or error from error
         finally:
             pool.give(reader)
 

@@ -16,7 +16,9 @@ from typing import Any, TypeVar
 
 import aiosqlite
 
+from statedb.config import Settings
 from statedb.db import sqlite
+from statedb.db.migrate import open_store
 from statedb.db.sqlite import Connection
 
 T = TypeVar("T")
@@ -71,6 +73,24 @@ class Hop:
     def _open(self, opener: Callable[[], Connection]) -> Any:
         self._opened[:] = [opener()]
         return self._opened[0].raw
+
+
+async def open_hops(path: str, settings: Settings) -> tuple[Hop, Hop]:
+    """Return a store's writing and reading connection, each on its thread; in memory they are one and the same.
+
+    One reader: more do not scale within a process, and with none a get would wait behind every write.
+    """
+    writer = Hop(lambda: open_store(path, settings))
+    await writer.open()
+    if path == ":memory:":
+        return writer, writer
+    reader = Hop(lambda: sqlite.connect(path, settings, mode="rw", patience=settings.busy_timeout))
+    try:
+        await reader.open()
+    except BaseException:
+        await writer.close()
+        raise
+    return writer, reader
 
 
 def settle_result(future: asyncio.Future[Any], result: Any) -> None:

@@ -25,23 +25,33 @@ HEAD = "0002"
 """The newest revision in migrations/versions, which a test holds it to. Numbers, so that newer is told from older."""
 
 
-def open_store(path: str, settings: Settings, *, create: bool = True) -> sqlite.Connection:
+def open_store(path: str, settings: Settings) -> sqlite.Connection:
     """Return the writing connection to a store that is at this library's schema.
 
-    Makes the file where there is none (`create`), upgrades an older one, and leaves alone what it refuses: NotAStore,
-    StoreTooNew. Safe when many processes race for a file that does not exist.
+    Makes the file where there is none, upgrades an older one, and leaves alone what it refuses: NotAStore, StoreTooNew.
+    Safe when many processes race for a file that does not exist.
     """
     if path != ":memory:" and os.path.exists(f"{path}-wal"):
         _look_first(path, settings)
-    connection = sqlite.connect(path, settings, mode="rwc" if create else "rw")
+    connection = sqlite.connect(path, settings)
     try:
         if not _is_current(connection.raw):
             sqlite.begin_life(connection)
-            _upgrade(connection)
+            _upgrade(connection, HEAD)
         return connection
     except BaseException:
         connection.close()
         raise
+
+
+def create_at(path: str, revision: str) -> None:
+    """Make a store of an older schema, as an older library would have; for tests of upgrading."""
+    connection = sqlite.connect(path, Settings())
+    try:
+        sqlite.begin_life(connection)
+        _upgrade(connection, revision)
+    finally:
+        connection.close()
 
 
 def version_of(raw: sqlite3.Connection) -> str | None:
@@ -86,7 +96,7 @@ def _is_current(raw: sqlite3.Connection) -> bool:
     return found == HEAD
 
 
-def _upgrade(connection: sqlite.Connection) -> None:
+def _upgrade(connection: sqlite.Connection, target: str) -> None:
     from sqlalchemy import create_engine
     from sqlalchemy.pool import StaticPool
 
@@ -103,8 +113,8 @@ def _upgrade(connection: sqlite.Connection) -> None:
     with engine.connect() as bind, bind.begin():
         sqlite.patiently(lambda: raw.execute("begin immediate"), connection.timeout)
         try:
-            if not _is_current(raw):
-                _migrate(bind)
+            if version_of(raw) != target and not _is_current(raw):
+                _migrate(bind, target)
                 raw.execute(f"pragma application_id={APPLICATION_ID}")
                 _name(raw)
             raw.execute("commit")
@@ -113,7 +123,7 @@ def _upgrade(connection: sqlite.Connection) -> None:
             raise
 
 
-def _migrate(bind: Bind, target: str = "head") -> None:
+def _migrate(bind: Bind, target: str) -> None:
     from alembic import command
     from alembic.config import Config
 

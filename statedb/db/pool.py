@@ -15,6 +15,10 @@ from statedb.db.migrate import open_store
 from statedb.db.sqlite import Connection
 from statedb.errors import InTransaction, StoreBusy, StoreClosed
 
+# By these names for the shells, which know no dialect.
+DriverError = sqlite.Error
+explain = sqlite.explain
+
 _KEPT = 8
 """Idle readers kept open; a burst of threads may open more for a while."""
 

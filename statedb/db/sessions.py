@@ -52,6 +52,9 @@ class Session:
         return self.expires_at is not None and self.expires_at <= now
 
 
+UNWRITTEN = 0
+"""Stands for the id of a session that the running transaction makes."""
+
 _w, _a = sessions.c, agents.c
 
 FIND_SESSION = Statement(

@@ -49,11 +49,6 @@ class Connection:
         rows = self.raw.execute(text, order(parameters)).fetchall()
         return rows[0] if rows else None
 
-    def many(self, statement: Statement, parameters: list[Parameters]) -> None:
-        """Run a statement that returns nothing, once for each set of parameters."""
-        text, order = statement.on(DIALECT)
-        self.raw.executemany(text, [order(each) for each in parameters])
-
     def begin_read(self) -> None:
         self.raw.execute("begin")
 

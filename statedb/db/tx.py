@@ -36,14 +36,48 @@ LAST = 2**62
 """Above every revision."""
 
 
-class Database(Protocol):
-    """What a transaction needs of a connection."""
+class Connection(Protocol):
+    """What transactions and shells need of a connection, whatever the dialect."""
 
-    def all(self, statement: Statement, parameters: Parameters) -> list[Row]: ...
-    def one(self, statement: Statement, parameters: Parameters) -> Row | None: ...
-    def many(self, statement: Statement, parameters: list[Parameters]) -> None: ...
-    def prepare(self) -> None: ...
-    def faults(self) -> list[str]: ...
+    def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
+        """Run a statement and return every row."""
+        ...
+
+    def one(self, statement: Statement, parameters: Parameters) -> Row | None:
+        """Run a statement and return its first row, if any."""
+        ...
+
+    def begin_read(self) -> None:
+        """Hold one snapshot until `end_read`."""
+        ...
+
+    def end_read(self) -> None: ...
+
+    def begin_write(self) -> None:
+        """Take the write lock, or raise StoreBusy after the timeout."""
+        ...
+
+    def prepare(self) -> None:
+        """Be about to write: called before the first row of a transaction."""
+        ...
+
+    def commit(self) -> None: ...
+
+    def rollback(self) -> None:
+        """Take everything back; fine where there is nothing, or the database has done so already."""
+        ...
+
+    def savepoint(self) -> None: ...
+
+    def release(self) -> None: ...
+
+    def rollback_to(self) -> bool:
+        """Undo what came since the savepoint; False where the whole transaction is gone already."""
+        ...
+
+    def faults(self) -> list[str]:
+        """Return what the database itself finds wrong with the store."""
+        ...
 
 
 class Point(NamedTuple):
@@ -114,7 +148,7 @@ class Tx:
         "written",
     )
 
-    def __init__(self, db: Database, context: Context) -> None:
+    def __init__(self, db: Connection, context: Context) -> None:
         self.db = db
         self.settings = context.settings
         self.wall: Callable[[], int] = context.wall
@@ -137,6 +171,12 @@ class Tx:
         self.revision, self.newest, self.hash = newest or (0, 0, b"")
         self.now = max(self.wall(), self.newest)
         return self
+
+    @property
+    def said(self) -> Note:
+        """What the caller says about what is written."""
+        assert self.note is not None, "a transaction that only reads cannot write"
+        return self.note
 
     @property
     def instant(self) -> int:

@@ -18,8 +18,7 @@ from typing import Any
 
 from statedb.db import journal
 from statedb.db.hop import Hop, settle_error, settle_result, tell
-from statedb.db.sqlite import Connection
-from statedb.db.tx import Context, Note, Tx
+from statedb.db.tx import Connection, Context, Note, Tx
 from statedb.errors import StoreClosed
 
 Body = Callable[[Tx], Any]

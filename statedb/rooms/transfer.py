@@ -21,7 +21,8 @@ from sqlalchemy import Select, bindparam, select
 
 from statedb.db import journal
 from statedb.db.entries import json_object
-from statedb.db.journal import Expiry, Origin
+from statedb.db.journal import Expiry
+from statedb.db.rows import Origin
 from statedb.db.sessions import SessionName
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import (

@@ -1,0 +1,38 @@
+# Every target sets up what it needs: python3 (3.11 or later) and make are all a machine must have.
+PYTHON ?= python3
+BIN := .venv/bin
+READY := .venv/.ready
+
+.PHONY: demo test lint types bench schema wheel clean
+
+demo: $(READY)  ## run the main job as a short story
+	$(BIN)/statedb demo
+
+test: $(READY)  ## the whole suite
+	$(BIN)/pytest -n 2 -q
+
+lint: $(READY)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+
+types: $(READY)
+	$(BIN)/mypy
+	$(BIN)/pyright --warnings
+
+bench: $(READY)  ## ratios to raw sqlite3 and aiosqlite; writes benchmarks/RESULTS.md
+	$(BIN)/python -m benchmarks
+
+schema: $(READY)  ## write schema.sql anew from statedb/db/tables.py
+	$(BIN)/python -m statedb.db.schema > schema.sql
+
+wheel: $(READY)  ## build the wheel, and try it in an empty environment from another folder
+	PYTHON=$(PYTHON) bash .ci/wheel
+
+clean:
+	rm -rf .venv dist build .mypy_cache .pytest_cache .ruff_cache .hypothesis
+
+$(READY): pyproject.toml
+	$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "statedb needs Python 3.11 or later; name it: make PYTHON=python3.12 test")'
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[all,test]'
+	touch $(READY)
