@@ -5,18 +5,16 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import TYPE_CHECKING, Any, Self
+from typing import Any, Self
 
 from statedb.db import journal
-from statedb.db.pool import explained
-from statedb.db.tx import Note, Tx
+from statedb.db.pool import Pool, explained
+from statedb.db.tx import Context, Note, Tx
 from statedb.errors import InTransaction, TransactionAborted
 from statedb.handles import SyncAgent, sync_agent
 from statedb.operation import Body, Operation, Sync, through
 from statedb.surface import Rooms
-
-if TYPE_CHECKING:
-    from statedb.store import Store
+from statedb.watchdog import Watchdog
 
 
 class Joined(Sync, Rooms[Sync]):
@@ -43,11 +41,11 @@ class Joined(Sync, Rooms[Sync]):
 class Transaction(Joined):
     """One commit, all or nothing: leaving the block commits, an exception takes everything back."""
 
-    def __init__(self, store: Store, note: Note) -> None:
-        self._store, self._note = store, note
+    def __init__(self, pool: Pool, watchdog: Watchdog, context: Context, note: Note) -> None:
+        self._pool, self._watchdog, self._note = pool, watchdog, note
         self._guard = threading.Lock()
         self._state = "new"
-        super().__init__(Tx(store._pool.writer, store._context))
+        super().__init__(Tx(pool.writer, context))
 
     def bind(self, operation: Operation[..., Any]) -> Callable[..., Any]:
         body = joining(operation)
@@ -63,20 +61,20 @@ class Transaction(Joined):
         if self._state != "new":
             raise InTransaction("a transaction can be entered once; begin another with store.transaction()")
         with explained():
-            self._store._pool.acquire()
+            self._pool.acquire()
             try:
                 self._tx.begin(self._note)
             except BaseException:
                 self._end("aborted")
                 raise
         self._state = "open"
-        self._store._watchdog.watch(self._give_up)
+        self._watchdog.watch(self._give_up)
         return self
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._store._watchdog.forget()
+        self._watchdog.forget()
         with self._guard, explained():
             if kind is not None:
                 if self._state == "open":
@@ -85,13 +83,13 @@ class Transaction(Joined):
             self._check_open()
             try:
                 journal.flush(self._tx)
-                self._store._pool.writer.commit()
+                self._pool.writer.commit()
             except BaseException:
                 self._tx.written = None
                 self._end("aborted")
                 raise
             self._state = "committed"
-            self._store._pool.release()
+            self._pool.release()
 
     def _give_up(self) -> None:
         with self._guard:
@@ -100,15 +98,15 @@ class Transaction(Joined):
 
     def _end(self, state: str) -> None:
         self._state = state
-        self._store._pool.writer.rollback()
-        self._store._pool.release()
+        self._pool.writer.rollback()
+        self._pool.release()
 
     def _check_open(self) -> None:
         if self._state == "open":
             return
         if self._state == "timed out":
             raise TransactionAborted(
-                f"the transaction took longer than {self._store.settings.transaction_timeout:g} s and was rolled back; "
+                f"the transaction took longer than {self._tx.settings.transaction_timeout:g} s and was rolled back; "
                 "make it shorter, or raise Settings.transaction_timeout"
             )
         raise TransactionAborted(f"the transaction is {self._state}; use it inside its with block")

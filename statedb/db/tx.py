@@ -178,16 +178,6 @@ class Tx:
         assert self.note is not None, "a transaction that only reads cannot write"
         return self.note
 
-    @property
-    def instant(self) -> int:
-        """The time of this transaction: the point's, that of its begin, or the store's clock now."""
-        if self.point is not None:
-            return self.point.instant
-        if self.note is not None:
-            return self.now
-        newest = self.db.one(NEWEST, {})
-        return max(self.wall(), newest[1] if newest else 0)
-
     # ---- reading
 
     def value(self, at: Address) -> Stored:

@@ -1,0 +1,1 @@
+"""What statedb costs over raw sqlite3 and aiosqlite doing the same rows, in one run: `python -m benchmarks`."""

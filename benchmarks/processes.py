@@ -1,0 +1,81 @@
+"""Eight processes that update one key."""
+
+from __future__ import annotations
+
+import multiprocessing
+import time
+from collections.abc import Callable
+from multiprocessing.queues import Queue
+from multiprocessing.synchronize import Barrier
+from pathlib import Path
+
+from benchmarks import floors
+from benchmarks.rounds import Row, Sizes
+from benchmarks.sample import AGENT, TIER, Template
+from statedb import Store
+
+PROCESSES = 8
+COUNTER = "counter"
+TURNS = 2
+Work = Callable[[Path, "Barrier", float, "Queue[list[float]]"], None]
+
+
+def rows(made: Template, sizes: Sizes) -> list[Row]:
+    """Measure and return the rows: time per write over all processes, its 99th percentile, the luckless process."""
+    ours, theirs = made.copy("processes.db"), made.copy("processes-floor.db")
+    for path in (ours, theirs):
+        with Store(path) as store:
+            store.states.set(AGENT, TIER, COUNTER, 0)
+    what = "the hand-written update; SQLite's own busy handler waits for the lock"
+    found = [
+        Row(f"{PROCESSES} processes update one key, normal: each write", what, floor=[]),
+        Row(f"{PROCESSES} processes, 99th percentile of a write", what, floor=[]),
+        Row(f"{PROCESSES} processes, the slowest process: each write", what, floor=[]),
+    ]
+    for _ in range(TURNS):
+        for work, path in ((_statedb, ours), (_floor, theirs)):
+            for row, measured in zip(found, _run(work, path, sizes.seconds), strict=True):
+                times = row.statedb if work is _statedb else row.floor
+                assert times is not None
+                times.append(measured)
+    return found
+
+
+def _run(work: Work, path: Path, seconds: float) -> tuple[float, float, float]:
+    """Return, in microseconds: time per write of all together, the 99th percentile, time per write of the slowest."""
+    spawn = multiprocessing.get_context("spawn")  # a fork would carry the parent's connections along
+    barrier, answers = spawn.Barrier(PROCESSES), spawn.Queue()
+    crew = [spawn.Process(target=work, args=(path, barrier, seconds, answers)) for _ in range(PROCESSES)]
+    for each in crew:
+        each.start()
+    taken = [answers.get() for _ in crew]
+    for each in crew:
+        each.join()
+    every = sorted(time for times in taken for time in times)
+    rarest = max(1, min(len(times) for times in taken))
+    return seconds / len(every) * 1e6, every[len(every) * 99 // 100] * 1e6, seconds / rarest * 1e6
+
+
+def _statedb(path: Path, barrier: Barrier, seconds: float, answers: Queue[list[float]]) -> None:
+    with Store(path, durability="normal") as store:
+        update = store.states.update
+        answers.put(_timed(lambda: update(AGENT, TIER, COUNTER, lambda n: n + 1), barrier, seconds))
+
+
+def _floor(path: Path, barrier: Barrier, seconds: float, answers: Queue[list[float]]) -> None:
+    db = floors.connect(path)
+    answers.put(_timed(lambda: floors.update(db, AGENT, TIER, COUNTER, lambda n: n + 1), barrier, seconds))
+    db.close()
+
+
+def _timed(write: Callable[[], object], barrier: Barrier, seconds: float) -> list[float]:
+    write()
+    barrier.wait()
+    times = []
+    begun = last = time.perf_counter()
+    while last - begun < seconds:
+        write()
+        now = time.perf_counter()
+        times.append(now - last)
+        last = now
+    return times

@@ -1,0 +1,86 @@
+"""Timing two contenders side by side.
+
+A machine is never quiet. So the contenders take turns, round by round, each beginning every other round, and what
+counts is the median of many rounds: a disturbance hits both, or few rounds of one.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from statistics import median
+
+Contender = Callable[[int], float]
+"""Given the number of the round, do its work and return microseconds per operation."""
+
+
+@dataclass(frozen=True, slots=True)
+class Sizes:
+    """How much is measured: keys in the store, rounds per row, operations of the cheap kind per round, seconds."""
+
+    keys: int = 10_000
+    rounds: int = 60
+    operations: int = 400
+    together: int = 1_000
+    seconds: float = 3.0
+
+
+FULL = Sizes()
+QUICK = Sizes(keys=1_000, rounds=5, operations=100, seconds=0.4)
+
+
+@dataclass(slots=True)
+class Row:
+    """One line of the report. `floor` is None where nothing raw does the same; `against` says what the floor does."""
+
+    name: str
+    against: str
+    target: float | None = None
+    statedb: list[float] = field(default_factory=list)
+    floor: list[float] | None = None
+
+    @property
+    def ratio(self) -> float | None:
+        """The ratio of the medians."""
+        return median(self.statedb) / median(self.floor) if self.floor else None
+
+    @property
+    def best(self) -> float | None:
+        """The ratio of the fastest rounds, which the machine disturbed least."""
+        return min(self.statedb) / min(self.floor) if self.floor else None
+
+    @property
+    def verdict(self) -> str:
+        """Whether the target is met: ok, short, or nothing where there is none."""
+        if self.target is None or self.ratio is None:
+            return ""
+        return "ok" if self.ratio <= self.target else "short"
+
+
+def race(row: Row, statedb: Contender, floor: Contender | None, rounds: int) -> Row:
+    """Let the contenders take turns and return the row with their times."""
+    row.floor = None if floor is None else []
+    for contender in filter(None, (statedb, floor)):
+        contender(0)  # fills caches, opens what opens late
+    for turn in range(1, rounds + 1):
+        steps = [(statedb, row.statedb)]
+        if floor is not None and row.floor is not None:
+            steps.insert(turn % 2, (floor, row.floor))
+        for contender, times in steps:
+            times.append(contender(turn))
+    return row
+
+
+class Stopwatch:
+    """`with Stopwatch() as watch: …`, then `watch.per(operations)` in microseconds."""
+
+    def __enter__(self) -> Stopwatch:
+        self._start = self._end = time.perf_counter()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self._end = time.perf_counter()
+
+    def per(self, operations: int) -> float:
+        return (self._end - self._start) / operations * 1e6
