@@ -89,4 +89,7 @@ def _ratio(ratio: float | None) -> str:
 
 
 def _aligned(line: Sequence[str], widths: Sequence[int]) -> list[str]:
-    return [cell.ljust(width) if not at else cell.rjust(width) for at, (cell, width) in enumerate(zip(line, widths, strict=True))]
+    return [
+        cell.ljust(width) if not at else cell.rjust(width)
+        for at, (cell, width) in enumerate(zip(line, widths, strict=True))
+    ]

@@ -1,0 +1,108 @@
+"""What type checkers must say of the public surface. It is checked, by mypy and pyright, and never run.
+
+A line with an ignore is a wrong call: both checkers report an ignore that hides nothing, so each such line is a test.
+"""
+
+# pyright: strict, reportUnnecessaryTypeIgnoreComment=true
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, assert_type
+
+from statedb import AsyncStore, Change, Commit, Entry, Health, Store, Transaction, Version
+from statedb.transaction import Joined
+
+
+def sync_calls_are_values(store: Store) -> None:
+    assert_type(store.states.set("a", "local", "k", {"x": 1}, expected_version=0, ttl=5), Entry)
+    assert_type(store.states.entry("a", "local", "k"), Entry | None)
+    assert_type(store.states.update("a", "local", "k", lambda v: v + 1, default=0), Entry)
+    assert_type(store.states.delete("a", "local", "k"), bool)
+    assert_type(store.states.keys("a", "local", "x*"), list[str])
+    assert_type(store.states.items("a", "local"), list[tuple[str, Any]])
+    assert_type(store.states.set_many("a", "local", {"x": 1}), dict[str, Entry])
+    assert_type(store.history.versions("a", "local", "k", limit=3), list[Version])
+    assert_type(store.history.commits(agent_id="a"), list[Commit])
+    assert_type(store.feed.changes(since=12, limit=100), list[Change])
+    assert_type(store.health.check(), Health)
+    assert_type(store.at(3).states.entry("a", "local", "k"), Entry | None)
+
+
+async def async_calls_are_awaitables(store: AsyncStore) -> None:
+    assert_type(await store.states.set("a", "local", "k", 1), Entry)
+    deleting: Coroutine[Any, Any, bool] = store.states.delete("a", "local", "k")
+    assert_type(await deleting, bool)
+    assert_type(await store.at(3).history.versions("a", "local", "k"), list[Version])
+    task = asyncio.create_task(store.states.keys("a", "local"))
+    assert_type(await task, list[str])
+    assert_type(await asyncio.wait_for(store.health.check(), 1), Health)
+    assert_type(await store.feed.changes(), list[Change])
+
+
+def handles_know_their_first_arguments(store: Store) -> None:
+    agent = store.agent("a")
+    assert_type(agent.persistent.set("k", 1, message="m"), Entry)
+    assert_type(agent.local.keys("x*"), list[str])
+    assert_type(agent.session("c7", ttl=60).entry("k"), Entry | None)
+    assert_type(agent.session("c7").close(), bool)
+    assert_type(agent.shared.update("n", lambda v: v + 1, default=0), Entry)
+    agent.shared.update({"x": 1}, y=2)
+    agent.persistent["k"] = {"any": ["json", None]}
+    del agent.persistent["k"]
+
+
+async def async_handles_too(store: AsyncStore) -> None:
+    agent = store.agent("a")
+    assert_type(await agent.persistent.set("k", 1), Entry)
+    assert_type(await agent.session("c7").items(), list[tuple[str, Any]])
+    assert_type(await agent.shared.update("n", lambda v: v + 1, default=0), Entry)
+
+
+def transactions_join(store: Store) -> None:
+    with store.transaction(message="m", actor="me") as tx:
+        assert_type(tx, Transaction)
+        assert_type(tx.states.set("a", "local", "k", 1), Entry)
+    assert_type(tx.revision, int | None)
+
+    def move(tx: Joined, amount: int) -> str:
+        return tx.states.set("a", "local", "k", amount).key
+
+    assert_type(store.run(move, 3), str)
+
+
+async def async_transactions_join(store: AsyncStore) -> None:
+    async with store.transaction() as tx:
+        assert_type(await tx.states.delete("a", "local", "k"), bool)
+
+    def count(tx: Joined) -> int:
+        return len(tx.states.keys("a", "local"))
+
+    assert_type(await store.run(count), int)
+
+
+def wrong_calls_are_errors(store: Store) -> None:
+    store.states.set("a", "local")  # type: ignore[call-arg]
+    store.states.set("a", "local", "k", 1, message=3)  # type: ignore[arg-type]
+    store.states.set("a", "local", "k", 1, nonsense=True)  # type: ignore[call-arg]
+    store.states.keys(1, "local")  # type: ignore[arg-type]
+    store.states.nothing()  # type: ignore[attr-defined]
+    store.agent("a").persistent.set("a", "persistent", "k", 1)  # type: ignore[call-arg, arg-type]
+    store.history.commits("a")  # type: ignore[call-arg]
+    Store("app.db", durability="some")  # type: ignore[arg-type]
+    Store("app.db", nonsense=1)  # type: ignore[call-arg]
+
+
+async def wrong_async_calls_are_errors(store: AsyncStore) -> None:
+    (await store.states.entry("a", "local", "k")).version  # type: ignore[union-attr]
+    store.states.set("a", "local", "k", 1).version  # type: ignore[attr-defined]
+    with store.transaction():  # type: ignore[attr-defined]
+        pass
+
+
+def a_sync_call_cannot_be_awaited(store: Store) -> None:
+    async def inside() -> None:
+        await store.states.delete("a", "local", "k")  # type: ignore[misc]
+
+    del inside
