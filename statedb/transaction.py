@@ -98,11 +98,13 @@ class Transaction(Joined):
 
     def _end(self, state: str) -> None:
         self._state = state
-        self._pool.writer.rollback()
-        self._pool.release()
+        if not self._pool.closed:
+            self._pool.writer.rollback()
+            self._pool.release()
 
     def _check_open(self) -> None:
         if self._state == "open":
+            self._pool.check()
             return
         if self._state == "timed out":
             raise TransactionAborted(

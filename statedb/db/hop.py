@@ -18,8 +18,10 @@ import aiosqlite
 
 from statedb.config import Settings
 from statedb.db import sqlite
+from statedb.db.fork import REASON, remember
 from statedb.db.migrate import open_store
 from statedb.db.sqlite import Connection
+from statedb.errors import StoreClosed
 
 T = TypeVar("T")
 
@@ -31,6 +33,7 @@ class Hop:
         self._opened: list[Connection] = []
         self._aio = aiosqlite.Connection(lambda: self._open(opener), 64)
         self._aio._thread.daemon = True
+        self._forsaken = False
         self._finalizer: weakref.finalize[Any, Any] | None = None
 
     async def open(self) -> None:
@@ -40,9 +43,12 @@ class Hop:
         except sqlite.Error as error:
             raise sqlite.explain(error) or error from error
         self._finalizer = weakref.finalize(self, _at_end, self._aio)
+        remember(self)
 
     def post(self, job: Callable[[Connection], None]) -> None:
         """Run a job on the thread, in order. It must not raise."""
+        if self._forsaken:
+            raise StoreClosed(REASON)
         # Bound here: a job that referred to the hop would keep it, and so its finalizer, from ever running.
         [connection] = self._opened
         self._aio._tx.put_nowait((None, lambda: job(connection)))
@@ -65,10 +71,19 @@ class Hop:
 
     async def close(self) -> None:
         """Finish what is queued, close the connection and end the thread."""
+        if self._forsaken:
+            return
         if self._finalizer is not None:
             self._finalizer.detach()
         await self._aio.close()
         self._aio._thread.join()
+
+    def forsake(self) -> object:
+        """Give the connection up in a child process, which has not its thread."""
+        self._forsaken = True
+        if self._finalizer is not None:
+            self._finalizer.detach()
+        return self._aio, self._opened
 
     def _open(self, opener: Callable[[], Connection]) -> Any:
         self._opened[:] = [opener()]

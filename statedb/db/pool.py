@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 import threading
-import weakref
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from statedb.config import Settings
 from statedb.db import sqlite
+from statedb.db.fork import REASON, remember
 from statedb.db.migrate import open_store
 from statedb.db.sqlite import Connection
 from statedb.errors import InTransaction, StoreBusy, StoreClosed
@@ -21,9 +20,6 @@ explain = sqlite.explain
 
 _KEPT = 8
 """Idle readers kept open; a burst of threads may open more for a while."""
-
-_every: weakref.WeakSet[Pool] = weakref.WeakSet()
-_leaked: list[object] = []
 
 
 class Pool:
@@ -36,15 +32,19 @@ class Pool:
         self._idle: deque[Connection] = deque()
         self._turn = threading.Lock()
         self._owner: int | None = None
-        self._closed = ""
-        _every.add(self)
+        self.closed = ""
+        remember(self)
+
+    def check(self) -> None:
+        """Raise StoreClosed if it is."""
+        if self.closed:
+            raise StoreClosed(self.closed)
 
     # ---- readers
 
     def take(self) -> Connection:
         """Return a connection to read with; give it back."""
-        if self._closed:
-            raise StoreClosed(self._closed)
+        self.check()
         if self._shared:
             return self.writer
         try:
@@ -57,7 +57,7 @@ class Pool:
         """Take a reader back."""
         if self._shared:
             return
-        if self._closed or len(self._idle) >= _KEPT:
+        if self.closed or len(self._idle) >= _KEPT:
             reader.close()
         else:
             self._idle.append(reader)
@@ -78,8 +78,7 @@ class Pool:
                 "keep transactions short, or raise Settings.busy_timeout"
             )
         try:
-            if self._closed:
-                raise StoreClosed(self._closed)
+            self.check()
             self.writer.begin_write()
         except BaseException:
             self._turn.release()
@@ -96,9 +95,9 @@ class Pool:
 
     def close(self) -> None:
         """Close every connection; a reader in use is closed when it is given back. Again is fine."""
-        if self._closed:
+        if self.closed:
             return
-        self._closed = "the store is closed; open it again"
+        self.closed = "the store is closed; open it again"
         while self._idle:
             self._idle.pop().close()
         # Not waiting for a writer in another thread would pull its connection away under it.
@@ -108,15 +107,13 @@ class Pool:
         if taken and not owned:
             self._turn.release()
 
-    def forsake(self) -> None:
-        """Give up the connections in a child process: they are the parent's.
-
-        They are kept, unclosed, for ever: closing one would drop the parent's file locks with it or, worse, fold a log
-        the parent still writes to.
-        """
-        _leaked.append((self.writer, list(self._idle)))
+    def forsake(self) -> object:
+        """Give the connections up in a child process."""
+        kept = (self.writer, list(self._idle))
         self._idle.clear()
-        self._closed = "the store was opened before this process was forked; open it again in the child"
+        self._turn, self._owner = threading.Lock(), None
+        self.closed = REASON
+        return kept
 
 
 def _opened(path: str, settings: Settings) -> Connection:
@@ -134,11 +131,3 @@ def explained() -> Iterator[None]:
         if meant is None:
             raise
         raise meant from error
-
-
-def _after_fork() -> None:
-    for pool in list(_every):
-        pool.forsake()
-
-
-os.register_at_fork(after_in_child=_after_fork)

@@ -229,5 +229,5 @@ def explain(error: sqlite3.Error) -> StateDBError | None:
         case sqlite3.SQLITE_CANTOPEN:
             return NotAStore(f"the file cannot be opened ({error}); does its folder exist, and may you write there?")
         case sqlite3.SQLITE_IOERR:
-            return DiskFull(f"the disk refused ({error}); nothing of this transaction was written")
+            return StateDBError(f"the disk failed ({error}); nothing of this transaction was written")
     return None

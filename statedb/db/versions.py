@@ -71,9 +71,9 @@ def find_by_number(tx: Tx, head: Head, version: int) -> Head | None:
     Numbers rise with revisions, so this is a binary search over the index that as-of reads use: 20 to 30 seeks at
     most, and no index of its own that every write would pay for.
     """
-    assert head.id is not None
-    low, high = 0, head.revision
-    while low <= high:
+    # A head that a running transaction has changed has no revision yet; what it stood on lies at the newest or below.
+    low, high = 0, head.revision or tx.revision
+    while low <= high and head.id is not None:
         middle = high if version == head.version else (low + high) // 2
         row = tx.db.one(_NEAREST, {"state": head.id, "revision": middle})
         if row is None or row[1] < version:

@@ -1,0 +1,96 @@
+"""The README: every block of its tour is run, and what it says a line returns is what the line returns."""
+
+from __future__ import annotations
+
+import os
+import re
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+import statedb
+
+ROOT = Path(__file__).parents[1]
+README = (ROOT / "README.md").read_text()
+TOUR = README[README.index("## A tour") : README.index("## The four tiers")]
+
+
+def blocks(language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", TOUR, re.DOTALL)
+
+
+def checked(block: str) -> str:
+    """Return a block with its comments `# ->` and `# raises` made assertions."""
+    block = re.sub(r"\n# -> ", "  # -> ", block)
+    lines = []
+    for line in block.splitlines():
+        if match := re.match(r"(\s*)(.+?)  # -> (.+)$", line):
+            indent, expression, value = match.groups()
+            lines.append(f"{indent}assert ({expression}) == ({value}), {expression!r}")
+        elif match := re.match(r"(.+?)  # raises (\w+)$", line):
+            lines.append(f"with pytest.raises(statedb.{match[2]}): {match[1]}")
+        else:
+            lines.append(line)
+    return "\n".join(lines)
+
+
+def test_every_python_block_of_the_tour_runs_and_returns_what_it_says(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    space: dict[str, object] = {"pytest": pytest, "statedb": statedb}
+    for block in blocks("python"):
+        exec(compile(checked(block), "README.md", "exec"), space)
+
+
+def test_a_line_that_returns_something_else_is_noticed() -> None:
+    with pytest.raises(AssertionError):
+        exec(checked("1 + 1  # -> 3"))
+
+
+def test_every_shell_block_of_the_tour_prints_what_it_says(tmp_path: Path) -> None:
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for block in blocks("console"):
+        for command, printed in re.findall(r"^\$ (.+)\n((?:[^$].*\n)*)", block, re.MULTILINE):
+            done = subprocess.run(
+                shlex.split(command), cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+            )
+            assert done.stdout == printed, command
+
+
+def test_no_block_of_the_tour_is_left_out() -> None:
+    assert TOUR.count("```") == 2 * (len(blocks("python")) + len(blocks("console")))
+
+
+def test_the_table_of_the_tiers_is_the_table_in_the_code() -> None:
+    section = README[README.index("## The four tiers") : README.index("## Guarantees")]
+    rows = dict(re.findall(r"\| `(\w+)` \| (.+?) \|", section))
+    assert {str(tier): policy.purpose for tier, policy in statedb.TIERS.items()} == {
+        name: purpose.split(" (")[0] for name, purpose in rows.items()
+    }
+    [hours] = re.findall(r"ttl, (\d+) h", section)
+    ttl = statedb.TIERS[statedb.StateType.SESSION].ttl
+    assert ttl is not None
+    assert ttl.total_seconds() == int(hours) * 3600
+
+
+def test_the_table_of_the_settings_is_the_table_in_the_code() -> None:
+    section = README[README.index("## Settings") : README.index("## Architecture")]
+    assert re.findall(r"^\| `(\w+)` \|", section, re.MULTILINE) == list(statedb.Settings.model_fields)
+
+
+def test_the_architecture_table_names_every_file_of_the_house() -> None:
+    section = README[README.index("## Architecture") : README.index("## Contributing")]
+    named = set(re.findall(r"`([\w/]+(?:\.py|/))`", section))
+    package = Path(statedb.__file__).parent
+    folders = {"values", "rooms", "cli"}
+    for path in package.rglob("*.py"):
+        place = path.relative_to(package)
+        if place.parts[0] in folders:
+            assert f"{place.parts[0]}/" in named
+        elif place.name not in ("__init__.py", "__main__.py", "schema.py", "location.py", "entries.py"):
+            assert str(place) in named, place
+    assert all((package / name).exists() or (ROOT / name).exists() for name in named)
