@@ -23,7 +23,7 @@ from statedb.errors import (
 )
 from statedb.models import MISSING, Change, Commit, Entry, Health, StateType, Version
 from statedb.store import Store
-from statedb.transaction import Transaction
+from statedb.transaction import Joined, Transaction
 
 __all__ = [
     "MISSING",
@@ -40,6 +40,7 @@ __all__ = [
     "InTransaction",
     "InvalidKey",
     "InvalidValue",
+    "Joined",
     "NoSuchRevision",
     "NoSuchVersion",
     "NotAStore",

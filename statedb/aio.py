@@ -106,6 +106,7 @@ class AsyncStore(Async, Rooms[Async]):
         The write lock is taken at entry and time stands still inside. `actor` is who writes, `context` a JSON object
         kept with the commit.
         """
+        self._context.check_writable()
         note = Note(actor or self.settings.actor, message, None if context is None else dict(context))
         return AsyncTransaction(self, note)
 
@@ -132,6 +133,7 @@ class AsyncStore(Async, Rooms[Async]):
         return read
 
     def _submit(self, body: Callable[[Tx], Any]) -> asyncio.Future[Any]:
+        self._context.check_writable()
         self._refuse_inside()
         return self._open_queue().submit(body, Note(self.settings.actor))
 
@@ -182,6 +184,8 @@ class AsyncTransaction(Async, Rooms[Async]):
     def __init__(self, store: AsyncStore, note: Note) -> None:
         self.store, self._note = store._root, note
         self.outer = _innermost.get()
+        while self.outer is not None and not self.outer.is_open:
+            self.outer = self.outer.outer
         self._state = "new"
         self._tx: Tx | None = None
         self._alarm: asyncio.TimerHandle | None = None

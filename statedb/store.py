@@ -85,11 +85,13 @@ class Store(Sync, Rooms[Sync]):
         The write lock is taken at entry and time stands still inside. `actor` is who writes, `context` a JSON object
         kept with the commit.
         """
+        self._context.check_writable()
         note = Note(actor or self.settings.actor, message, None if context is None else dict(context))
         return Transaction(self._pool, self._watchdog, self._context, note)
 
     def run(self, fn: Callable[Concatenate[Joined, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run fn(tx, *args) in a transaction and return what it returns; it may be called again."""
+        self._context.check_writable()
         result: T = self._write(lambda tx: fn(Joined(tx), *args, **kwargs), (), {})
         return result
 

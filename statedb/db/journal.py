@@ -8,7 +8,6 @@ A flush writes first what had expired unnoticed (a commit of kind `expire`: nobo
 from __future__ import annotations
 
 import os
-from copy import copy
 from dataclasses import replace
 from enum import Enum
 from typing import NamedTuple
@@ -92,7 +91,7 @@ def touch(tx: Tx, at: Address, expiry: Expiry | Ttl) -> bool:
         return False
     session = _restart_session(tx, at, expiry)
     staged = tx.staged.get(at) or Staged(head, head, None, None)
-    staged.head = copy(staged.head)
+    staged.head = staged.head.copy()
     _set_expiry(tx, at, staged.head, head, session, expiry)
     tx.staged[at] = staged
     return True
@@ -161,7 +160,7 @@ def _next_head(tx: Tx, at: Address, before: Head | None) -> Head:
             at.key, None, 1, None, 0, 0, tx.now, None, tx.now, None, None, None, 0, os.urandom(16),
             None, None, None, None, None, None,
         )  # fmt: skip
-    head = copy(before)
+    head = before.copy()
     head.parent_version, head.version = before.version, before.version + 1
     head.revision, head.updated_at = 0, tx.now
     return head
@@ -169,7 +168,7 @@ def _next_head(tx: Tx, at: Address, before: Head | None) -> Head:
 
 def _touched(before: Head, head: Head) -> Head:
     """Return the head before, with the expiry of the one that turned out to be the same value."""
-    same = copy(before)
+    same = before.copy()
     same.ttl, same.expires_at, same.session_id = head.ttl, head.expires_at, head.session_id
     return same
 

@@ -21,7 +21,7 @@ from statedb.db.heads import Head
 from statedb.db.sessions import FIND_SESSION, Session, SessionName, session_name
 from statedb.db.statements import Parameters, Row, Statement
 from statedb.db.tables import MAIN, state_commits
-from statedb.errors import Compacted
+from statedb.errors import Compacted, ReadOnly
 from statedb.models import Address, Entry
 from statedb.values.codec import NOTHING, Encoded, Stored
 
@@ -98,6 +98,11 @@ class Context:
     settings: Settings
     asked: Asked | None = None
     branch: int = MAIN
+
+    def check_writable(self) -> None:
+        """Raise ReadOnly where the shell shows the past."""
+        if self.asked is not None:
+            raise ReadOnly(f"this store shows {self.asked!s}, and the past is not written; use the store itself")
 
     def wall(self) -> int:
         """Return the wall clock, in microseconds."""

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import math
+import re
 import sys
 from functools import lru_cache
 from typing import Any, NamedTuple
@@ -39,7 +40,6 @@ MAX_DEPTH = 192
 # CPython's own limit for turning text into an integer, and the parser's.
 MAX_DIGITS = 4300
 _LARGEST = 10**MAX_DIGITS - 1
-_WORD = 1 << 63
 
 
 class Stored(NamedTuple):
@@ -126,6 +126,7 @@ def json_text(value: Any, limit: int) -> bytes:
     try:
         _check(value, MAX_DEPTH, room)
         text = to_json(value)
+        _check_numbers(value, text, limit)
     except (_Fault, PydanticSerializationError) as error:
         raise _explain(value, error, limit) from None
     if len(text) > limit:
@@ -153,38 +154,42 @@ class _Fault(Exception):
     """Something in the value is not JSON; where and why is worked out once it matters."""
 
 
-_PLAIN = frozenset({str, bool, type(None)})
+_SCALARS = frozenset({str, int, float, bool, type(None)})
+_TEXT = frozenset({str})
+_LONG_NUMBER = re.compile(rb"\d{%d}" % (MAX_DIGITS + 1))
 
 
 def _check(value: Any, depth: int, room: list[int]) -> None:
+    """Refuse what is not of JSON's own types. `map(type, …)` keeps the walk in C for all but the containers."""
     kind = type(value)
-    if kind in _PLAIN:
-        return
-    if kind is int:
-        if not -_WORD < value < _WORD and not -_LARGEST <= value <= _LARGEST:
+    if kind is dict:
+        if not _TEXT.issuperset(map(type, value)):
             raise _Fault
-    elif kind is float:
-        if not math.isfinite(value):
-            raise _Fault
-    elif kind is dict:
-        # Every member takes a byte at least: a value that shares its parts over and over (2**100 leaves from a hundred
-        # lists) is refused by counting, long before it is written out.
-        room[0] -= len(value)
-        if not depth or room[0] < 0:
-            raise _Fault
-        for name, member in value.items():
-            if type(name) is not str:
-                raise _Fault
-            if type(member) not in _PLAIN:
-                _check(member, depth - 1, room)
+        members = value.values()
     elif kind is list:
-        room[0] -= len(value)
-        if not depth or room[0] < 0:
-            raise _Fault
-        for member in value:
-            if type(member) not in _PLAIN:
-                _check(member, depth - 1, room)
+        members = value
+    elif kind in _SCALARS:
+        return
     else:
+        raise _Fault
+    # Every member takes a byte at least: a value that shares its parts over and over (2**100 leaves from a hundred
+    # lists) is refused by counting, long before it is written out.
+    room[0] -= len(value)
+    if not depth or room[0] < 0:
+        raise _Fault
+    if not _SCALARS.issuperset(map(type, members)):
+        for member in members:
+            if type(member) not in _SCALARS:
+                _check(member, depth - 1, room)
+
+
+def _check_numbers(value: Any, text: bytes, limit: int) -> None:
+    """Refuse numbers that would not be read back: not finite, or with too many digits.
+
+    The text tells at a glance that there are none, and only a hint of one (be it in a string) is worth a walk.
+    """
+    hint = b"NaN" in text or b"Infinity" in text or (len(text) > MAX_DIGITS and _LONG_NUMBER.search(text))
+    if hint and _find(value, (), [limit]):
         raise _Fault
 
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -320,6 +321,7 @@ REFUSED: dict[str, tuple[Any, dict[str, Any]]] = {
     "move into itself": ({"a": {"b": 1}}, move("/a", "/a/b")),
     "move far into itself": ({"a": {"b": {"c": 1}}}, move("/a", "/a/b/c/d")),
     "move an element into itself": ([[1]], move("/0", "/0/0")),
+    "move an element into itself, where another takes its place": ([[1], [2]], move("/0", "/0/0")),
     "move the whole into itself": ({"a": 1}, move("", "/b")),
     "move past the end, counted without it": ([1, 2], move("/0", "/2")),
     "move to where there is no parent": ({"a": 1}, move("/a", "/b/c")),
@@ -376,6 +378,47 @@ def test_an_operation_that_does_not_apply_is_refused_by_index_and_pointer(name: 
     assert same(value, before)
     assert caught.value.path == operation["path"]
     assert f'"{operation["path"][:100]}'.replace("\n", "\\n") in str(caught.value)
+
+
+# In a list long enough to have an element wherever a lenient reader might look.
+@pytest.mark.parametrize(
+    "index",
+    [
+        "",
+        "00",
+        "01",
+        "-1",
+        "-0",
+        "+1",
+        " 1",
+        "1 ",
+        "1\n",
+        "1_0",
+        "1.0",
+        "1e0",
+        "0x1",
+        "\u0661",
+        "\u00b9",
+        "\uff11",
+        "a",
+        "-",
+    ],
+)
+@pytest.mark.parametrize(
+    "operation",
+    [
+        lambda at: remove(at),
+        lambda at: replace(at, 0),
+        lambda at: check(at, 1),
+        lambda at: copy_of(at, "/0"),
+        lambda at: move(at, "/0"),
+        lambda at: add(at, 0) if at != "/-" else remove(at),
+        lambda at: add(f"{at}/-", 0),
+    ],
+)
+def test_only_plain_digits_name_an_element(operation: Callable[[str], dict[str, Any]], index: str) -> None:
+    with pytest.raises(InvalidValue, match="is not an index of a list"):
+        json_patch([1] * 2000, [operation(f"/{index}")])
 
 
 @pytest.mark.parametrize("name", MALFORMED)
