@@ -24,6 +24,7 @@ from statedb.errors import (
 from statedb.models import MISSING, Change, Commit, Entry, Health, StateType, Version
 from statedb.store import Store
 from statedb.transaction import Joined, Transaction
+from statedb.values.merge import Clash
 
 __all__ = [
     "MISSING",
@@ -31,6 +32,7 @@ __all__ = [
     "AsyncStore",
     "AsyncTransaction",
     "Change",
+    "Clash",
     "Commit",
     "Compacted",
     "Corrupted",

@@ -117,13 +117,17 @@ def set(
     expiry = _expiry(tx, ttl, Ttl.TIER)
     said = _metadata(tx, metadata)
     found = codec.as_json(value)
+    # First of all, and whatever the conflict will make of it: a merge would walk into a value that is no JSON.
+    encoded = codec.encode(found, tx.settings.max_value_bytes)
     if expected_version is not None and (clash := _clash(tx, at, expected_version, found)):
         found = _settle(clash, on_conflict or "raise")
+        encoded = None if found is MISSING else codec.encode(found, tx.settings.max_value_bytes)
         if on_conflict == "theirs":
             return _standing(tx, at, clash)
         if on_conflict != "ours" and ttl is None:
             expiry = Ttl.KEEP
-    return _write(tx, at, found, expiry, said, message)
+    _say(tx, message)
+    return _put(tx, at, found, encoded, expiry, said)
 
 
 def update(
@@ -165,11 +169,13 @@ def patch(
     An absent value is patched as null. InvalidValue where the patch does not apply, or the value is bytes.
     """
     at = address(agent_id, state_type, key)
+    given = patch if isinstance(patch, list) else dict(patch)
+    codec.json_text(given, tx.settings.max_value_bytes)
     head = tx.find(at)
     if head is not None and not codec.is_json(head.stored):
         raise InvalidValue(f"{at.key} holds bytes, which have no parts to patch; use set")
     value = None if head is None else codec.decode(head.stored)
-    changed = json_patch(value, patch) if isinstance(patch, list) else merge_patch(value, patch)
+    changed = json_patch(value, given) if isinstance(given, list) else merge_patch(value, given)
     return _write(tx, at, changed, _expiry(tx, ttl, Ttl.KEEP), _kept_metadata(tx, head, metadata), message)
 
 
@@ -240,7 +246,7 @@ def set_many(
 
 
 def _write(tx: Tx, at: Address, value: Any, expiry: Expiry | Ttl, metadata: str | None, message: str | None) -> Entry:
-    encoded = None if value is MISSING else codec.encode(value, tx.settings.max_value_bytes)
+    encoded = codec.encode(value, tx.settings.max_value_bytes)
     _say(tx, message)
     return _put(tx, at, value, encoded, expiry, metadata)
 

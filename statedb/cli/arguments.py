@@ -1,0 +1,21 @@
+"""The arguments that commands share."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from statedb.models import StateType
+
+Agent = Annotated[str, typer.Argument(metavar="AGENT", help="Whose state.", show_default=False)]
+Tier = Annotated[StateType, typer.Argument(metavar="TYPE", help="Which tier.", show_default=False)]
+Key = Annotated[str, typer.Argument(metavar="KEY", help="Which key.", show_default=False)]
+Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
+Message = Annotated[str | None, typer.Option("-m", "--message", metavar="TEXT", help="Why; kept with the commit.")]
+Expect = Annotated[
+    int | None, typer.Option("--expect", metavar="N", min=0, help="Write only at this version; 0: only where none is.")
+]
+Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="How many at most; without it, all.")]
+
+POINT = "a revision, an ISO 8601 time (UTC unless it names a zone), or how long ago: 45s, 10m, 2h, 3d, 1w"

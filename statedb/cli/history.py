@@ -1,0 +1,163 @@
+"""history, show, at, log: what was."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from statedb.cli import output
+from statedb.cli.arguments import POINT, Agent, Json, Key, Limit, Tier
+from statedb.cli.exits import Refused, Usage
+from statedb.cli.forms import commit_form, form, member
+from statedb.cli.points import point
+from statedb.cli.states import absent
+from statedb.cli.stores import opened
+from statedb.models import MISSING, Change, Commit, StateType, Version
+
+if TYPE_CHECKING:
+    from statedb.store import Store
+
+What = Annotated[
+    list[str], typer.Argument(metavar="AGENT TYPE KEY | REVISION", help="An entry, or a commit.", show_default=False)
+]
+Number = Annotated[int | None, typer.Option("--version", metavar="N", min=1, help="The entry as it was at version N.")]
+Point = Annotated[str, typer.Argument(metavar="POINT", help=f"When: {POINT}.", show_default=False)]
+Tiers = Annotated[StateType | None, typer.Argument(metavar="TYPE", help="Only this tier.", show_default=False)]
+Wanted = Annotated[
+    str | None, typer.Argument(metavar="KEY", help="This key's value, or with * ? [ a glob.", show_default=False)
+]
+
+_SHOWN_CHANGES = 3
+
+
+def history(
+    context: typer.Context, agent: Agent, state_type: Tier, key: Key, limit: Limit = None, as_json: Json = False
+) -> None:
+    """Print a key's versions, newest first."""
+    with opened(context) as store:
+        found = store.history.versions(agent, state_type, key, limit=limit)
+    if not found:
+        raise Refused(f"{key} ({state_type.value} of {agent}) has no history")
+    if as_json:
+        output.json([form(each) for each in found])
+    else:
+        headings = ("version", "revision", "at", "by", "change", "size", "message")
+        output.table(headings, map(_version_row, found))
+
+
+def show(context: typer.Context, what: What, version: Number = None, as_json: Json = False) -> None:
+    """Print all that is known of an entry, or of a commit and its changes."""
+    if len(what) == 1 and version is None:
+        _show_commit(context, what[0], as_json)
+    elif len(what) == 3:
+        _show_entry(context, what[0], _tier(what[1]), what[2], version, as_json)
+    else:
+        raise Usage("show takes AGENT TYPE KEY [--version N], or a REVISION")
+
+
+def at(
+    context: typer.Context,
+    moment: Point,
+    agent: Agent,
+    state_type: Tiers = None,
+    key: Wanted = None,
+    as_json: Json = False,
+) -> None:
+    """Print an agent's values as they stood at a moment."""
+    asked = point(moment)
+    with opened(context) as store:
+        past = store.at(asked)
+        if state_type is not None and key is not None and not _is_glob(key):
+            found = past.states.get(agent, state_type, key, MISSING)
+            if found is MISSING:
+                raise absent(agent, state_type, key, moment)
+            return output.value(found, as_json)
+        rows = _values(past, agent, list(StateType) if state_type is None else [state_type], key or "*")
+    if as_json:
+        output.json([{"state_type": tier, "key": name} | dict([member("value", each)]) for tier, name, each in rows])
+    else:
+        output.table(("type", "key", "value"), ((tier, name, output.brief(each)) for tier, name, each in rows))
+
+
+def log(
+    context: typer.Context,
+    agent: Annotated[str | None, typer.Option("--agent", metavar="AGENT", help="Only what changed this one.")] = None,
+    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many at most.")] = 50,
+    as_json: Json = False,
+) -> None:
+    """Print the store's commits, newest first."""
+    with opened(context) as store:
+        found = store.history.commits(agent_id=agent, limit=limit, values=False)
+    if as_json:
+        output.json([commit_form(each, values=False) for each in found])
+    else:
+        output.table(("revision", "at", "by", "kind", "changes", "message"), map(_commit_row, found))
+
+
+# ---- inside
+
+
+def _show_commit(context: typer.Context, text: str, as_json: bool) -> None:
+    revision = point(text)
+    if not isinstance(revision, int):
+        raise Usage(f"{text!r:.80} is no revision; show takes AGENT TYPE KEY, or a REVISION")
+    with opened(context) as store:
+        commit = store.history.commit(revision)
+    if as_json:
+        return output.json(commit_form(commit, values=True))
+    said = commit_form(commit, values=False)
+    output.facts((name, known) for name, known in said.items() if name != "changes")
+    if commit.changes:
+        output.line("")
+        output.table(("change", "agent", "type", "key", "version", "old", "new"), map(_change_row, commit.changes))
+
+
+def _show_entry(
+    context: typer.Context, agent: str, state_type: StateType, key: str, version: int | None, as_json: bool
+) -> None:
+    with opened(context) as store:
+        if version is None:
+            entry = store.states.entry(agent, state_type, key)
+        else:
+            entry = store.history.get(agent, state_type, key, version)
+    if entry is None:
+        raise absent(agent, state_type, key)
+    if as_json:
+        output.json(form(entry))
+    else:
+        hidden = "value" if entry.deleted else ""
+        output.facts((name, known) for name, known in form(entry).items() if name != hidden)
+
+
+def _tier(text: str) -> StateType:
+    try:
+        return StateType(text)
+    except ValueError:
+        raise Usage(f"TYPE is {text!r:.80}; it is one of {', '.join(StateType)}") from None
+
+
+def _is_glob(text: str) -> bool:
+    return any(each in text for each in "*?[")
+
+
+def _values(past: Store, agent: str, tiers: list[StateType], pattern: str) -> list[tuple[str, str, Any]]:
+    return [(tier.value, key, value) for tier in tiers for key, value in past.states.items(agent, tier, pattern)]
+
+
+def _version_row(found: Version) -> tuple[object, ...]:
+    change = found.change if found.source_version is None else f"{found.change} (as {found.source_version})"
+    return (found.version, found.revision, output.when(found.at), found.by, change, f"{found.size:,}", found.message)
+
+
+def _commit_row(found: Commit) -> tuple[object, ...]:
+    places = [f"{each.agent_id}/{each.state_type}/{each.key}" for each in found.changes[:_SHOWN_CHANGES]]
+    more = len(found.changes) - len(places)
+    changes = ", ".join(places) + (f" and {more:,} more" if more else "")
+    return (found.revision, output.when(found.at), found.by, found.kind, changes, found.message)
+
+
+def _change_row(found: Change) -> tuple[object, ...]:
+    old = None if found.change == "create" else output.brief(found.old_value)
+    new = None if found.change in ("delete", "expire") else output.brief(found.new_value)
+    return (found.change, found.agent_id, found.state_type.value, found.key, found.version, old, new)

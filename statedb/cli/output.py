@@ -1,0 +1,134 @@
+"""Standard output: JSON for programs, tables and lines for people; and standard input."""
+
+from __future__ import annotations
+
+import errno
+import os
+import sys
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from statedb.cli.forms import member
+from statedb.cli.texts import one_line, safe_json, shortened
+
+if TYPE_CHECKING:
+    from datetime import datetime
+
+    from rich.console import Console
+
+CELL = 200
+"""Characters of a value or message that a table shows; `show` and --json have all of it."""
+_WIDE = 2000
+"""Columns of a table that is piped: nothing is cut to the width of a terminal that is not there."""
+
+
+def stdout() -> BinaryIO:
+    """Return standard output as bytes, past the encoding of text, which need not be UTF-8."""
+    if sys.stdout is None:
+        raise OSError(errno.EBADF, "standard output is closed")
+    return sys.stdout.buffer
+
+
+def stdin() -> BinaryIO:
+    """Return standard input as bytes."""
+    if sys.stdin is None:
+        raise OSError(errno.EBADF, "standard input is closed")
+    return sys.stdin.buffer
+
+
+def raw(data: bytes) -> None:
+    """Print bytes as they are."""
+    out = stdout()
+    out.write(data)
+    out.flush()
+
+
+def json(document: Any) -> None:
+    """Print one JSON document: indented on a terminal, on one line in a pipe."""
+    raw(f"{_json_text(document, people=_is_terminal())}\n".encode())
+
+
+def value(found: Any, as_json: bool) -> None:
+    """Print a value: JSON, or bytes as they are."""
+    if isinstance(found, bytes) and not as_json:
+        raw(found)
+    else:
+        json(dict([member("value", found)]) if isinstance(found, bytes) else found)
+
+
+def line(text: str) -> None:
+    """Print one line for people."""
+    lines([text])
+
+
+def lines(texts: Iterable[str]) -> None:
+    """Print a line for each text."""
+    raw("".join(f"{one_line(text)}\n" for text in texts).encode())
+
+
+def facts(pairs: Iterable[tuple[str, Any]]) -> None:
+    """Print names with what is known under them, a line each; what is None is left out, unless it is the value."""
+    for name, known in pairs:
+        if known is not None or name == "value":
+            said = _json_text(known, people=True) if name == "value" else fact(known)
+            raw(f"{name.replace('_', ' '):<15} {said}\n".encode())
+
+
+def fact(known: Any) -> str:
+    """Return something as people read it: a time to the microsecond, text as it is, all else as JSON."""
+    if isinstance(known, str):
+        return one_line(known)
+    if hasattr(known, "isoformat"):
+        return f"{known.isoformat(sep=' ').removesuffix('+00:00')}Z"
+    return _json_text(known, people=True)
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
+    """Print a table: as wide as the terminal, or as it needs where there is none."""
+    from rich.table import Table
+
+    console = console_of()
+    made = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 2, 0, 0))
+    for each in headings:
+        made.add_column(each, no_wrap=True, overflow="ellipsis", justify="right" if each in _NUMBERS else "left")
+    for row in rows:
+        made.add_row(*(_cell(each) for each in row))
+    console.print(made)
+
+
+def console_of() -> Console:
+    """Return the console on standard output, which colours only a terminal."""
+    from rich.console import Console
+
+    console = Console(highlight=False, markup=False, emoji=False)
+    if not console.is_terminal:
+        console.width = _WIDE
+    return console
+
+
+def when(moment: datetime) -> str:
+    """Return a time as tables show it, in UTC and to the second."""
+    return moment.strftime("%Y-%m-%d %H:%M:%SZ")
+
+
+def brief(found: Any) -> str:
+    """Return a value on one line, its beginning where it is long."""
+    return f"{len(found):,} bytes" if isinstance(found, bytes) else shortened(_json_text(found, people=False), CELL)
+
+
+_NUMBERS = frozenset({"version", "revision", "size"})
+
+
+def _cell(said: object) -> str:
+    return "" if said is None else one_line(shortened(str(said), CELL))
+
+
+def _json_text(document: Any, *, people: bool) -> str:
+    from pydantic_core import to_json
+
+    text = to_json(document, indent=2 if people else None).decode()
+    return safe_json(text) if people else text
+
+
+def _is_terminal() -> bool:
+    return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"
