@@ -22,9 +22,9 @@ from statedb.errors import Corrupted, InvalidValue, ValueTooLarge
 from statedb.values import pointer
 
 if sys.version_info >= (3, 14):
-    from compression import zstd
+    from compression import zstd as zstd
 else:
-    from backports import zstd
+    from backports import zstd as zstd
 
 JSON_TEXT, BYTES, JSON_ZSTD, BYTES_ZSTD = 0, 1, 2, 3
 

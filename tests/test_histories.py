@@ -1,0 +1,107 @@
+"""Real histories: versions of JSON files from public repositories, imported, read back and exported.
+
+The files are no part of the project, and STATEDB_HISTORIES names their folder. Where it is missing the tests run on a
+made-up history of the same form alone, and those on the real ones say that they were skipped.
+"""
+
+from __future__ import annotations
+
+import os
+import random
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic_core import from_json, to_json
+
+from statedb import Store
+from statedb.times import micros
+from statedb.values.codec import zstd
+from statedb.values.same import same
+
+FOLDER = Path(os.environ.get("STATEDB_HISTORIES", Path(__file__).parents[2] / "shared" / "data" / "histories"))
+REAL = sorted(FOLDER.glob("*.jsonl.zst"))
+
+
+@pytest.fixture(scope="module", params=["made up", "real"])
+def files(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> list[Path]:
+    if request.param == "real":
+        if not REAL:
+            pytest.skip(f"no histories in {FOLDER}; STATEDB_HISTORIES names their folder")
+        return REAL
+    made = tmp_path_factory.mktemp("histories") / "made-up.jsonl.zst"
+    made.write_bytes(zstd.compress(b"".join(to_json(line) + b"\n" for line in _made_up())))
+    return [made]
+
+
+def _made_up() -> Iterator[dict[str, Any]]:
+    chance = random.Random(1)
+    value: dict[str, Any] = {"name": "made-up", "items": [chance.randrange(9999) for _ in range(4000)]}
+    for number in range(300):
+        value["items"][chance.randrange(4000)] = chance.choice([None, 1.0, 1, True, "ü", {"n": number}])
+        yield {"at": 1_500_000_000 + 1000 * (number // 2) + chance.choice([0, 0.25]), "value": value}
+
+
+def lines(path: Path) -> Iterator[tuple[float, Any]]:
+    with zstd.open(path, "rb") as unpacked:
+        for line in unpacked:
+            said = from_json(line)
+            yield said["at"], said["value"]
+
+
+def statedb(store: Path, *arguments: str) -> None:
+    command = [sys.executable, "-m", "statedb", "-f", str(store), *arguments]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stderr
+
+
+def imported(store: Path, path: Path) -> None:
+    statedb(store, "import", str(path), "--agent", "repo", "--type", "persistent", "--key", path.name)
+
+
+def check_versions(store: Store, path: Path) -> None:
+    """Every version reads back equal, in order, with its time."""
+    versions = store.history.versions("repo", "persistent", path.name)[::-1]
+    told = 0
+    for told, (seconds, value) in enumerate(lines(path), 1):
+        version = versions[told - 1]
+        assert version.version == told
+        assert micros(version.origin_at) == micros(seconds)
+        assert same(store.history.get("repo", "persistent", path.name, told).value, value)
+    assert told == len(versions)
+
+
+def test_each_history_in_a_store_of_its_own_reads_back_equal_and_at_its_time(files: list[Path], tmp_path: Path) -> None:
+    for path in files:
+        target = tmp_path / f"{path.name}.db"
+        imported(target, path)
+        with Store(target) as store:
+            check_versions(store, path)
+            for version in store.history.versions("repo", "persistent", path.name, limit=20):
+                assert version.at == version.origin_at
+            ordered = [seconds for seconds, _ in lines(path)]
+            middle = len(ordered) // 2
+            last = max(at for at, seconds in enumerate(ordered) if seconds == ordered[middle]) + 1
+            then = store.at(store.history.commit(last).at).states.entry("repo", "persistent", path.name)
+            assert then is not None
+            assert then.version == last
+            assert store.health.check().ok
+
+
+def test_all_histories_in_one_store_come_out_and_in_again_byte_for_byte(files: list[Path], tmp_path: Path) -> None:
+    one, two = tmp_path / "one.db", tmp_path / "two.db"
+    for path in files:
+        imported(one, path)
+    with Store(one) as store:
+        for path in files:
+            check_versions(store, path)
+        assert store.health.check().ok
+    statedb(one, "export", "--output", str(tmp_path / "one.jsonl"))
+    statedb(two, "import", str(tmp_path / "one.jsonl"))
+    statedb(two, "export", "--output", str(tmp_path / "two.jsonl"))
+    assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
+    with Store(two) as store:
+        assert store.health.check().ok
