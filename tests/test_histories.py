@@ -10,7 +10,9 @@ import os
 import random
 import subprocess
 import sys
+from bisect import bisect_right
 from collections.abc import Iterator
+from itertools import accumulate
 from pathlib import Path
 from typing import Any
 
@@ -80,11 +82,12 @@ def test_each_history_in_a_store_of_its_own_reads_back_equal_and_at_its_time(fil
         imported(target, path)
         with Store(target) as store:
             check_versions(store, path)
-            for version in store.history.versions("repo", "persistent", path.name, limit=20):
-                assert version.at == version.origin_at
-            ordered = [seconds for seconds, _ in lines(path)]
-            middle = len(ordered) // 2
-            last = max(at for at, seconds in enumerate(ordered) if seconds == ordered[middle]) + 1
+            latest = 0.0
+            for version in store.history.versions("repo", "persistent", path.name)[::-1]:
+                latest = max(latest, version.origin_at.timestamp())
+                assert version.at.timestamp() == latest, "a line out of order is made with the newest before it"
+            times = list(accumulate((seconds for seconds, _ in lines(path)), max))
+            last = bisect_right(times, times[len(times) // 2])
             then = store.at(store.history.commit(last).at).states.entry("repo", "persistent", path.name)
             assert then is not None
             assert then.version == last

@@ -41,11 +41,6 @@ class Batch(Generic[T]):
             yield each
 
     @property
-    def first(self) -> int:
-        """The number of its first line."""
-        return self._parsed[0][0]
-
-    @property
     def full(self) -> bool:
         return len(self._parsed) >= BATCH_LINES or self.size >= BATCH_BYTES
 

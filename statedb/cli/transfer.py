@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import math
 import os
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
-from typing import Annotated, Any, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -18,8 +18,11 @@ from statedb.cli.stores import file_of, opened
 from statedb.errors import InvalidKey, InvalidValue, StateDBError
 from statedb.models import StateType
 
+if TYPE_CHECKING:
+    from statedb.store import Store
+
 T = TypeVar("T")
-Load = Callable[[Iterable[T]], int]
+Load = Callable[["Store", Batch[T]], int]
 
 File = Annotated[
     str, typer.Argument(metavar="FILE", help="JSON lines, zstd or not; - for standard input.", show_default=False)
@@ -91,43 +94,41 @@ def _next_page(page: int, size: int) -> int:
 
 def _import_versions(context: typer.Context, file: str, agent: str, state_type: StateType, key: str) -> None:
     with reading(file) as lines:
-        batches = lines.batches(_version)
-        # Read before the store is made: a file that cannot be read leaves nothing behind.
-        first = next(batches, Batch[tuple[float, Any]]())
-        with opened(context, create=True) as store:
-            room = store.transfer
-            count = _load(
-                lines, chain([first], batches), lambda batch: room.load_versions(agent, state_type, key, batch)
-            )
+        count = _load(
+            context,
+            lines,
+            lines.batches(_version),
+            lambda store, batch: store.transfer.load_versions(agent, state_type, key, batch),
+        )
     output.line(f"imported {count:,} versions of {key}")
 
 
 def _import_history(context: typer.Context, file: str) -> None:
     with reading(file) as lines:
         _check_header(lines)
-        batches = lines.batches(_record)
-        first = next(batches, Batch[Mapping[str, Any]]())
-        with opened(context, create=True) as store:
-            count = _load(lines, chain([first], batches), store.transfer.load)
+        count = _load(context, lines, lines.batches(_record), lambda store, batch: store.transfer.load(batch))
     output.line(f"imported {count:,} commits")
 
 
-def _load(lines: Lines, batches: Iterable[Batch[T]], load: Load[T]) -> int:
+def _load(context: typer.Context, lines: Lines, batches: Iterator[Batch[T]], load: Load[T]) -> int:
     """Load batches, each wholly or not at all, and return how many lines that were."""
     count = 0
     with progress("importing", lines.total) as advance:
         try:
-            for batch in batches:
-                count += _load_batch(batch, load)
-                advance(lines.done)
+            # Read before the store is made: a file that cannot be read leaves nothing behind.
+            first: Batch[T] = next(batches, Batch())
+            with opened(context, create=True) as store:
+                for batch in chain([first], batches):
+                    count += _load_batch(store, batch, load)
+                    advance(lines.done)
         except (Refused, StateDBError) as error:
             raise Refused(f"{error}; {_standing(count)}") from error
     return count
 
 
-def _load_batch(batch: Batch[T], load: Load[T]) -> int:
+def _load_batch(store: Store, batch: Batch[T], load: Load[T]) -> int:
     try:
-        return load(batch)
+        return load(store, batch)
     except (InvalidKey, InvalidValue) as error:
         if not batch.line:
             raise  # no line had been looked at yet: it is --agent or --key that cannot be
@@ -138,7 +139,7 @@ def _load_batch(batch: Batch[T], load: Load[T]) -> int:
 
 
 def _standing(count: int) -> str:
-    return f"the first {count:,} are in the store and stay" if count else "nothing was imported"
+    return f"the first {count:,} are in the store" if count else "nothing was imported"
 
 
 def _version(document: Any) -> tuple[float, Any]:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import os
 import sqlite3
-import time
 import uuid
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -17,6 +16,7 @@ from statedb.config import Settings
 from statedb.db import sqlite
 from statedb.db.sqlite import APPLICATION_ID
 from statedb.errors import NotAStore, StoreTooNew
+from statedb.times import micros
 
 if TYPE_CHECKING:
     from sqlalchemy import Connection as Bind
@@ -37,7 +37,7 @@ def open_store(path: str, settings: Settings) -> sqlite.Connection:
     try:
         if not _is_current(connection.raw):
             sqlite.begin_life(connection)
-            _upgrade(connection, HEAD)
+            _upgrade(connection, HEAD, settings)
         return connection
     except BaseException:
         connection.close()
@@ -46,10 +46,11 @@ def open_store(path: str, settings: Settings) -> sqlite.Connection:
 
 def create_at(path: str, revision: str) -> None:
     """Make a store of an older schema, as an older library would have; for tests of upgrading."""
-    connection = sqlite.connect(path, Settings())
+    settings = Settings()
+    connection = sqlite.connect(path, settings)
     try:
         sqlite.begin_life(connection)
-        _upgrade(connection, revision)
+        _upgrade(connection, revision, settings)
     finally:
         connection.close()
 
@@ -96,7 +97,7 @@ def _is_current(raw: sqlite3.Connection) -> bool:
     return found == HEAD
 
 
-def _upgrade(connection: sqlite.Connection, target: str) -> None:
+def _upgrade(connection: sqlite.Connection, target: str, settings: Settings) -> None:
     from sqlalchemy import create_engine
     from sqlalchemy.pool import StaticPool
 
@@ -116,7 +117,7 @@ def _upgrade(connection: sqlite.Connection, target: str) -> None:
             if version_of(raw) != target and not _is_current(raw):
                 _migrate(bind, target)
                 raw.execute(f"pragma application_id={APPLICATION_ID}")
-                _name(raw)
+                _name(raw, micros(settings.clock()))
             raw.execute("commit")
         except BaseException:
             connection.rollback()
@@ -133,7 +134,7 @@ def _migrate(bind: Bind, target: str) -> None:
     command.upgrade(config, target)
 
 
-def _name(raw: sqlite3.Connection) -> None:
+def _name(raw: sqlite3.Connection, now: int) -> None:
     """Give a new store its identity: origin of its commits wherever they go."""
     if not raw.execute("select 1 from store_info").fetchall():
-        raw.execute("insert into store_info (id, created_at) values (?, ?)", (uuid.uuid4().hex, time.time_ns() // 1000))
+        raw.execute("insert into store_info (id, created_at) values (?, ?)", (uuid.uuid4().hex, now))

@@ -20,7 +20,7 @@ from statedb.db.versions import find_by_number
 from statedb.errors import InvalidValue, VersionConflict
 from statedb.models import MISSING, Address, Entry
 from statedb.values import codec
-from statedb.values.codec import Stored
+from statedb.values.codec import Encoded, Stored
 from statedb.values.glob import glob
 from statedb.values.merge import merge
 from statedb.values.names import address, name, tier
@@ -118,7 +118,7 @@ def set(
     said = _metadata(tx, metadata)
     found = codec.as_json(value)
     # First of all, and whatever the conflict will make of it: a merge would walk into a value that is no JSON.
-    encoded = codec.encode(found, tx.settings.max_value_bytes)
+    encoded: Encoded | None = codec.encode(found, tx.settings.max_value_bytes)
     if expected_version is not None and (clash := _clash(tx, at, expected_version, found)):
         found = _settle(clash, on_conflict or "raise")
         encoded = None if found is MISSING else codec.encode(found, tx.settings.max_value_bytes)
@@ -251,9 +251,7 @@ def _write(tx: Tx, at: Address, value: Any, expiry: Expiry | Ttl, metadata: str 
     return _put(tx, at, value, encoded, expiry, metadata)
 
 
-def _put(
-    tx: Tx, at: Address, value: Any, encoded: codec.Encoded | None, expiry: Expiry | Ttl, metadata: str | None
-) -> Entry:
+def _put(tx: Tx, at: Address, value: Any, encoded: Encoded | None, expiry: Expiry | Ttl, metadata: str | None) -> Entry:
     staged = journal.put(tx, at, encoded, metadata=metadata, expiry=expiry)
     if staged is None:
         head = tx.head(at)

@@ -60,7 +60,7 @@ def export(tx: Tx, *, since: int = 0, limit: int = 100) -> list[Record]:
     """Return the records of the commits after revision `since`, oldest first, at most `limit` of them."""
     top = min(head(tx), since + limit)
     given = {"first": since + 1, "last": top}
-    [[store]] = tx.db.all(_STORE, {})
+    [[store, _]] = tx.db.all(_STORE, {})
     records = {row[0]: _record(row, store) for row in tx.db.all(_COMMITS, given)}
     for row in tx.db.all(_CHANGES, given):
         records[row[0]].setdefault("changes", []).append(_change(row))
@@ -106,8 +106,9 @@ def _told(said: Record) -> Record:
 def load(tx: Tx, records: Iterable[Mapping[str, Any]]) -> int:
     """Append records to the log, a commit each, and return how many. All or nothing.
 
-    A record keeps its time while the store holds nothing later; otherwise its commit is made now, and remembers the
-    record's time as its `origin_at`. Raises InvalidValue for what is no record.
+    A record keeps its time while the store holds nothing later; otherwise its commit is made now (in a store of nothing
+    but imports: with the newest of them), and remembers the record's time as its `origin_at`. Raises InvalidValue for
+    what is no record.
     """
     count = 0
     for count, record in enumerate(records, 1):
@@ -189,10 +190,21 @@ def _address(said: Mapping[str, Any]) -> Address:
 
 
 def _be_at(tx: Tx, made: int, note: Note) -> None:
-    """Set the transaction's time and note for one commit: its own time, unless the store holds something later."""
+    """Set the transaction's time and note for one commit: its own time, unless the store holds something later.
+
+    Then it is made now; but while all the store holds is older than itself, and so imported, it is made at the newest
+    of those: one line out of order must not push all that follow it into the present.
+    """
     tx.note = note
     now = max(tx.newest, tx.wall())
-    tx.now = made if tx.newest <= made <= now else now
+    if tx.newest <= made <= now:
+        tx.now = made
+    else:
+        tx.now = tx.newest if made < tx.newest < _born(tx) else now
+
+
+def _born(tx: Tx) -> int:
+    return int(tx.db.all(_STORE, {})[0][1])
 
 
 _c, _v, _s, _a, _i = state_commits.c, state_versions.c, agent_states.c, agents.c, store_info.c
@@ -204,7 +216,7 @@ def _within(found: Select[*tuple[Any, ...]], revision: Any, *then: Any) -> State
     return Statement(between.order_by(revision, *then))
 
 
-_STORE = Statement(select(_i.id))
+_STORE = Statement(select(_i.id, _i.created_at))
 _COMMITS = _within(
     select(
         _c.revision, _c.kind, _c.at, _c.origin_at, _c.origin, _c.origin_revision, _c.actor, _c.message, _c.context
