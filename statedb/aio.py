@@ -7,6 +7,7 @@ import os
 from collections.abc import Callable, Generator, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
@@ -14,8 +15,8 @@ from statedb.config import Options, Settings
 from statedb.db import journal
 from statedb.db.hop import Hop, open_hops
 from statedb.db.location import path_of
-from statedb.db.points import resolve
-from statedb.db.tx import Asked, Connection, Context, Note, Point, Tx
+from statedb.db.points import checked, resolve
+from statedb.db.tx import Connection, Context, Note, Point, Tx
 from statedb.db.writequeue import WriteQueue
 from statedb.errors import InTransaction, StoreClosed, TransactionAborted
 from statedb.handles import AsyncAgent, async_agent
@@ -86,14 +87,14 @@ class AsyncStore(Async, Rooms[Async]):
         """Return handles on one agent's states."""
         return async_agent(self, agent_id)
 
-    def at(self, point: Asked) -> AsyncStore:
+    def at(self, point: int | str | datetime | timedelta) -> AsyncStore:
         """Return the store as it was: a revision, an ISO 8601 time, a datetime, or a timedelta ago. It is read-only.
 
         The point is looked up by the first call, which raises NoSuchRevision for one in the future.
         """
         past = object.__new__(AsyncStore)
         past.settings, past._root = self.settings, self._root
-        past._context = replace(self._context, asked=point)
+        past._context = replace(self._context, asked=checked(point))
         past._point = None
         Rooms.__init__(past, past)
         return past
@@ -107,7 +108,7 @@ class AsyncStore(Async, Rooms[Async]):
         kept with the commit.
         """
         self._context.check_writable()
-        note = Note(actor or self.settings.actor, message, None if context is None else dict(context))
+        note = Note.of(actor or self.settings.actor, message, context)
         return AsyncTransaction(self, note)
 
     async def run(self, fn: Callable[Concatenate[Joined, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

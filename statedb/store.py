@@ -6,15 +6,16 @@ import os
 import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from statedb.config import Options, Settings
 from statedb.db import journal
 from statedb.db.location import path_of
-from statedb.db.points import resolve
+from statedb.db.points import checked, resolve
 from statedb.db.pool import DriverError, Pool, explain, explained
-from statedb.db.tx import Asked, Context, Note, Point, Tx
+from statedb.db.tx import Context, Note, Point, Tx
 from statedb.handles import SyncAgent, sync_agent
 from statedb.operation import Body, Operation, Sync, through
 from statedb.surface import Rooms
@@ -64,14 +65,14 @@ class Store(Sync, Rooms[Sync]):
         """Return handles on one agent's states."""
         return sync_agent(self, agent_id)
 
-    def at(self, point: Asked) -> Store:
+    def at(self, point: int | str | datetime | timedelta) -> Store:
         """Return the store as it was: a revision, an ISO 8601 time, a datetime, or a timedelta ago. It is read-only.
 
         Raises NoSuchRevision for a point in the future.
         """
         past = object.__new__(Store)
         past.settings, past._root, past._pool, past._watchdog = self.settings, self._root, self._pool, self._watchdog
-        past._context = replace(self._context, asked=point)
+        past._context = replace(self._context, asked=checked(point))
         past._point = None
         Rooms.__init__(past, past)
         past._read(lambda tx: None, (), {})
@@ -86,7 +87,7 @@ class Store(Sync, Rooms[Sync]):
         kept with the commit.
         """
         self._context.check_writable()
-        note = Note(actor or self.settings.actor, message, None if context is None else dict(context))
+        note = Note.of(actor or self.settings.actor, message, context)
         return Transaction(self._pool, self._watchdog, self._context, note)
 
     def run(self, fn: Callable[Concatenate[Joined, P], T], *args: P.args, **kwargs: P.kwargs) -> T:

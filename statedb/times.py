@@ -12,6 +12,10 @@ Wall = Callable[[], float | datetime]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
+LONGEST = 10**11
+"""The longest time to live, in seconds."""
+_FARTHEST = 25 * 10**10
+"""Seconds between 1970 and about the last year a datetime has."""
 LATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
@@ -20,6 +24,8 @@ def micros(moment: float | datetime) -> int:
     if isinstance(moment, datetime):
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return (aware - _EPOCH) // _MICROSECOND
+    if not -_FARTHEST < moment < _FARTHEST:
+        raise ValueError(f"{moment} is no time in seconds since 1970")
     return round(moment * 1_000_000)
 
 
@@ -39,10 +45,10 @@ def span(ttl: float | timedelta) -> int | None:
     Raises InvalidValue for anything not above zero, or too long to be told from for ever.
     """
     seconds = ttl.total_seconds() if isinstance(ttl, timedelta) else ttl
-    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or math.isnan(seconds) or seconds <= 0:
-        raise InvalidValue(f"ttl is {ttl!r}; give seconds above zero, a timedelta, or math.inf for never")
-    if math.isinf(seconds):
+    if isinstance(seconds, bool) or not isinstance(seconds, int | float) or not seconds > 0:
+        raise InvalidValue("a ttl is seconds above zero, a timedelta, or math.inf for never")
+    if seconds == math.inf:
         return None
-    if seconds > 1e11:
-        raise InvalidValue(f"ttl is {ttl!r}, thousands of years; math.inf means never")
+    if seconds > LONGEST:
+        raise InvalidValue(f"a ttl is {LONGEST:,} seconds at most (three thousand years); math.inf means never")
     return max(1, round(seconds * 1_000_000))

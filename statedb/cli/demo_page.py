@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from rich.console import Console
 from rich.syntax import Syntax
 from rich.text import Text
 
@@ -12,40 +11,38 @@ from statedb.cli import output
 from statedb.errors import VersionConflict
 from statedb.models import Entry, Health, Version
 
-_WIDEST = 120
+_WIDTH = 120
+"""Columns, where there is no terminal."""
 
 
 class Page:
     """The console the story is told on."""
 
     def __init__(self) -> None:
-        self._console = Console(highlight=False, markup=False, emoji=False)
-        self._console.width = min(self._console.width, _WIDEST) if self._console.is_terminal else _WIDEST
+        self._console = output.console(_WIDTH)
 
     def story(self, sentence: str | None) -> None:
-        self._console.print(Text(sentence or "", style="bold"))
+        output.show(self._console, Text(sentence or "", style="bold"))
 
     def code(self, *parts: str) -> None:
         text = "\n".join(part.rstrip("\n") for part in parts if part)
-        shown = Syntax(text, "python", theme="ansi_dark", background_color="default").highlight(text)
-        self._print(shown)
+        self._indented(Syntax(text, "python", theme="ansi_dark", background_color="default").highlight(text))
 
     def result(self, result: Any) -> None:
         for line in _lines(result):
-            self._print(Text(f"→ {line}", style="green"))
-        self._console.print()
+            self._indented(Text(f"→ {line}", style="green"))
+        output.show(self._console)
 
     def end(self, kept: str | None, written: int, size: int) -> None:
         """Set what was written beside what the file takes."""
-        said = f"{written:,} bytes of values were written, every version is kept, and the file has {size:,} bytes."
-        self._console.print(Text(said, style="bold"))
+        self.story(f"{written:,} bytes of values were written, every version is kept, and the file has {size:,} bytes.")
         if kept:
-            self._console.print(Text(f"It is yours: statedb -f {kept} log", style="bold"))
+            self.story(f"It is yours: statedb -f {kept} log")
 
-    def _print(self, text: Text) -> None:
+    def _indented(self, text: Text) -> None:
         # Line by line: rich pads a block of them with spaces to a common width.
         for line in text.split("\n"):
-            self._console.print(Text("  ").append_text(line) if line else line, soft_wrap=True)
+            output.show(self._console, Text("  ").append_text(line) if line else line, wrap=False)
 
 
 def _lines(result: Any) -> list[str]:

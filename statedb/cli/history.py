@@ -10,7 +10,7 @@ from statedb.cli import output
 from statedb.cli.arguments import POINT, Agent, Json, Key, Limit, Tier
 from statedb.cli.exits import Refused, Usage
 from statedb.cli.forms import commit_form, form, member
-from statedb.cli.points import point
+from statedb.cli.points import point, revision
 from statedb.cli.states import absent
 from statedb.cli.stores import opened
 from statedb.models import MISSING, Change, Commit, StateType, Version
@@ -99,11 +99,11 @@ def log(
 
 
 def _show_commit(context: typer.Context, text: str, as_json: bool) -> None:
-    revision = point(text)
-    if not isinstance(revision, int):
-        raise Usage(f"{text!r:.80} is no revision; show takes AGENT TYPE KEY, or a REVISION")
+    number = revision(text)
+    if number is None:
+        raise Usage(f"{text!r:.80} is no revision; show takes AGENT TYPE KEY [--version N], or a REVISION")
     with opened(context) as store:
-        commit = store.history.commit(revision)
+        commit = store.history.commit(number)
     if as_json:
         return output.json(commit_form(commit, values=True))
     said = commit_form(commit, values=False)

@@ -166,7 +166,10 @@ def _whole_or_not_at_all(path: str) -> Iterator[BinaryIO]:
 
 
 def _stdin(stack: ExitStack) -> io.BufferedReader[Any]:
-    buffered: io.BufferedReader[Any] = io.BufferedReader(cast(io.RawIOBase, output.stdin()))
+    found = output.stdin()
+    if isinstance(found, io.BufferedReader):
+        return found
+    buffered: io.BufferedReader[Any] = io.BufferedReader(cast(io.RawIOBase, found))
     stack.callback(buffered.detach)  # standard input is not ours to close
     return buffered
 

@@ -14,11 +14,11 @@ from statedb.cli.texts import one_line, safe_json, shortened
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from rich.console import Console
+    from rich.console import Console, RenderableType
 
 CELL = 200
 """Characters of a value or message that a table shows; `show` and --json have all of it."""
-_WIDE = 2000
+_WIDE = 4000
 """Columns of a table that is piped: nothing is cut to the width of a terminal that is not there."""
 
 
@@ -87,23 +87,31 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
     """Print a table: as wide as the terminal, or as it needs where there is none."""
     from rich.table import Table
 
-    console = console_of()
     made = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 2, 0, 0))
     for each in headings:
         made.add_column(each, no_wrap=True, overflow="ellipsis", justify="right" if each in _NUMBERS else "left")
     for row in rows:
         made.add_row(*(_cell(each) for each in row))
-    console.print(made)
+    show(console(_WIDE), made)
 
 
-def console_of() -> Console:
-    """Return the console on standard output, which colours only a terminal."""
+def console(width: int) -> Console:
+    """Return a console on standard output: as wide as the terminal, or `width` columns where there is none."""
     from rich.console import Console
 
-    console = Console(highlight=False, markup=False, emoji=False)
-    if not console.is_terminal:
-        console.width = _WIDE
-    return console
+    made = Console(highlight=False, markup=False, emoji=False)
+    if not made.is_terminal:
+        made.width = width
+    return made
+
+
+def show(shown: Console, renderable: RenderableType = "", *, wrap: bool = True) -> None:
+    """Print what rich renders, in lines of the console's width or, without `wrap`, of their own."""
+    # Not printed by rich itself: that ends the program with a code of its own when nobody reads any more, and writes
+    # in the encoding the terminal is said to have, which may know no dots.
+    with shown.capture() as captured:
+        shown.print(renderable, soft_wrap=not wrap)
+    raw(captured.get().encode())
 
 
 def when(moment: datetime) -> str:

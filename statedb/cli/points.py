@@ -18,8 +18,8 @@ def point(text: str) -> int | str | timedelta:
 
     Digits alone are a revision, though ISO 8601 would read eight of them as a day.
     """
-    if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS:
-        return int(text)
+    if (number := revision(text)) is not None:
+        return number
     if ago := _AGO.fullmatch(text):
         return _span(float(ago[1]), _UNITS[ago[2]])
     try:
@@ -27,6 +27,11 @@ def point(text: str) -> int | str | timedelta:
     except ValueError:
         raise Usage(f"{text!r:.80} names no point in time; give {POINT}") from None
     return text
+
+
+def revision(text: str) -> int | None:
+    """Return the revision a text means, None where it means none."""
+    return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
 
 
 def _span(number: float, unit: str) -> timedelta:

@@ -78,7 +78,7 @@ def put(
         if before and live_before and not replay and (head.digest, metadata) == (before.digest, before.metadata):
             head, change = _touched(before, head), None
     if change == "create":
-        head.created_at, head.created_by, head.created_revision = tx.now, tx.said.actor, 0
+        head.created_at, head.created_by, head.created_revision = tx.now, tx.writing.actor, 0
     entries = staged.entries if staged else []
     made = tx.staged[at] = Staged(before, head, change, encoded, source_version, entries)
     return made
@@ -234,7 +234,7 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
         write_commit(tx, "expire", Note(), expired, [], HERE if changed or clocks else origin)
     if changed or clocks:
         kind = "write" if any(staged.change for staged in changed.values()) else "touch"
-        write_commit(tx, origin.kind or kind, tx.said, changed, clocks, origin)
+        write_commit(tx, origin.kind or kind, tx.writing, changed, clocks, origin)
     tx.staged.clear()
     tx.expired.clear()
     tx.sessions.clear()

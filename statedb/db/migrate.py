@@ -55,6 +55,17 @@ def create_at(path: str, revision: str) -> None:
         connection.close()
 
 
+def schema_of(path: str, settings: Settings) -> str | None:
+    """Return the schema revision of a file, None where it is missing or empty. NotAStore for anything else."""
+    if path == ":memory:" or not os.path.exists(path) or not os.path.getsize(path):
+        return None
+    connection = sqlite.connect(path, settings, mode="ro", patience=settings.busy_timeout)
+    try:
+        return version_of(connection.raw)
+    finally:
+        connection.close()
+
+
 def version_of(raw: sqlite3.Connection) -> str | None:
     """Return the schema revision of an open file, None for a file with nothing in it."""
     [[application]] = raw.execute("pragma application_id").fetchall()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from datetime import datetime, timedelta
+from typing import Any
 
 from sqlalchemy import bindparam, func, select
 
@@ -10,7 +11,7 @@ from statedb.db.statements import Statement
 from statedb.db.tables import state_commits
 from statedb.db.tx import NEWEST, Asked, Point, Tx
 from statedb.errors import InvalidValue, NoSuchRevision
-from statedb.times import micros, moment
+from statedb.times import LATEST, micros, moment
 
 _c = state_commits.c
 _x = state_commits.alias("x").c
@@ -23,24 +24,9 @@ _NEAREST = Statement(
 )
 
 
-def resolve(tx: Tx, asked: Asked) -> Point:
-    """Return the point a caller asked for. NoSuchRevision for the future, InvalidValue for what names no point.
-
-    A revision means its commit's own time; a time means the last commit at or before it, looked at then.
-    """
-    if isinstance(asked, bool):
-        raise InvalidValue(f"{asked!r} names no point")
-    newest, at = _newest(tx)
-    if isinstance(asked, int):
-        return _at_revision(tx, asked, newest)
-    if isinstance(asked, timedelta):
-        return _at_time(tx, max(tx.wall(), at) - micros_of(asked), newest, at)
-    return _at_time(tx, micros(parse(asked)), newest, at)
-
-
-def parse(asked: str | datetime) -> datetime:
-    """Return the datetime a text means: ISO 8601, UTC where it names no zone."""
-    if isinstance(asked, datetime):
+def checked(asked: Any) -> Asked:
+    """Return a point that can be looked up: a text becomes the datetime it means. Raises InvalidValue for no point."""
+    if isinstance(asked, datetime | timedelta) or (isinstance(asked, int) and not isinstance(asked, bool)):
         return asked
     try:
         return datetime.fromisoformat(asked)
@@ -48,6 +34,18 @@ def parse(asked: str | datetime) -> datetime:
         raise InvalidValue(
             f"{asked!r:.80} names no point: give a revision, an ISO 8601 time, a datetime or a timedelta ago"
         ) from None
+
+
+def resolve(tx: Tx, asked: Asked) -> Point:
+    """Return the place in the log of a checked point. NoSuchRevision for the future.
+
+    A revision means its commit's own time; a time means the last commit at or before it, looked at then.
+    """
+    newest, at = _newest(tx)
+    if isinstance(asked, int):
+        return _at_revision(tx, asked, newest)
+    now = max(tx.wall(), at)
+    return _at_time(tx, now - micros_of(asked) if isinstance(asked, timedelta) else micros(asked), newest, now)
 
 
 def micros_of(ago: timedelta) -> int:
@@ -66,10 +64,10 @@ def _at_revision(tx: Tx, revision: int, newest: int) -> Point:
     return Point(revision, row[1] if row else 0)
 
 
-def _at_time(tx: Tx, instant: int, newest: int, newest_at: int) -> Point:
-    now = max(tx.wall(), newest_at)
+def _at_time(tx: Tx, instant: int, newest: int, now: int) -> Point:
     if instant > now:
-        raise NoSuchRevision(f"{moment(instant).isoformat()} lies in the future: it is {moment(now).isoformat()}")
+        asked = moment(min(instant, LATEST))
+        raise NoSuchRevision(f"{asked.isoformat()} lies in the future: it is {moment(now).isoformat()}")
     return Point(_last_before(tx, instant, newest), instant)
 
 

@@ -7,7 +7,7 @@ time and hash are assigned in one place.
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple, Protocol
@@ -21,8 +21,9 @@ from statedb.db.heads import Head
 from statedb.db.sessions import FIND_SESSION, Session, SessionName, session_name
 from statedb.db.statements import Parameters, Row, Statement
 from statedb.db.tables import MAIN, state_commits
-from statedb.errors import Compacted, ReadOnly
+from statedb.errors import Compacted, InvalidValue, ReadOnly
 from statedb.models import Address, Entry
+from statedb.values.arguments import said
 from statedb.values.codec import NOTHING, Encoded, Stored
 
 NEWEST = Statement(
@@ -30,10 +31,6 @@ NEWEST = Statement(
         state_commits.c.revision == select(func.max(state_commits.c.revision)).scalar_subquery()
     )
 )
-
-
-LAST = 2**62
-"""Above every revision."""
 
 
 class Connection(Protocol):
@@ -87,8 +84,8 @@ class Point(NamedTuple):
     instant: int
 
 
-Asked = int | str | datetime | timedelta
-"""A point as a caller names it: a revision, an ISO 8601 time, a datetime, or how long ago."""
+Asked = int | datetime | timedelta
+"""A point before it is looked up: a revision, a time, or how long ago."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -131,6 +128,22 @@ class Note:
     actor: str | None = None
     message: str | None = None
     context: dict[str, Any] | None = None
+
+    @classmethod
+    def of(cls, actor: str | None, message: str | None, context: Mapping[str, Any] | None) -> Note:
+        """Return a note of what somebody said. Raises InvalidValue."""
+        if context is not None and not isinstance(context, Mapping):
+            raise InvalidValue(f"context is {type(context).__name__}; it is a dict")
+        return cls(said(actor, "actor"), said(message, "message"), None if context is None else dict(context))
+
+    def say(self, message: str | None) -> None:
+        """Add a write's message: the transaction's own comes first, then what its writes said, in order."""
+        if said(message, "message") is None:
+            return
+        if self.message is None:
+            self.message = message
+        elif message not in self.message.split("\n"):
+            self.message = f"{self.message}\n{message}"
 
 
 class Tx:
@@ -178,7 +191,7 @@ class Tx:
         return self
 
     @property
-    def said(self) -> Note:
+    def writing(self) -> Note:
         """What the caller says about what is written."""
         assert self.note is not None, "a transaction that only reads cannot write"
         return self.note

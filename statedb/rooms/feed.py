@@ -7,9 +7,9 @@ from sqlalchemy import bindparam, func, select
 from statedb.db import changes as log
 from statedb.db.statements import Statement
 from statedb.db.tables import agents, commit_agents, state_versions
-from statedb.db.tx import LAST, Tx
-from statedb.errors import InvalidValue
+from statedb.db.tx import Tx
 from statedb.models import Change
+from statedb.values.arguments import LARGEST, natural
 from statedb.values.names import name
 
 
@@ -19,9 +19,8 @@ def changes(tx: Tx, since: int = 0, limit: int = 100, *, agent_id: str | None = 
     A commit is never split: reading stops at the first one with which `limit` changes are reached. Pass the revision of
     the last change to go on; an empty list means that nothing has happened since.
     """
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 1:
-        raise InvalidValue(f"limit is {limit!r}; it is a number of changes, 1 or more")
-    top = tx.point.revision if tx.point else LAST
+    since, limit = natural(since, "since"), natural(limit, "limit", 1)
+    top = tx.point.revision if tx.point else LARGEST
     if agent_id is None:
         return _all(tx, since, top, limit)
     return _of_agent(tx, name(agent_id, "agent_id"), since, top, limit)

@@ -14,12 +14,13 @@ from statedb.db.heads import Head
 from statedb.db.journal import Ttl
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import agents, commit_agents, state_commits, state_versions
-from statedb.db.tx import LAST, Tx
+from statedb.db.tx import Tx
 from statedb.db.versions import find_by_number
-from statedb.errors import InvalidValue, NoSuchRevision, NoSuchVersion
+from statedb.errors import NoSuchRevision, NoSuchVersion
 from statedb.models import Address, Commit, Entry, StateType, Version
 from statedb.times import maybe, moment
 from statedb.values import codec
+from statedb.values.arguments import LARGEST, natural, natural_or_all
 from statedb.values.codec import Encoded
 from statedb.values.names import address, name
 
@@ -32,11 +33,12 @@ def versions(
     head = tx.head(at)
     if head is None or head.id is None:
         return []
-    top = tx.point.revision if tx.point else LAST
+    top = tx.point.revision if tx.point else LARGEST
     if before is not None:
+        before = natural(before, "before")
         edge = find_by_number(tx, head, before)
         top = edge.revision - 1 if edge else (top if before > head.version else 0)
-    rows = tx.db.all(_VERSIONS, {"state": head.id, "top": top, "limit": _limit(limit)})
+    rows = tx.db.all(_VERSIONS, {"state": head.id, "top": top, "limit": natural_or_all(limit, "limit")})
     return [_version(at, row) for row in rows]
 
 
@@ -54,9 +56,8 @@ def revert(tx: Tx, agent_id: str, state_type: str, key: str, version: int, *, me
     at = address(agent_id, state_type, key)
     old = _as_made(tx, at, version)
     encoded = None if old.codec is None else Encoded(old.stored, codec.plain(old.stored))
-    note = tx.note
-    if note is not None and note.message is None:
-        note.message = message or f"revert {key} to version {version}"
+    if message is not None or tx.writing.message is None:
+        tx.writing.say(message or f"revert {key} to version {version}")
     staged = journal.put(tx, at, encoded, metadata=old.metadata, expiry=Ttl.KEEP, source_version=version)
     if staged is None:
         head = tx.head(at)
@@ -74,9 +75,9 @@ def commits(
 
     `values=False` leaves the values of their changes out (None), which spares reading them.
     """
-    top = LAST if before is None else before - 1
+    top = LARGEST if before is None else natural(before, "before") - 1
     top = min(top, tx.point.revision) if tx.point else top
-    given: dict[str, Any] = {"top": top, "limit": _limit(limit)}
+    given: dict[str, Any] = {"top": top, "limit": natural_or_all(limit, "limit")}
     if agent_id is None:
         rows = tx.db.all(_COMMITS, given)
     else:
@@ -86,7 +87,7 @@ def commits(
 
 def commit(tx: Tx, revision: int) -> Commit:
     """Return one commit and all it changed. NoSuchRevision where there is none."""
-    row = tx.db.one(_COMMIT, {"revision": revision})
+    row = tx.db.one(_COMMIT, {"revision": natural(revision, "revision")})
     if row is None or (tx.point and revision > tx.point.revision):
         raise NoSuchRevision(f"there is no revision {revision}")
     return _commit(tx, row, None, True)
@@ -96,6 +97,7 @@ def commit(tx: Tx, revision: int) -> Commit:
 
 
 def _as_made(tx: Tx, at: Address, version: int) -> Head:
+    natural(version, "version")
     head = tx.head(at)
     found = None
     if head is not None and head.id is not None and 1 <= version <= head.version:
@@ -143,14 +145,6 @@ def _commit(tx: Tx, row: Row, agent_id: str | None, values: bool) -> Commit:
 
 def _of(found: Iterable[Any], agent_id: str | None) -> Iterable[Any]:
     return (each for each in found if agent_id is None or each.agent_id == agent_id)
-
-
-def _limit(limit: int | None) -> int:
-    if limit is None:
-        return LAST
-    if isinstance(limit, bool) or not isinstance(limit, int) or limit < 0:
-        raise InvalidValue(f"limit is {limit!r}; it is a number of rows, or None for all")
-    return limit
 
 
 _v, _c, _a, _ca = state_versions.c, state_commits.c, agents.c, commit_agents.c

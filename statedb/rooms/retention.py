@@ -9,6 +9,7 @@ from statedb.db.statements import Statement
 from statedb.db.tables import agent_states, agents, sessions
 from statedb.db.tx import Tx
 from statedb.models import Address
+from statedb.values.arguments import natural
 
 
 def sweep(tx: Tx, *, limit: int = 1000) -> int:
@@ -18,7 +19,7 @@ def sweep(tx: Tx, *, limit: int = 1000) -> int:
     show. Call it again until it returns 0.
     """
     recorded = 0
-    for at in _expired(tx, limit):
+    for at in _expired(tx, natural(limit, "limit")):
         head = tx.head(at)
         if head is not None and head.codec is not None and not tx.alive(head):
             journal.expire(tx, at, head)

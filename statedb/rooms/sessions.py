@@ -32,9 +32,10 @@ class SessionScope(NamedTuple):
     @classmethod
     def of(cls, text: str, ttl: float | timedelta | None) -> SessionScope:
         """Return the scope of a session. InvalidKey for a name with a slash, which ends a session's name in a key."""
-        if "/" in name(text, "session name"):
+        called = name(text, "session name")
+        if "/" in called:
             raise InvalidKey(f"the session name {text!r:.80} holds a slash, which would end it; use another character")
-        return cls(text, ttl)
+        return cls(called, ttl)
 
 
 def _like(made: Callable[..., T], fn: Callable[..., Any]) -> Callable[..., T]:

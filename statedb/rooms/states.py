@@ -19,7 +19,8 @@ from statedb.db.tx import Tx
 from statedb.db.versions import find_by_number
 from statedb.errors import InvalidValue, VersionConflict
 from statedb.models import MISSING, Address, Entry
-from statedb.values import codec
+from statedb.values import codec, pointer
+from statedb.values.arguments import natural, said
 from statedb.values.codec import Encoded, Stored
 from statedb.values.glob import glob
 from statedb.values.merge import merge
@@ -112,10 +113,10 @@ def set(
     The same value with the same metadata makes no version. `ttl` in seconds, or the tier's default.
     """
     at = address(agent_id, state_type, key)
-    if on_conflict is not None and expected_version is None:
-        raise InvalidValue("on_conflict needs expected_version: without it there is nothing to conflict with")
+    if on_conflict is not None:
+        _check_conflict(on_conflict, expected_version)
     expiry = _expiry(tx, ttl, Ttl.TIER)
-    said = _metadata(tx, metadata)
+    kept = _metadata(tx, metadata)
     found = codec.as_json(value)
     # First of all, and whatever the conflict will make of it: a merge would walk into a value that is no JSON.
     encoded: Encoded | None = codec.encode(found, tx.settings.max_value_bytes)
@@ -126,8 +127,8 @@ def set(
             return _standing(tx, at, clash)
         if on_conflict != "ours" and ttl is None:
             expiry = Ttl.KEEP
-    _say(tx, message)
-    return _put(tx, at, found, encoded, expiry, said)
+    tx.writing.say(message)
+    return _put(tx, at, found, encoded, expiry, kept)
 
 
 def update(
@@ -169,6 +170,8 @@ def patch(
     An absent value is patched as null. InvalidValue where the patch does not apply, or the value is bytes.
     """
     at = address(agent_id, state_type, key)
+    if not isinstance(patch, Mapping | list):
+        raise InvalidValue(f"the patch is {type(patch).__name__}; it is a dict (merge patch) or a list (JSON patch)")
     given = patch if isinstance(patch, list) else dict(patch)
     codec.json_text(given, tx.settings.max_value_bytes)
     head = tx.find(at)
@@ -199,7 +202,7 @@ def delete(
         raise clash
     if tx.find(at) is None:
         return False
-    _say(tx, message)
+    tx.writing.say(message)
     journal.put(tx, at, None)
     return True
 
@@ -217,7 +220,7 @@ def take(tx: Tx, agent_id: str, state_type: str, key: str) -> Any:
 def clear(tx: Tx, agent_id: str, state_type: str, pattern: str = "*", *, message: str | None = None) -> int:
     """Delete every key that matches a glob, in one commit; return how many there were."""
     found = keys(tx, agent_id, state_type, pattern)
-    _say(tx, message if found else None)
+    tx.writing.say(message if found else None)
     for key in found:
         journal.put(tx, Address(agent_id, tier(state_type), key), None)
     return len(found)
@@ -234,12 +237,14 @@ def set_many(
     metadata: Mapping[str, Any] | None = None,
 ) -> dict[str, Entry]:
     """Write many values of one tier in one commit, all or nothing; return their entries by key."""
-    expiry, said = _expiry(tx, ttl, Ttl.TIER), _metadata(tx, metadata)
+    expiry, kept = _expiry(tx, ttl, Ttl.TIER), _metadata(tx, metadata)
+    if not isinstance(values, Mapping):
+        raise InvalidValue(f"the values are {type(values).__name__}; they are a dict of keys and values")
     ready = [(address(agent_id, state_type, key), codec.as_json(value)) for key, value in values.items()]
     limit = tx.settings.max_value_bytes
     encoded = [(at, value, codec.encode(value, limit)) for at, value in ready]
-    _say(tx, message)
-    return {at.key: _put(tx, at, value, made, expiry, said) for at, value, made in encoded}
+    tx.writing.say(message)
+    return {at.key: _put(tx, at, value, made, expiry, kept) for at, value, made in encoded}
 
 
 # ---- inside
@@ -247,7 +252,7 @@ def set_many(
 
 def _write(tx: Tx, at: Address, value: Any, expiry: Expiry | Ttl, metadata: str | None, message: str | None) -> Entry:
     encoded = codec.encode(value, tx.settings.max_value_bytes)
-    _say(tx, message)
+    tx.writing.say(message)
     return _put(tx, at, value, encoded, expiry, metadata)
 
 
@@ -264,8 +269,7 @@ def _put(tx: Tx, at: Address, value: Any, encoded: Encoded | None, expiry: Expir
 
 def _clash(tx: Tx, at: Address, expected: int, ours: Any) -> VersionConflict | None:
     """Return the conflict between what the caller expected and what stands, None where they agree."""
-    if isinstance(expected, bool) or not isinstance(expected, int) or expected < 0:
-        raise InvalidValue(f"expected_version is {expected!r}; it is a version number, or 0 for no value")
+    natural(expected, "expected_version")
     head = tx.head(at)
     standing = head if head is not None and tx.alive(head) else None
     version = standing.version if standing else 0
@@ -308,7 +312,14 @@ def _settle(clash: VersionConflict, how: OnConflict) -> Any:
         places = ", ".join(each.path or "the whole value" for each in merged.conflicts[:5])
         clash.args = (f"{clash.args[0]}. Both sides changed {places}",)
         raise clash
-    raise InvalidValue(f"on_conflict is {how!r}; it is raise, merge, ours, theirs or a function")
+    raise AssertionError(f"{how!r} was checked before")
+
+
+def _check_conflict(how: Any, expected: int | None) -> None:
+    if expected is None:
+        raise InvalidValue("on_conflict needs expected_version: without it there is nothing to conflict with")
+    if not callable(how) and how not in ("raise", "merge", "ours", "theirs"):
+        raise InvalidValue(f"on_conflict is {how!r:.80}; it is raise, merge, ours, theirs or a function")
 
 
 def _standing(tx: Tx, at: Address, clash: VersionConflict) -> Entry:
@@ -335,19 +346,9 @@ def _kept_metadata(tx: Tx, head: Head | None, metadata: Mapping[str, Any] | None
     return head.metadata if metadata is None and head is not None else _metadata(tx, metadata)
 
 
-def _say(tx: Tx, message: str | None) -> None:
-    """Make a message the commit's: the transaction's own comes first, then what its writes said, in order."""
-    note = tx.note
-    if message is None or note is None:
-        return
-    said = (note.message or "").split("\n")
-    if message not in said:
-        note.message = message if note.message is None else f"{note.message}\n{message}"
-
-
 def _pattern(pattern: str) -> str:
-    if not isinstance(pattern, str):
-        raise InvalidValue(f"the pattern is {type(pattern).__name__}; it is a glob such as 'plan/*'")
+    if said(pattern, "the pattern") is None:
+        raise InvalidValue("the pattern is None; it is a glob such as 'plan/*'")
     return pattern
 
 
@@ -360,11 +361,12 @@ def _read_as(stored: Stored, as_type: type[Any]) -> Any:
     if as_type is bytes and not codec.is_json(stored):
         return plain
     try:
-        return _adapter(as_type).validate_json(plain)
+        return _adapter(as_type).validate_json(plain, by_alias=True, by_name=True)
     except ValidationError as error:
         first = error.errors()[0]
-        where = "/".join(str(part) for part in first["loc"])
+        where = pointer.render([str(part) for part in first["loc"]])
         raise InvalidValue(
-            f"the value is no {as_type.__name__}: {first['msg']} (at /{where}; {error.error_count()} in all)",
-            path=f"/{where}",
+            f"the value is no {getattr(as_type, '__name__', as_type)}: {first['msg']} (at {where or 'the top'}; "
+            f"{error.error_count()} in all)",
+            path=where,
         ) from error

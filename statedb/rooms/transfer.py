@@ -1,22 +1,16 @@
 """Transfer: the whole history out of a store, and into one.
 
-A record is what one commit says, as JSON:
-
-    {"revision": 7, "kind": "write", "at": 1763629200000000, "by": "ui", "message": "…", "origin": "<store>:7",
-     "changes": [{"agent": "a", "type": "persistent", "key": "prefs", "change": "update", "value": {…}}],
-     "touches": [{"agent": "a", "type": "local", "key": "draft", "ttl": 60000000, "expires_at": …}],
-     "sessions": [{"agent": "a", "name": "c7", "ttl": …, "expires_at": …}]}
-
-Times are microseconds. Members that would say nothing are left out. Loading the records of a store into an empty one
-gives the same history: the same revisions, versions, times and values.
+A record is what one commit says, as JSON: see `statedb.values.record`.
 """
 
 from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
+from dataclasses import replace
 from typing import Any
 
+from pydantic import ValidationError
 from sqlalchemy import Select, bindparam, select
 
 from statedb.db import journal
@@ -36,14 +30,13 @@ from statedb.db.tables import (
     store_info,
 )
 from statedb.db.tx import NEWEST, Note, Tx
-from statedb.errors import InvalidValue
-from statedb.models import Address, CommitKind
+from statedb.errors import InvalidKey, InvalidValue
 from statedb.times import micros
 from statedb.values import codec
-from statedb.values.codec import Encoded, Stored
+from statedb.values.arguments import natural
+from statedb.values.codec import Stored
 from statedb.values.names import address, name
-
-Record = dict[str, Any]
+from statedb.values.record import Change, Record
 
 
 def head(tx: Tx) -> int:
@@ -56,8 +49,9 @@ def head(tx: Tx) -> int:
 # ---- out
 
 
-def export(tx: Tx, *, since: int = 0, limit: int = 100) -> list[Record]:
+def export(tx: Tx, *, since: int = 0, limit: int = 100) -> list[dict[str, Any]]:
     """Return the records of the commits after revision `since`, oldest first, at most `limit` of them."""
+    since, limit = natural(since, "since"), natural(limit, "limit", 1)
     top = min(head(tx), since + limit)
     given = {"first": since + 1, "last": top}
     [[store, _]] = tx.db.all(_STORE, {})
@@ -72,31 +66,31 @@ def export(tx: Tx, *, since: int = 0, limit: int = 100) -> list[Record]:
     return list(records.values())
 
 
-def _record(row: Row, store: str) -> Record:
+def _record(row: Row, store: str) -> dict[str, Any]:
     revision, kind, at, origin_at, origin, origin_revision, actor, message, context = row
     said = {"origin_at": origin_at, "by": actor, "message": message, "context": json_object(context)}
     made = f"{origin or store}:{origin_revision or revision}"
     return {"revision": revision, "kind": kind, "at": at, "origin": made} | _told(said)
 
 
-def _change(row: Row) -> Record:
+def _change(row: Row) -> dict[str, Any]:
     _, _, _, _, change, source, expires_at, metadata, ttl, *stored = row
     said = {"source_version": source, "ttl": ttl, "expires_at": expires_at, "metadata": json_object(metadata)}
     return _where(row) | {"change": change} | _value(Stored(*stored)) | _told(said)
 
 
-def _value(stored: Stored) -> Record:
+def _value(stored: Stored) -> dict[str, Any]:
     if stored.codec is None:
         return {}
     value = codec.decode(stored)
     return {"bytes": base64.b64encode(value).decode()} if isinstance(value, bytes) else {"value": value}
 
 
-def _where(row: Row) -> Record:
+def _where(row: Row) -> dict[str, Any]:
     return {"agent": row[1], "type": row[2], "key": row[3]}
 
 
-def _told(said: Record) -> Record:
+def _told(said: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in said.items() if value is not None}
 
 
@@ -108,14 +102,16 @@ def load(tx: Tx, records: Iterable[Mapping[str, Any]]) -> int:
 
     A record keeps its time while the store holds nothing later; otherwise its commit is made now (in a store of nothing
     but imports: with the newest of them), and remembers the record's time as its `origin_at`. Raises InvalidValue for
-    what is no record.
+    what is no record, with its number in the iterable.
     """
     count = 0
-    for count, record in enumerate(records, 1):
+    for record in records:
+        count += 1
         try:
-            _append(tx, record)
-        except (KeyError, TypeError, AttributeError) as error:
-            raise InvalidValue(f"record {count} is not one a store exported ({error!r:.200})") from error
+            _append(tx, Record.model_validate(record))
+        except (ValidationError, InvalidValue, InvalidKey, ValueError) as error:
+            why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
+            raise InvalidValue(f"record {count} is not one a store exported: {why!s:.500}") from error
     return count
 
 
@@ -133,60 +129,57 @@ def load_versions(
     Every one becomes a version, equal to the one before or not, and keeps its time as `load` says.
     """
     at = address(agent_id, state_type, key)
-    actor = tx.note.actor if tx.note else None
+    note = Note.of(tx.writing.actor, message, None)
     count = 0
-    for count, (seconds, value) in enumerate(versions, 1):  # noqa: B007
-        made = micros(seconds)
-        _be_at(tx, made, Note(actor, message))
+    for pair in versions:
+        count += 1
+        made, value = _timed(pair)
+        _be_at(tx, made, replace(note))
         encoded = codec.encode(codec.as_json(value), tx.settings.max_value_bytes)
         journal.put(tx, at, encoded, replay=True)
         journal.flush(tx, origin=Origin(made))
     return count
 
 
-def _append(tx: Tx, record: Mapping[str, Any]) -> None:
-    made = record.get("origin_at", record["at"])
-    _be_at(tx, record["at"], Note(record.get("by"), record.get("message"), record.get("context")))
-    for clock in record.get("sessions", ()):
-        session = SessionName(name(clock["agent"], "agent_id"), name(clock["name"], "session name"))
-        journal.set_session(tx, session, Expiry(clock["ttl"], clock["expires_at"]))
-    for change in record.get("changes", ()):
+def _timed(pair: Any) -> tuple[int, Any]:
+    try:
+        seconds, value = pair
+        return micros(seconds), value
+    except (TypeError, ValueError, OverflowError) as error:
+        raise InvalidValue(f"a version is a pair of seconds since 1970 and a value: {error}") from error
+
+
+def _append(tx: Tx, record: Record) -> None:
+    made = record.at if record.origin_at is None else record.origin_at
+    _be_at(tx, record.at, Note.of(record.by, record.message, record.context))
+    for clock in record.sessions:
+        session = SessionName(name(clock.agent, "agent_id"), name(clock.name, "session name"))
+        journal.set_session(tx, session, Expiry(clock.ttl, clock.expires_at))
+    for change in record.changes:
         _apply(tx, change)
-    for moved in record.get("touches", ()):
-        journal.touch(tx, _address(moved), Expiry(moved["ttl"], moved["expires_at"]))
-    store, _, revision = record["origin"].rpartition(":")
-    kind: CommitKind = record["kind"]
-    journal.flush(tx, origin=Origin(made, store, int(revision), kind))
+    for moved in record.touches:
+        journal.touch(tx, moved.address(), Expiry(moved.ttl, moved.expires_at))
+    store, _, revision = record.origin.rpartition(":")
+    journal.flush(tx, origin=Origin(made, store, int(revision), record.kind))
 
 
-def _apply(tx: Tx, change: Mapping[str, Any]) -> None:
-    at = _address(change)
-    if change["change"] == "expire":
+def _apply(tx: Tx, change: Change) -> None:
+    at, limit = change.address(), tx.settings.max_value_bytes
+    encoded = change.encoded(limit)
+    if change.change == "expire":
         found = tx.head(at)
         if found is not None and found.codec is not None:
             journal.expire(tx, at, found)
         return
-    metadata = change.get("metadata")
     journal.put(
         tx,
         at,
-        _encoded(tx, change),
-        metadata=None if metadata is None else codec.json_text(metadata, tx.settings.max_value_bytes).decode(),
-        expiry=Expiry(change.get("ttl"), change.get("expires_at")),
-        source_version=change.get("source_version"),
+        encoded,
+        metadata=None if change.metadata is None else codec.json_text(change.metadata, limit).decode(),
+        expiry=Expiry(change.ttl, change.expires_at),
+        source_version=change.source_version,
         replay=True,
     )
-
-
-def _encoded(tx: Tx, change: Mapping[str, Any]) -> Encoded | None:
-    if change["change"] == "delete":
-        return None
-    value = base64.b64decode(change["bytes"], validate=True) if "bytes" in change else change["value"]
-    return codec.encode(value, tx.settings.max_value_bytes)
-
-
-def _address(said: Mapping[str, Any]) -> Address:
-    return address(said["agent"], said["type"], said["key"])
 
 
 def _be_at(tx: Tx, made: int, note: Note) -> None:

@@ -117,7 +117,13 @@ def digest(salt: bytes, encoded: Encoded) -> bytes:
 
 def as_json(value: Any) -> Any:
     """Return what is stored for a value: a pydantic model's JSON form, anything else as it is."""
-    return value.model_dump(mode="json") if isinstance(value, BaseModel) else value
+    if not isinstance(value, BaseModel):
+        return value
+    try:
+        # Without computed fields: a model that forbids extra members could not be read back with them.
+        return value.model_dump(mode="json", round_trip=True)
+    except (ValueError, RecursionError, PydanticSerializationError) as error:
+        raise InvalidValue(f"this {type(value).__name__} has no JSON form: {error!s:.200}") from error
 
 
 def json_text(value: Any, limit: int) -> bytes:
@@ -166,18 +172,22 @@ def _check(value: Any, depth: int, room: list[int]) -> None:
         if not _TEXT.issuperset(map(type, value)):
             raise _Fault
         members = value.values()
+        room[0] -= sum(map(len, value))
     elif kind is list:
         members = value
     elif kind in _SCALARS:
         return
     else:
         raise _Fault
-    # Every member takes a byte at least: a value that shares its parts over and over (2**100 leaves from a hundred
-    # lists) is refused by counting, long before it is written out.
+    kinds = set(map(type, members))
+    # Every member takes a byte at least, and a text its length: a value that shares its parts over and over (2**100
+    # leaves from a hundred lists, or a long text a thousand times) is refused by counting, before it is written out.
     room[0] -= len(value)
+    if str in kinds:
+        room[0] -= sum([len(member) for member in members if type(member) is str])
     if not depth or room[0] < 0:
         raise _Fault
-    if not _SCALARS.issuperset(map(type, members)):
+    if not kinds <= _SCALARS:
         for member in members:
             if type(member) not in _SCALARS:
                 _check(member, depth - 1, room)
@@ -210,7 +220,7 @@ def _find(value: Any, path: tuple[str, ...], room: list[int]) -> tuple[str, tupl
     """Return why and where a value is not JSON; the first place in reading order."""
     kind = type(value)
     if kind is str:
-        return None if _is_text(value) else ("the text holds a lone surrogate, which UTF-8 cannot carry", path)
+        return _find_in_text(value, path, room)
     if kind is dict or kind is list:
         return _find_inside(value, path, room)
     if kind is int and not -_LARGEST <= value <= _LARGEST:
@@ -237,20 +247,22 @@ def _find_inside(value: Any, path: tuple[str, ...], room: list[int]) -> tuple[st
     for name, member in members:
         if type(value) is dict and type(name) is not str:
             return f"the member name {name!r:.80} is {type(name).__name__}, and JSON has only text", path
-        if type(name) is str and not _is_text(name):
-            return "a member's name holds a lone surrogate, which UTF-8 cannot carry", path
-        found = _find(member, (*path, str(name)), room)
+        found = _find_in_text(name, path, room) if type(name) is str else None
+        found = found or _find(member, (*path, str(name)), room)
         if found:
             return found
     return None
 
 
-def _is_text(text: str) -> bool:
+def _find_in_text(text: str, path: tuple[str, ...], room: list[int]) -> tuple[str, tuple[str, ...]] | None:
+    room[0] -= len(text)
+    if room[0] < 0:
+        return "too large", path
     try:
         text.encode()
     except UnicodeEncodeError:
-        return False
-    return True
+        return "the text holds a lone surrogate, which UTF-8 cannot carry", path
+    return None
 
 
 @lru_cache

@@ -44,4 +44,4 @@ def _checked(text: str, what: str) -> str:
         raise InvalidKey(f"{what} has {size:,} bytes; it takes 1 to {MAX_BYTES:,}")
     if "\0" in text:
         raise InvalidKey(f"{what} {text!r:.80} holds a NUL character")
-    return str(text)
+    return str.__str__(text)  # of a subclass, the text it is, not what it prints as

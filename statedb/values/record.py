@@ -1,0 +1,92 @@
+"""A record: what one commit says, as JSON.
+
+    {"revision": 7, "kind": "write", "at": 1763629200000000, "by": "ui", "message": "…", "origin": "<store>:7",
+     "changes": [{"agent": "a", "type": "persistent", "key": "prefs", "change": "update", "value": {…}}],
+     "touches": [{"agent": "a", "type": "local", "key": "draft", "ttl": 60000000, "expires_at": …}],
+     "sessions": [{"agent": "a", "name": "c7", "ttl": …, "expires_at": …}]}
+
+Times are microseconds. Members that would say nothing are left out. Loading the records of a store into an empty one
+gives the same history: the same revisions, versions, times and values.
+"""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+from statedb.errors import InvalidValue
+from statedb.models import MISSING, Address, ChangeKind, CommitKind
+from statedb.values import codec
+from statedb.values.codec import Encoded
+from statedb.values.names import address
+
+
+class Strict(BaseModel):
+    """What is exactly of its form: a member too many, or of another type, is refused."""
+
+    model_config = ConfigDict(strict=True, extra="forbid", frozen=True)
+
+
+class Key(Strict):
+    """Which key."""
+
+    agent: str
+    type: str
+    key: str
+
+    def address(self) -> Address:
+        """Return the key's address. Raises InvalidKey."""
+        return address(self.agent, self.type, self.key)
+
+
+class Touch(Key):
+    """An expiry that moved."""
+
+    ttl: int | None
+    expires_at: int | None
+
+
+class Clock(Strict):
+    """A session's clock that moved."""
+
+    agent: str
+    name: str
+    ttl: int | None
+    expires_at: int | None
+
+
+class Change(Key):
+    """A version made."""
+
+    change: ChangeKind
+    source_version: int | None = None
+    ttl: int | None = None
+    expires_at: int | None = None
+    metadata: dict[str, Any] | None = None
+    value: Any = MISSING
+    bytes: str | None = None
+
+    def encoded(self, limit: int) -> Encoded | None:
+        """Return the value made, None for a deletion or an expiry. Raises InvalidValue where they contradict."""
+        given = self.value if self.bytes is None else base64.b64decode(self.bytes, validate=True)
+        if (given is MISSING) != (self.change in ("delete", "expire")):
+            raise InvalidValue(f"a change of kind {self.change} of {self.key} comes with a value, or lacks one")
+        return None if given is MISSING else codec.encode(given, limit)
+
+
+class Record(Strict):
+    """A commit."""
+
+    revision: int
+    kind: CommitKind
+    at: int
+    origin: str = Field(pattern=r"^.+:\d+$")
+    origin_at: int | None = None
+    by: str | None = None
+    message: str | None = None
+    context: dict[str, Any] | None = None
+    changes: list[Change] = []
+    touches: list[Touch] = []
+    sessions: list[Clock] = []
