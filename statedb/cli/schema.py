@@ -18,10 +18,13 @@ def init(context: typer.Context) -> None:
 
 def migrate(context: typer.Context) -> None:
     """Bring a store to the schema of this statedb; make it where there is none."""
-    from statedb.db.migrate import HEAD
+    from statedb.config import Settings
+    from statedb.db.migrate import HEAD, schema_of
+    from statedb.db.pool import explained
 
     path = file_of(context)
-    before = _schema_of(path)
+    with valid_settings(), explained():
+        before = schema_of(path, Settings.load({}))
     opened(context, create=True).close()
     if before is None:
         output.line(f"made {path} with schema {HEAD}")
@@ -29,21 +32,3 @@ def migrate(context: typer.Context) -> None:
         output.line(f"{path} has schema {HEAD} already")
     else:
         output.line(f"{path}: from schema {before} to {HEAD}")
-
-
-def _schema_of(path: str) -> str | None:
-    """Return the schema a file has, None where there is no store yet."""
-    from statedb.config import Settings
-    from statedb.db.migrate import version_of
-    from statedb.db.pool import explained
-    from statedb.db.sqlite import connect
-
-    if path == ":memory:" or not holds_something(path):
-        return None
-    with valid_settings(), explained():
-        settings = Settings.load({})
-        connection = connect(path, settings, mode="ro", patience=settings.busy_timeout)
-        try:
-            return version_of(connection.raw)
-        finally:
-            connection.close()

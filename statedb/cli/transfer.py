@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import os
+import re
 from collections.abc import Callable, Iterator, Mapping
 from itertools import chain
 from typing import TYPE_CHECKING, Annotated, Any, TypeVar
@@ -132,10 +133,9 @@ def _load_batch(store: Store, batch: Batch[T], load: Load[T]) -> int:
     except (InvalidKey, InvalidValue) as error:
         if not batch.line:
             raise  # no line had been looked at yet: it is --agent or --key that cannot be
-        because = f"it is no record of an export ({error.__cause__!r})" if error.__cause__ is not None else str(error)
+        # A record is counted by the store within its batch; here it is named by its line.
+        because = re.sub(r"^record \d+ is not one", "no record", str(error))
         raise Refused(f"line {batch.line}: {because}") from error
-    except (ValueError, OverflowError) as error:
-        raise Refused(f"line {batch.line}: it is no record of an export ({error})") from error
 
 
 def _standing(count: int) -> str:

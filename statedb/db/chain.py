@@ -9,7 +9,7 @@ salt. Never stored bytes, compression or local integer ids, so that re-encoding 
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
@@ -49,15 +49,10 @@ class Line(NamedTuple):
 
 
 def link(
-    previous: bytes,
-    commit: CommitRow,
-    versions: Mapping[Address, Staged],
-    touches: Mapping[Address, Staged],
-    clocks: Iterable[Session],
+    previous: bytes, commit: CommitRow, changed: Iterable[tuple[Address, Staged]], clocks: Iterable[Session]
 ) -> bytes:
-    """Return a new commit's hash, 16 bytes."""
-    lines = [_line(at, staged, staged.change or "touch") for at, staged in versions.items()]
-    lines += [_line(at, staged, "touch") for at, staged in touches.items()]
+    """Return a new commit's hash, 16 bytes, of what it changed: versions, then touches, each in the order of names."""
+    lines = [_line(at, staged) for at, staged in changed]
     return seal(previous, commit, lines, [(*clock.name, clock.ttl, clock.expires_at) for clock in clocks])
 
 
@@ -68,16 +63,14 @@ def seal(previous: bytes, commit: CommitRow, lines: list[Line], clocks: Iterable
     return hashlib.blake2b(previous + content, digest_size=16).digest()
 
 
-def _line(at: Address, staged: Staged, change: str) -> Line:
+def _line(at: Address, staged: Staged) -> Line:
     head = staged.head
-    touch = change == "touch"
+    touch = staged.change is None
     return Line(
-        at.agent_id,
-        at.state_type,
-        at.key,
+        *at,
         head.version,
         None if touch else staged.source_version,
-        change,
+        staged.change or "touch",
         None if touch or head.digest is None else head.digest.hex(),
         None if touch else head.metadata,
         head.expires_at if head.session_id is None else None,

@@ -35,6 +35,7 @@ class Head:
 
     key: str
     id: int | None
+    agent: int | None
     version: int
     parent_version: int | None
     revision: int
@@ -92,6 +93,7 @@ def _present(*columns: Any) -> Select[*tuple[Any, ...]]:
 _PRESENT_HEAD = (
     _s.state_key,
     _s.id,
+    _s.agent_id,
     _s.version,
     _s.parent_version,
     _s.revision,
@@ -166,6 +168,7 @@ def _past(*columns: Any) -> Select[*tuple[Any, ...]]:
 _PAST_HEAD = (
     _s.state_key,
     _s.id,
+    _s.agent_id,
     _v.version,
     _v.parent_version,
     _v.revision,

@@ -157,8 +157,9 @@ def _next_head(tx: Tx, at: Address, before: Head | None) -> Head:
     """Return the head of a key's next version: the one before it, moved on."""
     if before is None:
         return Head(
-            at.key, None, 1, None, 0, 0, tx.now, None, tx.now, None, None, None, 0, os.urandom(16),
-            None, None, None, None, None, None,
+            key=at.key, id=None, agent=None, version=1, parent_version=None, revision=0, created_revision=0,
+            created_at=tx.now, created_by=None, updated_at=tx.now, ttl=None, expires_at=None, session_id=None, floor=0,
+            salt=os.urandom(16), digest=None, metadata=None, codec=None, text=None, data=None, newest=None,
         )  # fmt: skip
     head = before.copy()
     head.parent_version, head.version = before.version, before.version + 1

@@ -7,10 +7,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
 from statedb.db.chain import CommitRow, link
+from statedb.db.heads import Head
 from statedb.db.sessions import UNWRITTEN, Session, session_name
 from statedb.db.statements import Statement
 from statedb.db.tables import (
@@ -44,13 +46,33 @@ HERE = Origin()
 def write_commit(
     tx: Tx, kind: str, note: Note, changed: dict[Address, Staged], clocks: Sequence[Session], origin: Origin
 ) -> None:
+    """Write one commit: its row, what it changed, in the order of names, and its link to the one before."""
     tx.revision += 1
     tx.newest = tx.now
-    revision = tx.revision
-    versions = {at: staged for at, staged in sorted(changed.items()) if staged.change is not None}
-    touches = {at: staged for at, staged in sorted(changed.items()) if _is_own_touch(staged)}
-    commit = CommitRow(
-        revision=revision,
+    ordered = sorted(changed.items()) if len(changed) > 1 else list(changed.items())
+    versions = [(at, staged) for at, staged in ordered if staged.change is not None]
+    # A session's key moves with the session's clock, which is logged once for all of them.
+    touches = [(at, staged) for at, staged in ordered if staged.change is None and staged.head.session_id is None]
+    clocks = sorted(clocks, key=lambda clock: clock.name)
+    commit = _commit_row(tx, kind, note, origin)
+    tx.hash = link(tx.hash, commit, [*versions, *touches], clocks)
+    tx.db.run(_INSERT_COMMIT, {**commit._asdict(), "hash": tx.hash})
+    agents_of = _agent_ids(tx, ordered, clocks)
+    for clock in clocks:
+        _write_clock(tx, agents_of[clock.name.agent_id], clock)
+    for at, staged in versions:
+        _write_head(tx, agents_of[at.agent_id], at, staged)
+        _write_version(tx, staged)
+    for _, staged in touches:
+        _write_touch(tx, staged)
+    for agent in agents_of.values():
+        tx.db.run(_INSERT_COMMIT_AGENT, {"agent_id": agent, "revision": tx.revision})
+
+
+def _commit_row(tx: Tx, kind: str, note: Note, origin: Origin) -> CommitRow:
+    context = None if note.context is None else codec.json_text(note.context, tx.settings.max_value_bytes).decode()
+    return CommitRow(
+        revision=tx.revision,
         branch_id=tx.branch,
         kind=kind,
         at=tx.now,
@@ -59,38 +81,22 @@ def write_commit(
         origin_revision=origin.revision,
         actor=note.actor,
         message=note.message,
-        context=None if note.context is None else codec.json_text(note.context, tx.settings.max_value_bytes).decode(),
+        context=context,
     )
-    tx.hash = link(tx.hash, commit, versions, touches, sorted(clocks, key=lambda clock: clock.name))
-    tx.db.one(_INSERT_COMMIT, {**commit._asdict(), "hash": tx.hash})
-    ids = {name: _agent_id(tx, name) for name in _agent_names(changed, clocks)}
-    for clock in clocks:
-        _write_clock(tx, revision, ids[clock.name.agent_id], clock)
-    for at, staged in versions.items():
-        _write_head(tx, ids[at.agent_id], at, staged, revision)
-        _write_version(tx, staged, revision)
-    for staged in touches.values():
-        _write_touch(tx, staged, revision)
-    for agent in ids.values():
-        tx.db.one(_INSERT_COMMIT_AGENT, {"agent_id": agent, "revision": revision})
 
 
-def _is_own_touch(staged: Staged) -> bool:
-    """Tell whether a key's own expiry moved; that of a session's key is logged once, with the session's clock."""
-    return staged.change is None and staged.head.session_id is None
+def _agent_ids(tx: Tx, changed: Sequence[tuple[Address, Staged]], clocks: Sequence[Session]) -> dict[str, int]:
+    """Return the ids of the agents a commit touches, by name; those it is the first for are made."""
+    found = {at.agent_id: staged.head.agent for at, staged in changed if staged.head.agent is not None}
+    names = {at.agent_id for at, _ in changed}.union(clock.name.agent_id for clock in clocks)
+    for name in sorted(names.difference(found)):
+        row = tx.db.one(_FIND_AGENT, {"name": name}) or tx.db.one(_INSERT_AGENT, {"name": name})
+        assert row is not None
+        found[name] = row[0]
+    return found
 
 
-def _agent_names(changed: dict[Address, Staged], clocks: Sequence[Session]) -> list[str]:
-    return sorted({at.agent_id for at in changed} | {clock.name.agent_id for clock in clocks})
-
-
-def _agent_id(tx: Tx, name: str) -> int:
-    row = tx.db.one(_FIND_AGENT, {"name": name}) or tx.db.one(_INSERT_AGENT, {"name": name})
-    assert row is not None
-    return int(row[0])
-
-
-def _write_clock(tx: Tx, revision: int, agent: int, clock: Session) -> None:
+def _write_clock(tx: Tx, agent: int, clock: Session) -> None:
     values = {"ttl": clock.ttl, "expires_at": clock.expires_at}
     if clock.id is None:
         made = {"branch_id": tx.branch, "agent_id": agent, "name": clock.name.name}
@@ -98,54 +104,66 @@ def _write_clock(tx: Tx, revision: int, agent: int, clock: Session) -> None:
         assert row is not None
         clock.id = int(row[0])
         joined = {"of_session": clock.id, "of_agent": agent, "of_branch": tx.branch}
-        tx.db.one(_JOIN_SESSION, {**joined, "low": clock.name.low, "high": clock.name.high})
+        tx.db.run(_JOIN_SESSION, {**joined, "low": clock.name.low, "high": clock.name.high})
     else:
-        tx.db.one(_UPDATE_SESSION, {**values, "of_session": clock.id})
-    tx.db.one(_INSERT_SESSION_TOUCH, {**values, "revision": revision, "session_id": clock.id})
+        tx.db.run(_UPDATE_SESSION, {**values, "of_session": clock.id})
+    tx.db.run(_INSERT_SESSION_TOUCH, {**values, "revision": tx.revision, "session_id": clock.id})
 
 
-def _write_head(tx: Tx, agent: int, at: Address, staged: Staged, revision: int) -> None:
+def _write_head(tx: Tx, agent: int, at: Address, staged: Staged) -> None:
     head = staged.head
-    head.revision = revision
+    head.revision, head.agent = tx.revision, agent
     if staged.change == "create":
-        head.created_revision = revision
+        head.created_revision = tx.revision
     if head.session_id == UNWRITTEN:
         head.session_id = next(s.id for name, s in tx.sessions.items() if name == session_name(at.agent_id, at.key))
-    own = head.session_id is None
-    values = {
+    if head.id is None:
+        made = {"branch_id": tx.branch, "agent_id": agent, "state_type": at.state_type, "state_key": at.key}
+        row = tx.db.one(_INSERT_HEAD, {**_value_of(head), **_life_of(head), **made, "salt": head.salt})
+        assert row is not None
+        head.id = int(row[0])
+    elif staged.change == "update" and staged.before is not None and _life_of(staged.before) == _life_of(head):
+        # Naming an indexed column in an UPDATE makes SQLite look at its index, changed or not.
+        tx.db.run(_UPDATE_VALUE, {**_value_of(head), "of_state": head.id})
+    else:
+        tx.db.run(_UPDATE_HEAD, {**_value_of(head), **_life_of(head), "of_state": head.id})
+    for entry in staged.entries:
+        object.__setattr__(entry, "revision", tx.revision)
+
+
+def _value_of(head: Head) -> dict[str, Any]:
+    return {
         "version": head.version,
         "parent_version": head.parent_version,
-        "revision": revision,
-        "created_revision": head.created_revision,
-        "created_at": head.created_at,
-        "created_by": head.created_by,
+        "revision": head.revision,
         "updated_at": head.updated_at,
-        "ttl": head.ttl if own else None,
-        "expires_at": head.expires_at if own else None,
-        "session_id": head.session_id,
         "digest": head.digest,
         "metadata": head.metadata,
         "codec": head.codec,
         "value": head.text,
         "data": head.data,
     }
-    if head.id is not None:
-        tx.db.one(_UPDATE_HEAD, {**values, "of_state": head.id})
-    else:
-        made = {"branch_id": tx.branch, "agent_id": agent, "state_type": at.state_type, "state_key": at.key}
-        row = tx.db.one(_INSERT_HEAD, {**values, **made, "salt": head.salt})
-        assert row is not None
-        head.id = int(row[0])
-    for entry in staged.entries:
-        object.__setattr__(entry, "revision", revision)
 
 
-def _write_version(tx: Tx, staged: Staged, revision: int) -> None:
+def _life_of(head: Head) -> dict[str, Any]:
+    """Return when a key was made and when it ends; in a session that is the session's to say."""
+    own = head.session_id is None
+    return {
+        "created_revision": head.created_revision,
+        "created_at": head.created_at,
+        "created_by": head.created_by,
+        "ttl": head.ttl if own else None,
+        "expires_at": head.expires_at if own else None,
+        "session_id": head.session_id,
+    }
+
+
+def _write_version(tx: Tx, staged: Staged) -> None:
     head = staged.head
-    tx.db.one(
+    tx.db.run(
         _INSERT_VERSION,
         {
-            "revision": revision,
+            "revision": tx.revision,
             "state_id": head.id,
             "version": head.version,
             "parent_version": head.parent_version,
@@ -163,20 +181,18 @@ def _write_version(tx: Tx, staged: Staged, revision: int) -> None:
     )
 
 
-def _write_touch(tx: Tx, staged: Staged, revision: int) -> None:
+def _write_touch(tx: Tx, staged: Staged) -> None:
     values = {"ttl": staged.head.ttl, "expires_at": staged.head.expires_at}
-    tx.db.one(_UPDATE_EXPIRY, {**values, "of_state": staged.head.id})
-    tx.db.one(_INSERT_TOUCH, {**values, "revision": revision, "state_id": staged.head.id})
+    tx.db.run(_UPDATE_EXPIRY, {**values, "of_state": staged.head.id})
+    tx.db.run(_INSERT_TOUCH, {**values, "revision": tx.revision, "state_id": staged.head.id})
 
 
 # ---- statements
 
 _s, _w = agent_states.c, sessions.c
 
-_HEAD = (
-    "version", "parent_version", "revision", "created_revision", "created_at", "created_by", "updated_at", "ttl",
-    "expires_at", "session_id", "digest", "metadata", "codec", "value", "data",
-)  # fmt: skip
+_VALUE = ("version", "parent_version", "revision", "updated_at", "digest", "metadata", "codec", "value", "data")
+_HEAD = (*_VALUE, "created_revision", "created_at", "created_by", "ttl", "expires_at", "session_id")
 _VERSION = (
     "revision", "state_id", "version", "parent_version", "source_version", "created_revision", "change", "expires_at",
     "size", "digest", "metadata", "codec", "value", "data",
@@ -197,6 +213,7 @@ _INSERT_HEAD = Statement(
     .returning(_s.id)
 )
 _UPDATE_HEAD = Statement(update(agent_states).where(_s.id == bindparam("of_state")).values(_named(*_HEAD)))
+_UPDATE_VALUE = Statement(update(agent_states).where(_s.id == bindparam("of_state")).values(_named(*_VALUE)))
 _UPDATE_EXPIRY = Statement(
     update(agent_states).where(_s.id == bindparam("of_state")).values(_named("ttl", "expires_at"))
 )

@@ -49,6 +49,11 @@ class Connection:
         rows = self.raw.execute(text, order(parameters)).fetchall()
         return rows[0] if rows else None
 
+    def run(self, statement: Statement, parameters: Parameters) -> None:
+        """Run a statement that returns no rows."""
+        text, order = statement.on(DIALECT)
+        self.raw.execute(text, order(parameters))
+
     def begin_read(self) -> None:
         self.raw.execute("begin")
 
@@ -116,6 +121,10 @@ class MemoryConnection(Connection):
     def one(self, statement: Statement, parameters: Parameters) -> Row | None:
         with self._busy:
             return super().one(statement, parameters)
+
+    def run(self, statement: Statement, parameters: Parameters) -> None:
+        with self._busy:
+            super().run(statement, parameters)
 
     def begin_read(self) -> None:
         self._busy.acquire()

@@ -44,6 +44,10 @@ class Connection(Protocol):
         """Run a statement and return its first row, if any."""
         ...
 
+    def run(self, statement: Statement, parameters: Parameters) -> None:
+        """Run a statement that returns no rows."""
+        ...
+
     def begin_read(self) -> None:
         """Hold one snapshot until `end_read`."""
         ...
@@ -182,11 +186,16 @@ class Tx:
         self.sessions: dict[SessionName, Session] = {}
         self.written: int | None = None
 
-    def begin(self, note: Note) -> Tx:
-        """Become a transaction that may write: the caller holds the write lock, and time stands still from here."""
+    def begin(self, note: Note, after: Tx | None = None) -> Tx:
+        """Become a transaction that may write: the caller holds the write lock, and time stands still from here.
+
+        `after` is the one written just before under the same lock, which knows the newest commit.
+        """
         self.note = note
-        newest = self.db.one(NEWEST, {})
-        self.revision, self.newest, self.hash = newest or (0, 0, b"")
+        if after is None:
+            self.revision, self.newest, self.hash = self.db.one(NEWEST, {}) or (0, 0, b"")
+        else:
+            self.revision, self.newest, self.hash = after.revision, after.newest, after.hash
         self.now = max(self.wall(), self.newest)
         return self
 

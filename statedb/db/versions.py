@@ -22,6 +22,7 @@ _made, _born = state_commits.alias("made").c, state_commits.alias("born").c
 _AS_MADE = (
     _s.state_key,
     _s.id,
+    _s.agent_id,
     _v.version,
     _v.parent_version,
     _v.revision,

@@ -130,7 +130,11 @@ def commit_together(connection: Connection, context: Context, batch: list[Waitin
     try:
         connection.begin_write()
         connection.prepare()
-        outcomes = [_one(connection, context, waiting) for waiting in batch]
+        outcomes: list[Outcome] = []
+        last: Tx | None = None
+        for waiting in batch:
+            outcome, last = _one(connection, context, waiting, last)
+            outcomes.append(outcome)
         connection.commit()
         return outcomes
     except BaseException as error:
@@ -141,20 +145,21 @@ def commit_together(connection: Connection, context: Context, batch: list[Waitin
         return [(settle_error, error)] * len(batch)
 
 
-def _one(connection: Connection, context: Context, waiting: Waiting) -> Outcome:
+def _one(connection: Connection, context: Context, waiting: Waiting, last: Tx | None) -> tuple[Outcome, Tx | None]:
+    """Run one write, and return how it ended and which transaction was the last to be written."""
     assert waiting.body is not None
     connection.savepoint()
     try:
-        tx = Tx(connection, context).begin(waiting.note)
+        tx = Tx(connection, context).begin(waiting.note, last)
         result = waiting.body(tx)
         journal.flush(tx)
     except BaseException as error:
         # A full disk or an interrupt takes the whole transaction with it, and then all of the batch has failed.
         if not connection.rollback_to():
             raise
-        return settle_error, error
+        return (settle_error, error), last
     connection.release()
-    return settle_result, result
+    return (settle_result, result), tx
 
 
 def _begin(connection: Connection, context: Context, note: Note) -> Tx:
