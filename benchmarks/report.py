@@ -36,7 +36,8 @@ Made by `python -m benchmarks`: {", ".join(facts)}.
 The floor does the same rows on an equal file with the same pragmas in the same run, and leaves out what statedb adds:
 checks, digests, the hash chain (16 bytes stand in for each), expiry, typed results. The two take turns; times are
 medians over rounds, `ratio` is that of the medians, `best` that of the fastest rounds. Values are 465 bytes of JSON in
-a store of 10,000 keys unless the row says otherwise. A ratio below 1 means statedb is faster.
+a store of 10,000 keys unless the row says otherwise. A ratio below 1 means statedb is faster. Where the two ratios of
+a write differ, `ratio` has a share of checkpoints in it, which cost both the same, and `best` has none.
 
 {table(rows)}
 

@@ -6,8 +6,11 @@ counts is the median of many rounds: a disturbance hits both, or few rounds of o
 
 from __future__ import annotations
 
+import os
+import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from statistics import median
 
@@ -20,7 +23,7 @@ class Sizes:
     """How much is measured: keys in the store, rounds per row, operations of the cheap kind per round, seconds."""
 
     keys: int = 10_000
-    rounds: int = 60
+    rounds: int = 100
     operations: int = 400
     together: int = 1_000
     seconds: float = 3.0
@@ -70,6 +73,24 @@ def race(row: Row, statedb: Contender, floor: Contender | None, rounds: int) -> 
         for contender, times in steps:
             times.append(contender(turn))
     return row
+
+
+@contextmanager
+def on_one_core() -> Iterator[None]:
+    """Keep the threads of a block on one core, where the system can.
+
+    A hop costs 20 µs where both threads share a core and 65 and more where one wakes the other across cores. Which of
+    the two a pair of threads gets is a toss of the scheduler's, and it lasts a whole run.
+    """
+    if sys.platform != "linux":
+        yield
+        return
+    cores = os.sched_getaffinity(0)
+    os.sched_setaffinity(0, {min(cores)})
+    try:
+        yield
+    finally:
+        os.sched_setaffinity(0, cores)
 
 
 class Stopwatch:

@@ -22,7 +22,7 @@ from statedb.errors import InTransaction, StoreClosed, TransactionAborted
 from statedb.handles import AsyncAgent, async_agent
 from statedb.operation import Async, Body, Operation, through
 from statedb.surface import Rooms
-from statedb.transaction import Joined, joining
+from statedb.transaction import Joined, joining, run_in
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -51,6 +51,9 @@ class AsyncStore(Async, Rooms[Async]):
 
     async def open(self) -> Self:
         """Open the store. Raises NotAStore and StoreTooNew, and leaves what it refuses untouched."""
+        if self._root is not self:
+            await self._root.open()
+            return self
         if self._writer is not None:
             return self
         self._writer, self._reader = await open_hops(self._path, self.settings)
@@ -113,7 +116,7 @@ class AsyncStore(Async, Rooms[Async]):
 
     async def run(self, fn: Callable[Concatenate[Joined, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run fn(tx, *args), a plain function over a synchronous transaction, in one hop; it may be called again."""
-        result: T = await self._submit(lambda tx: fn(Joined(tx), *args, **kwargs))
+        result: T = await self._submit(lambda tx: run_in(tx, fn, args, kwargs))
         return result
 
     # ---- how operations run

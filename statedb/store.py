@@ -19,7 +19,7 @@ from statedb.db.tx import Context, Note, Point, Tx
 from statedb.handles import SyncAgent, sync_agent
 from statedb.operation import Body, Operation, Sync, through
 from statedb.surface import Rooms
-from statedb.transaction import Joined, Transaction
+from statedb.transaction import Joined, Transaction, run_in
 from statedb.watchdog import Watchdog
 
 P = ParamSpec("P")
@@ -93,7 +93,7 @@ class Store(Sync, Rooms[Sync]):
     def run(self, fn: Callable[Concatenate[Joined, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run fn(tx, *args) in a transaction and return what it returns; it may be called again."""
         self._context.check_writable()
-        result: T = self._write(lambda tx: fn(Joined(tx), *args, **kwargs), (), {})
+        result: T = self._write(run_in, (fn, args, kwargs), {})
         return result
 
     # ---- how operations run

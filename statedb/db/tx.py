@@ -18,7 +18,7 @@ from statedb import times
 from statedb.config import Settings
 from statedb.db import heads
 from statedb.db.heads import Head
-from statedb.db.sessions import FIND_SESSION, Session, SessionName, session_name
+from statedb.db.sessions import FIND_SESSION, Opening, Session, SessionName, session_name
 from statedb.db.statements import Parameters, Row, Statement
 from statedb.db.tables import MAIN, state_commits
 from statedb.errors import Compacted, InvalidValue, ReadOnly
@@ -161,6 +161,7 @@ class Tx:
         "newest",
         "note",
         "now",
+        "opening",
         "point",
         "revision",
         "sessions",
@@ -184,6 +185,7 @@ class Tx:
         self.staged: dict[Address, Staged] = {}
         self.expired: dict[Address, tuple[Head, Head]] = {}
         self.sessions: dict[SessionName, Session] = {}
+        self.opening: Opening | None = None
         self.written: int | None = None
 
     def begin(self, note: Note, after: Tx | None = None) -> Tx:
@@ -228,7 +230,7 @@ class Tx:
     def head(self, at: Address) -> Head | None:
         """Return a key as it stands, be it a tombstone or expired."""
         if (staged := self.staged.get(at)) is not None:
-            return staged.head
+            return self._seen(at.agent_id, staged.head)
         if at in self.expired:
             return self.expired[at][1]
         statement = heads.PRESENT_ONE if self.point is None else heads.PAST_ONE
@@ -296,7 +298,8 @@ class Tx:
         changed = {at: expired for at, (_, expired) in self.expired.items()}
         changed |= {at: staged.head for at, staged in self.staged.items()}
         mine = (agent_id, state_type)
-        return {at.key: head for at, head in changed.items() if at[:2] == mine and low <= at.key < high}
+        within = {at.key: head for at, head in changed.items() if at[:2] == mine and low <= at.key < high}
+        return {key: self._seen(agent_id, head) for key, head in within.items()}
 
     def _where(self, at: Address) -> dict[str, Any]:
         given = {"agent": at.agent_id, "branch": self.branch, "state_type": at.state_type, "key": at.key}

@@ -34,10 +34,12 @@ def _all(tx: Tx, since: int, top: int, limit: int) -> list[Change]:
 
 def _of_agent(tx: Tx, agent_id: str, since: int, top: int, limit: int) -> list[Change]:
     found: list[Change] = []
-    for (revision,) in tx.db.all(_REVISIONS_OF, {"agent": agent_id, "since": since, "top": top, "limit": limit}):
-        found += [change for change in log.between(tx, revision, revision) if change.agent_id == agent_id]
-        if len(found) >= limit:
-            break
+    # In pages, since a commit that only moved an expiry is among the agent's and has no change to show.
+    while page := tx.db.all(_REVISIONS_OF, {"agent": agent_id, "since": since, "top": top, "limit": limit}):
+        for (since,) in page:
+            found += [change for change in log.between(tx, since, since) if change.agent_id == agent_id]
+            if len(found) >= limit:
+                return found
     return found
 
 

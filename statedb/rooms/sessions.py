@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
+from contextlib import AbstractContextManager
 from datetime import timedelta
 from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
@@ -60,8 +61,8 @@ def writing(
     """Return a writing operation on states, on the keys of a session, which it opens first."""
 
     def write(tx: Tx, agent_id: str, scope: SessionScope, key: str, /, *args: P.args, **kwargs: P.kwargs) -> T:
-        _open(tx, agent_id, scope)
-        return fn(tx, agent_id, TIER, _full(scope, key), *args, **kwargs)
+        with _opening(tx, agent_id, scope):
+            return fn(tx, agent_id, TIER, _full(scope, key), *args, **kwargs)
 
     return _like(write, fn)
 
@@ -106,15 +107,16 @@ def set_many(
     metadata: Mapping[str, Any] | None = None,
 ) -> dict[str, Entry]:
     """Write many of the session's keys in one commit, all or nothing; return their entries by key."""
-    _open(tx, agent_id, scope)
     full = {_full(scope, key): value for key, value in values.items()}
-    made = states.set_many(tx, agent_id, TIER, full, message=message, metadata=metadata)
+    with _opening(tx, agent_id, scope):
+        made = states.set_many(tx, agent_id, TIER, full, message=message, metadata=metadata)
     return {key: made[_full(scope, key)] for key in values}
 
 
 def clear(tx: Tx, agent_id: str, scope: SessionScope, pattern: str = "*", *, message: str | None = None) -> int:
     """Delete every key of the session that matches a glob, in one commit; return how many there were."""
-    return states.clear(tx, agent_id, TIER, _literal(scope) + pattern, message=message)
+    with _opening(tx, agent_id, scope):
+        return states.clear(tx, agent_id, TIER, _literal(scope) + pattern, message=message)
 
 
 def close(tx: Tx, agent_id: str, scope: SessionScope) -> bool:
@@ -122,11 +124,12 @@ def close(tx: Tx, agent_id: str, scope: SessionScope) -> bool:
     return journal.close_session(tx, SessionName(name(agent_id, "agent_id"), scope.name))
 
 
-def _open(tx: Tx, agent_id: str, scope: SessionScope) -> None:
+def _opening(tx: Tx, agent_id: str, scope: SessionScope) -> AbstractContextManager[None]:
     default = TIERS[StateType.SESSION].ttl
     ttl = default if scope.ttl is None else scope.ttl
     span = None if ttl is None else times.span(ttl)
-    journal.open_session(tx, SessionName(name(agent_id, "agent_id"), scope.name), span, told=scope.ttl is not None)
+    called = SessionName(name(agent_id, "agent_id"), scope.name)
+    return journal.opening(tx, called, span, told=scope.ttl is not None)
 
 
 def _full(scope: SessionScope, key: str) -> str:

@@ -123,12 +123,14 @@ def set(
     if expected_version is not None and (clash := _clash(tx, at, expected_version, found)):
         found = _settle(clash, on_conflict or "raise")
         encoded = None if found is MISSING else codec.encode(found, tx.settings.max_value_bytes)
+        if encoded is None and tx.head(at) is None:
+            raise clash  # settled to no value where there never was one: nothing can be written, nothing returned
         if on_conflict == "theirs":
             return _standing(tx, at, clash)
         if on_conflict != "ours" and ttl is None:
             expiry = Ttl.KEEP
     tx.writing.say(message)
-    return _put(tx, at, found, encoded, expiry, kept)
+    return _put(tx, at, encoded, expiry, kept)
 
 
 def update(
@@ -240,11 +242,12 @@ def set_many(
     expiry, kept = _expiry(tx, ttl, Ttl.TIER), _metadata(tx, metadata)
     if not isinstance(values, Mapping):
         raise InvalidValue(f"the values are {type(values).__name__}; they are a dict of keys and values")
-    ready = [(address(agent_id, state_type, key), codec.as_json(value)) for key, value in values.items()]
     limit = tx.settings.max_value_bytes
-    encoded = [(at, value, codec.encode(value, limit)) for at, value in ready]
+    encoded = [
+        (address(agent_id, state_type, key), codec.encode(codec.as_json(value), limit)) for key, value in values.items()
+    ]
     tx.writing.say(message)
-    return {at.key: _put(tx, at, value, made, expiry, kept) for at, value, made in encoded}
+    return {at.key: _put(tx, at, made, expiry, kept) for at, made in encoded}
 
 
 # ---- inside
@@ -253,16 +256,17 @@ def set_many(
 def _write(tx: Tx, at: Address, value: Any, expiry: Expiry | Ttl, metadata: str | None, message: str | None) -> Entry:
     encoded = codec.encode(value, tx.settings.max_value_bytes)
     tx.writing.say(message)
-    return _put(tx, at, value, encoded, expiry, metadata)
+    return _put(tx, at, encoded, expiry, metadata)
 
 
-def _put(tx: Tx, at: Address, value: Any, encoded: Encoded | None, expiry: Expiry | Ttl, metadata: str | None) -> Entry:
+def _put(tx: Tx, at: Address, encoded: Encoded | None, expiry: Expiry | Ttl, metadata: str | None) -> Entry:
     staged = journal.put(tx, at, encoded, metadata=metadata, expiry=expiry)
     if staged is None:
         head = tx.head(at)
         assert head is not None, "only a key that exists can be settled to no value"
         return entry_of(tx, at, head)
-    made = entry_of(tx, at, staged.head, None if value is MISSING else value)
+    # Read back from what was encoded: an entry must not change with the object it was made of.
+    made = entry_of(tx, at, staged.head, None if encoded is None else codec.parse(encoded))
     staged.entries.append(made)
     return made
 

@@ -11,7 +11,7 @@ from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, bindparam, func, select
 
 from statedb.db import journal
 from statedb.db.entries import json_object
@@ -219,7 +219,7 @@ _COMMITS = _within(
 _CHANGES = _within(
     select(
         _v.revision, _a.name, _s.state_type, _s.state_key, _v.change, _v.source_version, _v.expires_at, _v.metadata,
-        (_v.expires_at - _c.at).label("ttl"), _v.codec, _v.value, _v.data,
+        (_v.expires_at - func.coalesce(_c.origin_at, _c.at)).label("ttl"), _v.codec, _v.value, _v.data,
     )
     .select_from(
         state_versions.join(agent_states, _s.id == _v.state_id)

@@ -85,6 +85,11 @@ def decode(stored: Stored) -> Any:
     return raw if codec in (BYTES, BYTES_ZSTD) else from_json(raw, cache_strings="keys")
 
 
+def parse(encoded: Encoded) -> Any:
+    """Return the value of an encoded one, as an object of its own."""
+    return from_json(encoded.plain, cache_strings="keys") if is_json(encoded.stored) else encoded.plain
+
+
 def plain(stored: Stored) -> bytes:
     """Return the plain bytes of a stored form: JSON text in UTF-8, or the bytes themselves."""
     codec, text, data = stored

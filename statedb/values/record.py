@@ -12,15 +12,22 @@ gives the same history: the same revisions, versions, times and values.
 from __future__ import annotations
 
 import base64
-from typing import Any
+from typing import Annotated, Any
 
 from pydantic import BaseModel, ConfigDict, Field
 
 from statedb.errors import InvalidValue
 from statedb.models import MISSING, Address, ChangeKind, CommitKind
+from statedb.times import LATEST
 from statedb.values import codec
+from statedb.values.arguments import LARGEST
 from statedb.values.codec import Encoded
 from statedb.values.names import address
+
+Stamp = Annotated[int, Field(ge=-LATEST, le=LATEST)]
+"""A time: microseconds since 1970."""
+Span = Annotated[int, Field(gt=0, le=LATEST)]
+"""A time to live, in microseconds."""
 
 
 class Strict(BaseModel):
@@ -44,8 +51,8 @@ class Key(Strict):
 class Touch(Key):
     """An expiry that moved."""
 
-    ttl: int | None
-    expires_at: int | None
+    ttl: Span | None
+    expires_at: Stamp | None
 
 
 class Clock(Strict):
@@ -53,17 +60,17 @@ class Clock(Strict):
 
     agent: str
     name: str
-    ttl: int | None
-    expires_at: int | None
+    ttl: Span | None
+    expires_at: Stamp | None
 
 
 class Change(Key):
     """A version made."""
 
     change: ChangeKind
-    source_version: int | None = None
-    ttl: int | None = None
-    expires_at: int | None = None
+    source_version: Annotated[int, Field(gt=0, lt=LARGEST)] | None = None
+    ttl: Span | None = None
+    expires_at: Stamp | None = None
     metadata: dict[str, Any] | None = None
     value: Any = MISSING
     bytes: str | None = None
@@ -81,9 +88,9 @@ class Record(Strict):
 
     revision: int
     kind: CommitKind
-    at: int
-    origin: str = Field(pattern=r"^.+:\d+$")
-    origin_at: int | None = None
+    at: Stamp
+    origin: str = Field(pattern=r"^.+:\d{1,18}$")
+    origin_at: Stamp | None = None
     by: str | None = None
     message: str | None = None
     context: dict[str, Any] | None = None

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from statedb.cli.exits import Usage
+from statedb.cli.points import point
+
+
+@pytest.mark.parametrize(
+    ("text", "meant"),
+    [
+        ("0", 0),
+        ("17", 17),
+        ("20261120", 20261120),
+        ("45s", timedelta(seconds=45)),
+        ("10m", timedelta(minutes=10)),
+        ("1.5h", timedelta(hours=1.5)),
+        ("3d", timedelta(days=3)),
+        ("1w", timedelta(weeks=1)),
+        ("2026-11-20", "2026-11-20"),
+        ("2026-11-20T09:00Z", "2026-11-20T09:00Z"),
+        ("2026-11-20T09:00:00.123456+02:00", "2026-11-20T09:00:00.123456+02:00"),
+    ],
+)
+def test_a_point_is_a_revision_a_time_or_how_long_ago(text: str, meant: object) -> None:
+    assert point(text) == meant
+
+
+@pytest.mark.parametrize(
+    "text", ["", "soon", "5x", "m", "-5m", "1e3s", "٣", "2026-13-01", "9" * 30, "9" * 5000, "1.2.3s", "999999999w"]
+)
+def test_what_names_no_point_is_wrong_usage(text: str) -> None:
+    with pytest.raises(Usage):
+        point(text)

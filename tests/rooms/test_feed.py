@@ -1,0 +1,101 @@
+"""The feed: each guarantee by its own name."""
+
+from __future__ import annotations
+
+from itertools import pairwise
+from typing import Any
+
+import pytest
+
+from statedb import Change, InvalidValue, Store
+from tests.helpers import Clock, pages
+
+
+def busy(store: Any, clock: Clock) -> None:
+    """Write a history with commits of many sorts and sizes."""
+    for number in range(12):
+        store.states.set_many(f"a{number % 3}", "shared", {f"k{each}": number for each in range(number % 4 + 1)})
+        if number % 3 == 0:
+            store.states.set("a0", "local", "short", number, ttl=5)
+        if number % 3 == 1:
+            clock.advance(1)
+            store.states.touch("a0", "local", "short")
+        if number % 3 == 2:
+            store.states.delete("a2", "shared", "k0")
+            clock.advance(6)
+            store.retention.sweep()
+
+
+def read(store: Any, limit: int, **how: Any) -> list[list[Change]]:
+    """Read the whole feed; each element is one answer."""
+    since, found = 0, []
+    while page := store.feed.changes(since=since, limit=limit, **how):
+        found.append(page)
+        since = page[-1].revision
+    return found
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 1000])
+def test_the_feed_is_ordered_whole_unique_and_complete(store: Store, clock: Clock, limit: int) -> None:
+    busy(store, clock)
+    answers = read(store, limit)
+    flat = [change for answer in answers for change in answer]
+    assert [change.revision for change in flat] == sorted(change.revision for change in flat)
+    for before, after in pairwise(answers):
+        assert before[-1].revision < after[0].revision  # no commit is split
+    assert len({change.event_id for change in flat}) == len(flat)
+    of_commits = [change for commit in reversed(store.history.commits(limit=None)) for change in commit.changes]
+    assert flat == of_commits
+    assert all(len(answer) >= limit for answer in answers[:-1])
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 1000])
+@pytest.mark.parametrize("agent", ["a0", "a1", "a2", "nobody"])
+def test_the_feed_of_an_agent_is_the_feed_without_the_others(
+    store: Store, clock: Clock, agent: str, limit: int
+) -> None:
+    busy(store, clock)
+    everything = [change for answer in read(store, 1000) for change in answer]
+    of_agent = [change for answer in read(store, limit, agent_id=agent) for change in answer]
+    assert of_agent == [change for change in everything if change.agent_id == agent]
+
+
+def test_touches_alone_do_not_look_like_the_end_of_an_agents_feed(store: Store, clock: Clock) -> None:
+    store.states.set("a", "local", "k", 1, ttl=60)
+    for _ in range(3):
+        clock.advance(1)
+        store.states.touch("a", "local", "k")
+    store.states.set("a", "local", "k", 2)
+    assert [change.new_value for change in store.feed.changes(since=1, limit=1, agent_id="a")] == [2]
+
+
+def test_an_expiry_arrives_as_a_change_of_its_own(store: Store, clock: Clock) -> None:
+    store.states.set("a", "local", "k", {"v": 1}, ttl=5)
+    clock.advance(5)
+    assert [change.change for change in store.feed.changes()] == ["create"]
+    assert store.retention.sweep() == 1
+    [change] = store.feed.changes(since=1)
+    assert (change.change, change.old_value, change.new_value, change.version) == ("expire", {"v": 1}, None, 2)
+    assert (change.by, change.revision, change.at) == (None, 2, clock.moment)
+
+
+def test_an_event_keeps_its_id_in_another_store(store: Store, clock: Clock) -> None:
+    busy(store, clock)
+    with Store(":memory:", clock=clock) as other:
+        other.states.set("before", "local", "k", 1)
+        other.transfer.load(pages(store))
+        ours = [change.event_id for change in store.feed.changes(limit=1000)]
+        assert [change.event_id for change in other.feed.changes(since=1, limit=1000)] == ours
+        other.states.set("after", "local", "k", 1)
+        assert other.feed.changes(limit=1000)[-1].event_id not in ours
+
+
+def test_an_empty_feed_is_empty(store: Store) -> None:
+    assert store.feed.changes() == []
+    assert store.feed.changes(since=100) == []
+
+
+@pytest.mark.parametrize("limit", [0, -1, True, 1.5, "1", None])
+def test_a_limit_that_is_none_is_refused(store: Store, limit: Any) -> None:
+    with pytest.raises(InvalidValue):
+        store.feed.changes(limit=limit)

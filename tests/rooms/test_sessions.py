@@ -1,0 +1,191 @@
+"""Sessions: keys that expire together."""
+
+from __future__ import annotations
+
+import math
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from statedb import InvalidValue, Store
+from tests.helpers import Clock
+
+DAY = 24 * 3600
+
+
+def test_keys_of_a_session_expire_together_and_any_write_restarts_all(store: Store, clock: Clock) -> None:
+    session = store.agent("a").session("c7", ttl=60)
+    session.set("one", 1)
+    clock.advance(50)
+    session.set("two", 2)
+    clock.advance(50)
+    assert session.items() == [("one", 1), ("two", 2)]
+    session.touch("one")
+    writes: list[Any] = [
+        lambda: session.touch("one"),
+        lambda: session.set("one", 1),
+        lambda: session.patch("one", [{"op": "replace", "path": "", "value": 3}]),
+        lambda: session.delete("two"),
+        lambda: session.set_many({"x": 1, "y": 1}),
+        lambda: session.clear("y"),
+        lambda: store.states.set("a", "session", "c7/raw", 1),
+        lambda: store.states.delete("a", "session", "c7/raw"),
+        lambda: store.states.touch("a", "session", "c7/one"),
+        lambda: store.history.revert("a", "session", "c7/one", version=1),
+    ]
+    for write in writes:
+        clock.advance(50)
+        write()
+        clock.advance(59)
+        assert session.exists("one")
+        session.touch("one")
+    clock.advance(60)
+    assert session.keys() == []
+    assert store.states.keys("a", "session") == []
+
+
+def test_a_session_lasts_24_hours_unless_told(store: Store, clock: Clock) -> None:
+    session = store.agent("a").session("c7")
+    session.set("k", 1)
+    clock.advance(DAY - 1)
+    assert session.get("k") == 1
+    clock.advance(1)
+    assert session.get("k") is None
+
+
+def test_a_session_keeps_its_own_ttl_until_it_is_told_another(store: Store, clock: Clock) -> None:
+    def left() -> float:
+        entry = store.states.entry("a", "session", "c/k")
+        assert entry is not None
+        assert entry.expires_at is not None
+        return (entry.expires_at - clock.moment).total_seconds()
+
+    store.agent("a").session("c", ttl=60).set("k", 1)
+    clock.advance(10)
+    store.agent("a").session("c").set("other", 1)
+    assert left() == 60
+    store.agent("a").session("c", ttl=timedelta(minutes=5)).set("other", 2)
+    assert left() == 300
+    store.states.set("a", "session", "c/other", 3, ttl=7)
+    assert left() == 7
+    store.states.set("a", "session", "c/other", 4)
+    assert left() == 7
+
+
+def test_sessions_are_apart(store: Store, clock: Clock) -> None:
+    for agent in ("a", "b"):
+        for name in ("c", "c7", "c70", "c0"):
+            store.agent(agent).session(name, ttl=60).set("k", f"{agent} {name}")
+    clock.advance(30)
+    store.agent("a").session("c7").touch("k")
+    clock.advance(30)
+    assert store.states.items("a", "session") == [("c7/k", "a c7")]
+    assert store.states.items("b", "session") == []
+
+
+def test_the_same_name_in_another_tier_is_no_session(store: Store, clock: Clock) -> None:
+    store.agent("a").session("c", ttl=60).set("k", 1)
+    store.states.set("a", "local", "c/k", 2)
+    clock.advance(60)
+    assert store.states.get("a", "local", "c/k") == 2
+
+
+def test_closing_ends_a_session_at_once_and_the_next_write_begins_anew(store: Store, clock: Clock) -> None:
+    session = store.agent("a").session("c", ttl=60)
+    session.set_many({"x": 1, "y": 2})
+    clock.advance(1)
+    assert session.close()
+    assert not session.close()
+    assert session.keys() == []
+    assert [version.change for version in store.history.versions("a", "session", "c/x")] == ["expire", "create"]
+    assert store.at(1).states.items("a", "session") == [("c/x", 1), ("c/y", 2)]
+    session.set("x", 3)
+    assert session.items() == [("x", 3)]
+    assert store.states.entry("a", "session", "c/x").expires_at == clock.moment + timedelta(seconds=60)  # type: ignore[union-attr]
+    assert not store.agent("a").session("never").close()
+
+
+def test_a_write_to_a_session_that_has_ended_brings_none_of_its_keys_back(store: Store, clock: Clock) -> None:
+    session = store.agent("a").session("c", ttl=60)
+    session.set_many({"x": 1, "y": 2})
+    clock.advance(61)
+    session.set("x", 3)
+    assert session.items() == [("x", 3)]
+    assert [version.change for version in store.history.versions("a", "session", "c/y")] == ["expire", "create"]
+    assert store.at(timedelta(seconds=1)).states.keys("a", "session") == []
+
+
+def test_keys_that_lie_below_the_name_join_a_session_when_it_begins(store: Store, clock: Clock) -> None:
+    store.states.set("a", "session", "c/raw", 1, ttl=30)
+    store.states.set("a", "session", "c/late", 1, ttl=5)
+    clock.advance(10)
+    store.agent("a").session("c", ttl=60).set("k", 1)
+    clock.advance(59)
+    assert store.states.keys("a", "session") == ["c/k", "c/raw"]
+    assert store.at(2).states.entry("a", "session", "c/raw").expires_at == clock.moment - timedelta(seconds=39)  # type: ignore[union-attr]
+
+
+def test_nothing_is_written_until_a_key_is(store: Store) -> None:
+    session = store.agent("a").session("c", ttl=60)
+    assert session.keys() == []
+    assert not session.exists("k")
+    assert not session.delete("k")
+    assert not session.touch("k")
+    assert session.clear() == 0
+    assert not session.close()
+    assert store.transfer.head() == 0
+
+
+def test_a_call_that_changes_nothing_begins_no_session_for_the_writes_beside_it(store: Store) -> None:
+    # Each in one transaction with a write below the name that is not the session's: that keeps a ttl of its own.
+    def fails(tx: Any) -> None:
+        with pytest.raises(InvalidValue):
+            tx.agent("a").session("bad", ttl=60).set("x", object())
+
+    for name, idle in (
+        ("delete", lambda tx: tx.agent("a").session("delete", ttl=60).delete("none")),
+        ("touch", lambda tx: tx.agent("a").session("touch", ttl=60).touch("none")),
+        ("bad", fails),
+    ):
+        for first in (True, False):
+            agent = "a" if first else "b"
+            with store.transaction() as tx:
+                if first:
+                    idle(tx)
+                entry = tx.states.set(agent, "session", f"{name}/k", 1)
+                if not first:
+                    tx.agent("b").session(name, ttl=60).delete("none")
+            expected = store.states.entry(agent, "session", f"{name}/k")
+            assert expected is not None
+            assert expected.expires_at == entry.expires_at
+            assert not store.agent(agent).session(name).close()  # there is none to end
+            assert store.health.check().problems == ()
+
+
+def test_expired_keys_are_not_recorded_by_a_call_that_changes_nothing(store: Store, clock: Clock) -> None:
+    store.states.set("a", "session", "c/raw", 1, ttl=5)
+    clock.advance(5)
+    assert not store.agent("a").session("c").delete("none")
+    assert store.transfer.head() == 1
+
+
+def test_all_of_a_transactions_entries_tell_of_the_clock_it_leaves(store: Store, clock: Clock) -> None:
+    with store.transaction() as tx:
+        first = tx.agent("a").session("c", ttl=60).set("x", 1)
+        tx.agent("a").session("c", ttl=10).set("y", 1)
+        inside = tx.states.entry("a", "session", "c/x")
+        assert inside is not None
+        assert inside.expires_at == clock.moment + timedelta(seconds=10)
+    found = store.states.entry("a", "session", "c/x")
+    assert found is not None
+    assert found.expires_at == clock.moment + timedelta(seconds=10)
+    assert first.version == found.version
+
+
+def test_a_session_without_end_never_expires(store: Store, clock: Clock) -> None:
+    session = store.agent("a").session("c", ttl=math.inf)
+    session.set("k", 1)
+    clock.advance(100 * DAY)
+    assert session.get("k") == 1
+    assert store.retention.sweep() == 0

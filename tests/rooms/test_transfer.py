@@ -1,0 +1,143 @@
+"""Transfer: the whole history out, and the same history in."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from statedb import InTransaction, InvalidValue, Store
+from tests.helpers import Clock, calls, pages
+
+K = ("a", "persistent", "k")
+
+
+def fill(store: Any, clock: Clock) -> None:
+    store.states.set(*K, {"b": 1, "a": [1.0, -0.0]}, message="first", metadata={"m": 1})
+    clock.advance(1)
+    store.states.set(*K, b"\0\xff", ttl=60)
+    clock.advance(1)
+    store.states.touch(*K, ttl=30)
+    clock.advance(1)
+    store.history.revert(*K, version=1)
+    with store.transaction(message="two", actor="x", context={"c": 1}) as tx:
+        tx.agent("b").session("s", ttl=50).set("k", None)
+        tx.states.delete(*K)
+    clock.advance(51)
+    store.retention.sweep()
+    store.agent("b").session("s").set("k", 1)
+    store.agent("b").session("s").close()
+
+
+def test_a_load_of_an_export_gives_the_same_history(store: Store, clock: Clock) -> None:
+    fill(store, clock)
+    records = list(pages(store, 3))
+    assert [record["revision"] for record in records] == list(range(1, store.transfer.head() + 1))
+    clock.advance(1000)
+    with Store(":memory:", clock=clock) as other:
+        assert other.transfer.load(iter(records)) == len(records)
+        assert list(pages(other)) == records
+        assert other.history.commits(limit=None) == store.history.commits(limit=None)
+        for place in (K, ("b", "session", "s/k")):
+            assert other.history.versions(*place) == store.history.versions(*place)
+            for version in store.history.versions(*place):
+                ours = store.history.get(*place, version=version.version)
+                assert other.history.get(*place, version=version.version) == ours
+        assert other.health.check().problems == ()
+
+
+def test_a_record_keeps_its_time_only_while_the_store_holds_nothing_later(store: Store, clock: Clock) -> None:
+    made = clock.moment
+    store.states.set(*K, 1)
+    records = list(pages(store))
+    clock.advance(100)
+    with Store(":memory:", clock=clock) as other:
+        other.states.set("b", "local", "k", 1)
+        other.transfer.load(records)
+        commit = other.history.commit(2)
+        assert (commit.at, commit.origin_at) == (clock.moment, made)
+        [version] = other.history.versions(*K)
+        assert (version.at, version.origin_at) == (clock.moment, made)
+        assert other.transfer.export(since=1)[0]["origin"] == records[0]["origin"]
+        third = Clock(1_800_000_000)
+        with Store(":memory:", clock=third) as again:
+            again.transfer.load(pages(other))
+            assert list(pages(again)) == list(pages(other))
+            assert again.history.versions(*K)[0].origin_at == made
+
+
+def test_a_keys_own_ttl_survives_being_loaded_late_and_out_again(store: Store, clock: Clock) -> None:
+    store.states.set(*K, 1, ttl=3600)
+    clock.advance(600)
+    with Store(":memory:", clock=clock) as late, Store(":memory:", clock=clock) as last:
+        late.states.set("b", "local", "k", 1)
+        late.transfer.load(pages(store))
+        last.transfer.load(pages(late))
+        for each in (late, last):
+            each.states.touch(*K)
+            entry = each.states.entry(*K)
+            assert entry is not None
+            assert entry.expires_at == clock.moment + timedelta(seconds=3600)
+
+
+def test_a_load_into_a_store_that_has_the_key_goes_on_after_it(store: Store, clock: Clock) -> None:
+    store.states.set(*K, "same")
+    store.states.set(*K, "other")
+    records = list(pages(store))
+    assert store.transfer.load(records) == 2
+    assert [version.version for version in store.history.versions(*K)] == [4, 3, 2, 1]
+    # An import keeps every version, equal to the one before or not.
+    store.transfer.load(records[1:])
+    assert [store.history.get(*K, version=number).value for number in (4, 5)] == ["other", "other"]
+
+
+def test_a_load_is_all_or_nothing(store: Store, clock: Clock) -> None:
+    fill(store, clock)
+    records = list(pages(store))
+    broken: list[Any] = [*records[:3], {"nonsense": True}]
+    with Store(":memory:", clock=clock) as other:
+        with pytest.raises(InvalidValue, match="record 4"):
+            other.transfer.load(broken)
+        assert other.transfer.head() == 0
+        assert other.states.set(*K, 1).revision == 1
+    before = store.transfer.head()
+    with pytest.raises(InvalidValue, match="record 4"):
+        store.transfer.load(broken)
+    assert store.transfer.head() == before
+
+
+def test_loading_is_refused_inside_a_transaction(store: Store) -> None:
+    with store.transaction() as tx:
+        for load in calls(lambda: tx.transfer.load([]), lambda: tx.transfer.load_versions(*K, [])):
+            with pytest.raises(InTransaction, match="commits of its own"):
+                load()
+        tx.states.set(*K, 1)
+    assert store.states.get(*K) == 1
+
+
+def test_versions_are_loaded_with_their_times_equal_or_not(store: Store, clock: Clock) -> None:
+    first = clock.micros / 1_000_000 - 1000
+    values = ["a", "a", {"b": 1}, {"b": 1}, b"x"]
+    assert store.transfer.load_versions(*K, [(first + n, value) for n, value in enumerate(values)], message="in") == 5
+    found = list(reversed(store.history.versions(*K)))
+    assert [version.version for version in found] == [1, 2, 3, 4, 5]
+    assert [version.at.timestamp() for version in found] == [first + n for n in range(5)]
+    assert [version.origin_at for version in found] == [version.at for version in found]
+    assert {version.message for version in found} == {"in"}
+    assert [store.history.get(*K, version=number).value for number in range(1, 6)] == values
+    assert store.at(datetime.fromtimestamp(first + 2, UTC)).states.get(*K) == {"b": 1}
+    later = store.transfer.load_versions(*K, [(first, "old")])
+    assert later == 1
+    assert store.history.versions(*K)[0].origin_at == datetime.fromtimestamp(first, UTC)
+    assert store.history.versions(*K)[0].at == datetime.fromtimestamp(first + 4, UTC) or clock.moment
+
+
+def test_an_export_can_be_read_in_any_pieces(store: Store, clock: Clock) -> None:
+    fill(store, clock)
+    whole = store.transfer.export(limit=1000)
+    for size in (1, 2, 3):
+        assert list(pages(store, size)) == whole
+    assert store.transfer.export(since=len(whole)) == []
+    assert store.transfer.export(since=1, limit=1) == whole[1:2]
+    assert list(pages(store.at(2))) == whole[:2]

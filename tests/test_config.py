@@ -1,0 +1,44 @@
+"""Settings: keywords, environment and the table of their defaults."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+from pydantic import ValidationError
+
+from statedb import Settings, Store
+
+
+def test_a_keyword_overrides_the_environment_which_overrides_the_default(
+    path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert Settings.load({}).durability == "full"
+    monkeypatch.setenv("STATEDB_DURABILITY", "normal")
+    monkeypatch.setenv("STATEDB_ACTOR", "from the environment")
+    monkeypatch.setenv("STATEDB_BUSY_TIMEOUT", "2.5")
+    monkeypatch.setenv("STATEDB_CLOCK", "no clock comes from there")
+    with Store(path, actor="told") as store:
+        assert (store.settings.durability, store.settings.busy_timeout, store.settings.actor) == ("normal", 2.5, "told")
+        assert store.states.set("a", "local", "k", 1).created_by == "told"
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [{"durability": "none"}, {"actor": 5}, {"busy_timeout": 0}, {"transaction_timeout": -1}, {"max_value_bytes": 0},
+     {"max_batch": 0}, {"unknown": 1}, {"clock": 5}],
+    ids=repr,
+)  # fmt: skip
+def test_a_setting_that_cannot_be_one_is_refused_before_a_file_is_made(path: Path, wrong: dict[str, Any]) -> None:
+    with pytest.raises(ValidationError):
+        Store(path, **wrong)
+    assert not path.exists()
+
+
+@pytest.mark.parametrize(("durability", "level"), [("full", 2), ("normal", 1)])
+def test_durability_is_what_sqlite_is_told(path: Path, durability: Any, level: int) -> None:
+    with Store(path, durability=durability) as store:
+        raw: Any = store._pool.writer
+        assert raw.raw.execute("pragma synchronous").fetchall() == [(level,)]
+        assert raw.raw.execute("pragma journal_mode").fetchall() == [("wal",)]
