@@ -24,6 +24,7 @@ class CommitRow(NamedTuple):
 
     revision: int
     branch_id: int
+    merge_parent: int | None
     kind: str
     at: int
     origin_at: int | None
@@ -41,10 +42,12 @@ class Line(NamedTuple):
     state_type: str
     key: str
     version: int
+    parent_version: int | None
     source_version: int | None
     change: str
     digest: str | None
     metadata: str | None
+    ttl: int | None
     expires_at: int | None
 
 
@@ -69,9 +72,11 @@ def _line(at: Address, staged: Staged) -> Line:
     return Line(
         *at,
         head.version,
+        None if touch else head.parent_version,
         None if touch else staged.source_version,
         staged.change or "touch",
         None if touch or head.digest is None else head.digest.hex(),
         None if touch else head.metadata,
+        head.ttl if touch else None,
         head.expires_at if head.session_id is None else None,
     )

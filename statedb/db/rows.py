@@ -74,6 +74,7 @@ def _commit_row(tx: Tx, kind: str, note: Note, origin: Origin) -> CommitRow:
     return CommitRow(
         revision=tx.revision,
         branch_id=tx.branch,
+        merge_parent=None,
         kind=kind,
         at=tx.now,
         origin_at=None if origin.at in (None, tx.now) else origin.at,

@@ -31,7 +31,7 @@ from statedb.db.tables import (
 )
 from statedb.db.tx import NEWEST, Note, Tx
 from statedb.errors import InvalidKey, InvalidValue
-from statedb.times import micros
+from statedb.times import LATEST, micros
 from statedb.values import codec
 from statedb.values.arguments import natural
 from statedb.values.codec import Stored
@@ -156,16 +156,18 @@ def _append(tx: Tx, record: Record) -> None:
         session = SessionName(name(clock.agent, "agent_id"), name(clock.name, "session name"))
         journal.set_session(tx, session, Expiry(clock.ttl, clock.expires_at))
     for change in record.changes:
-        _apply(tx, change)
+        _apply(tx, change, made)
     for moved in record.touches:
         journal.touch(tx, moved.address(), Expiry(moved.ttl, moved.expires_at))
     store, _, revision = record.origin.rpartition(":")
     journal.flush(tx, origin=Origin(made, store, int(revision), record.kind))
 
 
-def _apply(tx: Tx, change: Change) -> None:
+def _apply(tx: Tx, change: Change, made: int) -> None:
     at, limit = change.address(), tx.settings.max_value_bytes
     encoded = change.encoded(limit)
+    if change.expires_at is not None and change.expires_at not in (LATEST, made + (change.ttl or 0)):
+        raise InvalidValue(f"{change.key} expires at {change.expires_at}, which is not its ttl after {made}")
     if change.change == "expire":
         found = tx.head(at)
         if found is not None and found.codec is not None:
