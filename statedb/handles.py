@@ -17,7 +17,7 @@ class _Tier(Room[S_co]):
     get = Scoped(glance(states.get))
     entry = Scoped(glance(states.entry))
     exists = Scoped(glance(states.exists))
-    keys = Scoped(glance(states.keys))
+    _keys = Scoped(glance(states.keys))
     items = Scoped(glance(states.items))
     get_many = Scoped(read(states.pick))
     set = Scoped(write(states.set))
@@ -38,7 +38,7 @@ class _Session(Room[S_co]):
     get = Scoped(glance(sessions.get))
     entry = Scoped(glance(sessions.entry))
     exists = Scoped(glance(sessions.exists))
-    keys = Scoped(glance(sessions.keys))
+    _keys = Scoped(glance(sessions.keys))
     items = Scoped(glance(sessions.items))
     get_many = Scoped(read(sessions.get_many))
     set = Scoped(write(sessions.set))
@@ -60,7 +60,7 @@ class _Mapped:
     """What makes a synchronous handle a MutableMapping.
 
     Written out and registered rather than inherited: the abstract class would hide our `get`, `keys` and `items`, which
-    take more than a mapping's, from type checkers.
+    take more than a mapping's, from type checkers. `keys` is a method here, since checkers ask for one in `dict(…)`.
     """
 
     def __getitem__(self: Any, key: str) -> Any:
@@ -78,6 +78,11 @@ class _Mapped:
 
     def __contains__(self: Any, key: object) -> bool:
         return isinstance(key, str) and bool(self.exists(key))
+
+    def keys(self: Any, pattern: str = "*") -> list[str]:
+        """Return the keys that match a glob, in order of code points. `*` matches slashes too."""
+        found: list[str] = self._keys(pattern)
+        return found
 
     def __iter__(self: Any) -> Iterator[str]:
         return iter(self.keys())
@@ -136,12 +141,14 @@ class SessionMap(_Mapped, _Session[Sync]):
 class AsyncTier(_Tier[Async]):
     """One agent's states of one tier."""
 
+    keys = Scoped(glance(states.keys))
     update = Scoped(write(states.update))
 
 
 class AsyncSession(_Session[Async]):
     """One session's states."""
 
+    keys = Scoped(glance(sessions.keys))
     update = Scoped(write(sessions.update))
 
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import statedb
+from statedb.operation import Operation
 
 PACKAGE = Path(statedb.__file__).parent
 FILES = sorted(path for path in PACKAGE.rglob("*.py") if "migrations" not in path.parts)
@@ -86,7 +87,7 @@ def test_every_operation_is_documented_and_shows_its_own_signature() -> None:
     with statedb.Store(":memory:") as store:
         for room in (store.states, store.history, store.feed, store.retention, store.transfer, store.health):
             for name, operation in vars(type(room)).items():
-                if isinstance(operation, statedb.operation.Operation):
+                if isinstance(operation, Operation):
                     call = getattr(room, name)
                     assert call.__doc__, name
                     assert call.__name__ == name

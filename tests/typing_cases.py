@@ -51,6 +51,7 @@ def handles_know_their_first_arguments(store: Store) -> None:
     agent.shared.update({"x": 1}, y=2)
     agent.persistent["k"] = {"any": ["json", None]}
     del agent.persistent["k"]
+    assert_type(dict(agent.persistent), dict[str, Any])
 
 
 async def async_handles_too(store: AsyncStore) -> None:
@@ -95,8 +96,8 @@ def wrong_calls_are_errors(store: Store) -> None:
 
 
 async def wrong_async_calls_are_errors(store: AsyncStore) -> None:
-    (await store.states.entry("a", "local", "k")).version  # type: ignore[union-attr]
-    store.states.set("a", "local", "k", 1).version  # type: ignore[attr-defined]
+    _ = (await store.states.entry("a", "local", "k")).version  # type: ignore[union-attr]
+    _ = store.states.set("a", "local", "k", 1).version  # type: ignore[attr-defined]
     with store.transaction():  # type: ignore[attr-defined]
         pass
 

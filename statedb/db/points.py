@@ -26,11 +26,11 @@ _NEAREST = Statement(
 
 def checked(asked: Any) -> Asked:
     """Return a point that can be looked up: a text becomes the datetime it means. Raises InvalidValue for no point."""
-    if isinstance(asked, datetime | timedelta) or (isinstance(asked, int) and not isinstance(asked, bool)):
+    if isinstance(asked, datetime | timedelta) or type(asked) is int:
         return asked
     try:
-        return datetime.fromisoformat(asked)
-    except (TypeError, ValueError):
+        return datetime.fromisoformat(str(asked) if isinstance(asked, str) else "")
+    except ValueError:
         raise InvalidValue(
             f"{asked!r:.80} names no point: give a revision, an ISO 8601 time, a datetime or a timedelta ago"
         ) from None
