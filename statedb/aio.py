@@ -222,17 +222,27 @@ class AsyncTransaction(Async, Rooms[Async]):
         if self._state != "new":
             raise InTransaction("a transaction can be entered once; begin another with store.transaction()")
         self.store._refuse_inside()
-        self._tx = await self.store._open_queue().hold(self._note)
+        self._tx = await self._turn()
         self._state = "open"
         _innermost.set(self)
         seconds = self.store.settings.transaction_timeout
         self._alarm = asyncio.get_running_loop().call_later(seconds, self._give_up)
         return self
 
+    async def _turn(self) -> Tx:
+        granted = self.store._open_queue().hold(self._note)
+        try:
+            return await granted
+        except asyncio.CancelledError:
+            if granted.done() and not granted.cancelled() and granted.exception() is None:
+                # Cancelled between being given the turn and hearing of it: nobody else would give it back.
+                self._hop().run(lambda connection: connection.rollback()).add_done_callback(self._release)
+            raise
+
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if kind is not None and self._state != "open":
+        if kind is not None and (self._state != "open" or self.store._writer is None):
             return
         tx = self._open_tx()
         if self._alarm is not None:

@@ -51,7 +51,7 @@ class Settings(BaseModel):
     busy_timeout: float = Field(default=30.0, gt=0)
     """Seconds to wait for another writer before `StoreBusy`."""
     transaction_timeout: float = Field(default=60.0, gt=0)
-    """Seconds after which a transaction somebody forgot is rolled back."""
+    """Seconds after which the transaction of a `with` block that somebody forgot is rolled back."""
     max_value_bytes: int = Field(default=10 * 1024 * 1024, gt=0)
     """The largest value, in bytes of its JSON text or of itself."""
     max_batch: int = Field(default=256, gt=0)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMapping
 from datetime import timedelta
-from typing import Any, Generic, TypeVar, overload
+from typing import Any, Generic, TypeVar, cast, overload
 
 from statedb.models import MISSING, Entry, StateType
 from statedb.operation import Async, Room, S_co, Scoped, Sync, glance, read, write
@@ -89,6 +89,13 @@ class _Mapped:
 
     def __len__(self: Any) -> int:
         return len(self.keys())
+
+    def __eq__(self: Any, other: object) -> bool:
+        if isinstance(other, _Mapped):
+            return self is other or dict(self.items()) == dict(cast(Any, other).items())
+        return dict(self.items()) == other if isinstance(other, Mapping) else NotImplemented
+
+    __hash__ = None  # type: ignore[assignment]  # as of every mapping that can change
 
     def __bool__(self) -> bool:
         return True  # a handle on an empty tier is still a handle

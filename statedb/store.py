@@ -154,5 +154,5 @@ class Store(Sync, Rooms[Sync]):
 
 
 def _close(pool: Pool, watchdog: Watchdog) -> None:
+    pool.close()  # before the watchdog ends: it may have to take a forgotten transaction back first
     watchdog.stop()
-    pool.close()

@@ -61,7 +61,7 @@ class Transaction(Joined):
 
     def __init__(self, pool: Pool, watchdog: Watchdog, context: Context, note: Note) -> None:
         self._pool, self._watchdog, self._note = pool, watchdog, note
-        self._guard = threading.Lock()
+        self._guard = threading.RLock()  # a function given to `update` may read through the transaction
         self._state = "new"
         super().__init__(Tx(pool.writer, context))
 
@@ -92,7 +92,7 @@ class Transaction(Joined):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._watchdog.forget()
+        self._watchdog.forget(self._give_up)
         with self._guard, explained():
             if kind is not None:
                 if self._state == "open":

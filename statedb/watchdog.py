@@ -18,7 +18,7 @@ class Watchdog:
         self._stopped = False
 
     def watch(self, give_up: Callable[[], None]) -> None:
-        """Call `give_up` after the time, unless `forget` comes first."""
+        """Call `give_up` after the time, unless `forget(give_up)` comes first."""
         with self._changed:
             self._watched = (time.monotonic() + self._seconds, give_up)
             if self._thread is None:
@@ -26,10 +26,11 @@ class Watchdog:
                 self._thread.start()
         # No notify: every watch lasts equally long, so the thread, which never sleeps longer than that, wakes in time.
 
-    def forget(self) -> None:
-        """Stop watching."""
+    def forget(self, give_up: Callable[[], None]) -> None:
+        """Stop watching what would be given up by this; whoever came after it is watched on."""
         with self._changed:
-            self._watched = None
+            if self._watched is not None and self._watched[1] == give_up:
+                self._watched = None
 
     def stop(self) -> None:
         """End the thread."""

@@ -293,6 +293,8 @@ class Work:
     def commit(self) -> int | None:
         """Make what was done part of the model; return the revision, None where nothing was done."""
         model, before = self.model, len(self.model.commits)
+        # A clock that was set to what it showed already did not move.
+        self.moved = {name for name in self.moved if self.sessions[name] != model.sessions.get(name)}
         changes = {where: change for where in sorted(self.contents) if (change := self.change(where))}
         touches = [where for where in sorted(self.contents) if where not in changes and self.is_touched(where)]
         if self.expired:

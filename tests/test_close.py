@@ -163,9 +163,11 @@ def test_closing_inside_a_transaction_takes_it_back_and_says_so(path: Path, shel
             store.close()
 
     store: Any = Store(place) if shell == "sync" else Blocking(place)
-    with pytest.raises((StoreClosed, TransactionAborted)):
-        through(store)
-    store.close()
+    try:
+        with pytest.raises((StoreClosed, TransactionAborted)):
+            through(store)
+    finally:
+        store.close()
     if where == "file":
         with Store(path) as again:
             assert again.transfer.head() == 0
@@ -184,9 +186,11 @@ def test_an_error_of_the_callers_own_passes_a_block_whose_store_was_closed(path:
                 store.close()
             raise KeyError("mine")
 
-    with pytest.raises(KeyError, match="mine"):
-        through()
-    store.close()
+    try:
+        with pytest.raises(KeyError, match="mine"):
+            through()
+    finally:
+        store.close()
 
 
 def test_closing_a_view_of_the_past_closes_nothing(store: Store) -> None:

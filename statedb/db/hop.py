@@ -30,8 +30,13 @@ class Hop:
     """A connection that lives on a thread of its own."""
 
     def __init__(self, opener: Callable[[], Connection]) -> None:
-        self._opened: list[Connection] = []
-        self._aio = aiosqlite.Connection(lambda: self._open(opener), 64)
+        opened = self._opened = list[Connection]()
+
+        def connect() -> Any:  # without `self`, which the thread would keep from ever being collected
+            opened[:] = [opener()]
+            return opened[0].raw
+
+        self._aio = aiosqlite.Connection(connect, 64)
         self._aio._thread.daemon = True
         self._forsaken = False
         self._finalizer: weakref.finalize[Any, Any] | None = None
@@ -40,8 +45,12 @@ class Hop:
         """Start the thread and open the connection on it."""
         try:
             await self._aio
-        except sqlite.Error as error:
-            raise sqlite.explain(error) or error from error
+        except BaseException as error:
+            self._aio._thread.join()  # it has been told to stop, and must not outlive the loop it answers to
+            meant = sqlite.explain(error) if isinstance(error, sqlite.Error) else None
+            if meant is None:
+                raise
+            raise meant from error
         self._finalizer = weakref.finalize(self, _at_end, self._aio)
         remember(self)
 
@@ -49,9 +58,11 @@ class Hop:
         """Run a job on the thread, in order. It must not raise."""
         if self._forsaken:
             raise StoreClosed(REASON)
-        # Bound here: a job that referred to the hop would keep it, and so its finalizer, from ever running.
         [connection] = self._opened
-        self._aio._tx.put_nowait((None, lambda: job(connection)))
+        waiting = [job]
+        # Popped, since the thread keeps the last thing it ran: a job that refers to the store would keep that, and so
+        # its finalizer, from ever running.
+        self._aio._tx.put_nowait((None, lambda: waiting.pop()(connection)))
 
     def run(self, fn: Callable[[Connection], T]) -> asyncio.Future[T]:
         """Run a function on the thread and return a future of what it returns."""
@@ -85,10 +96,6 @@ class Hop:
             self._finalizer.detach()
         return self._aio, self._opened
 
-    def _open(self, opener: Callable[[], Connection]) -> Any:
-        self._opened[:] = [opener()]
-        return self._opened[0].raw
-
 
 async def open_hops(path: str, settings: Settings) -> tuple[Hop, Hop]:
     """Return a store's writing and reading connection, each on its thread; in memory they are one and the same.
@@ -116,11 +123,14 @@ def settle_result(future: asyncio.Future[Any], result: Any) -> None:
 
 def settle_error(future: asyncio.Future[Any], error: BaseException) -> None:
     """Give a future its error, in the library's own words, unless somebody cancelled it."""
-    if not future.done():
-        meant = sqlite.explain(error) if isinstance(error, sqlite.Error) else None
-        if meant is not None:
-            meant.__cause__ = error
-        future.set_exception(meant or error)
+    if future.done():
+        return
+    meant: BaseException | None = sqlite.explain(error) if isinstance(error, sqlite.Error) else None
+    if isinstance(error, StopIteration):  # which no future takes, since awaiting it would look like its end
+        meant = RuntimeError("the function raised StopIteration")
+    if meant is not None:
+        meant.__cause__ = error
+    future.set_exception(meant or error)
 
 
 def tell(loop: asyncio.AbstractEventLoop, fn: Callable[..., Any], *args: Any) -> bool:

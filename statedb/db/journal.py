@@ -114,9 +114,8 @@ def opening(tx: Tx, name: SessionName, ttl: int | None, *, told: bool) -> Iterat
 def set_session(tx: Tx, name: SessionName, expiry: Expiry) -> Session:
     """Stage a session's clock, making the session, which the keys below its name join, where there is none."""
     session = tx.session(name) or _begin_session(tx, name)
-    if session.moved or (session.ttl, session.expires_at) != expiry or session.id is None:
-        session = tx.sessions[name] = Session(name, session.id, expiry.ttl, expiry.at, moved=True)
-    return session
+    tx.sessions[name] = Session(name, session.id, expiry.ttl, expiry.at, session.was)
+    return tx.sessions[name]
 
 
 def _begin_session(tx: Tx, name: SessionName) -> Session:

@@ -22,6 +22,16 @@ _KEPT = 8
 """Idle readers kept open; a burst of threads may open more for a while."""
 
 
+class _Me(threading.local):
+    """Which thread this is: its ident would not do, since a new thread may have that of one that died."""
+
+    def __init__(self) -> None:
+        self.token = object()
+
+
+_me = _Me()
+
+
 class Pool:
     """The connections to one store. Any thread may use it."""
 
@@ -31,7 +41,8 @@ class Pool:
         self._shared = path == ":memory:"
         self._idle: deque[Connection] = deque()
         self._turn = threading.Lock()
-        self._owner: int | None = None
+        self._owner: object = None
+        self._holder: threading.Thread | None = None
         self.closed = ""
         remember(self)
 
@@ -66,8 +77,8 @@ class Pool:
 
     def acquire(self) -> Connection:
         """Return the writing connection with its transaction begun; nobody else writes until it is released."""
-        me = threading.get_ident()
-        if self._owner == me:
+        me = _me.token
+        if self._owner is me:
             raise InTransaction(
                 "this thread has a transaction open on the store: write through that (tx.states…), "
                 "or after its block. A write through the store would wait for itself"
@@ -83,12 +94,12 @@ class Pool:
         except BaseException:
             self._turn.release()
             raise
-        self._owner = me
+        self._owner, self._holder = me, threading.current_thread()
         return self.writer
 
     def release(self) -> None:
         """Let the next writer go on; the caller has committed or rolled back."""
-        self._owner = None
+        self._owner = self._holder = None
         self._turn.release()
 
     # ---- the end
@@ -101,17 +112,18 @@ class Pool:
         while self._idle:
             self._idle.pop().close()
         # Not waiting for a writer in another thread would pull its connection away under it.
-        owned = self._owner == threading.get_ident()
-        taken = owned or self._turn.acquire(timeout=self._settings.busy_timeout)
+        forgotten = self._holder is not None and not self._holder.is_alive()
+        wait = 0 if forgotten or self._owner is _me.token else self._settings.busy_timeout
+        taken = self._turn.acquire(timeout=wait)
         self.writer.close()
-        if taken and not owned:
+        if taken:
             self._turn.release()
 
     def forsake(self) -> object:
         """Give the connections up in a child process."""
         kept = (self.writer, list(self._idle))
         self._idle.clear()
-        self._turn, self._owner = threading.Lock(), None
+        self._turn, self._owner, self._holder = threading.Lock(), None, None
         self.closed = REASON
         return kept
 

@@ -47,14 +47,18 @@ class Opening(NamedTuple):
 class Session:
     """A session's clock, in microseconds: `ttl` None never expires.
 
-    `id` is None until it is written. `moved`: this transaction has restarted or ended it.
+    `id` is None until it is written. `was` is what the database has; None for a session it has not.
     """
+
+    @property
+    def moved(self) -> bool:
+        return self.was != (self.ttl, self.expires_at)
 
     name: SessionName
     id: int | None
     ttl: int | None
     expires_at: int | None
-    moved: bool = False
+    was: tuple[int | None, int | None] | None = None
 
     def ended(self, now: int) -> bool:
         return self.expires_at is not None and self.expires_at <= now

@@ -275,7 +275,10 @@ class Tx:
         if (staged := self.sessions.get(name)) is not None:
             return staged
         row = self.db.one(FIND_SESSION, {"agent": name.agent_id, "branch": self.branch, "name": name.name})
-        return Session(name, *row) if row else None
+        if row is None:
+            return None
+        found, ttl, expires_at = row
+        return Session(name, found, ttl, expires_at, was=(ttl, expires_at))
 
     # ---- inside
 

@@ -42,6 +42,7 @@ class WriteQueue:
         self._waiting: deque[Waiting] = deque()
         self._busy = False
         self._held = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: asyncio.Future[None] | None = None
 
     def submit(self, body: Body, note: Note) -> asyncio.Future[Any]:
@@ -61,6 +62,7 @@ class WriteQueue:
 
     async def drain(self, why: str) -> None:
         """Let what is queued finish; what waits behind a transaction somebody holds open is refused."""
+        self._recover()
         while self._busy and not self._held:
             self._idle = asyncio.get_running_loop().create_future()
             await self._idle
@@ -68,10 +70,17 @@ class WriteQueue:
             settle_error(self._waiting.popleft().future, StoreClosed(why))
 
     def _enter(self, waiting: Waiting) -> asyncio.Future[Any]:
+        self._recover()
         self._waiting.append(waiting)
         if not self._busy:
             self._next()
         return waiting.future
+
+    def _recover(self) -> None:
+        """Take the turn back from a loop that ended before it could give it on."""
+        if self._busy and self._loop is not None and self._loop.is_closed():
+            self._hop.post(lambda connection: connection.rollback())
+            self._busy = self._held = False
 
     def _next(self) -> None:
         batch: list[Waiting] = []
@@ -90,22 +99,24 @@ class WriteQueue:
 
     def _run_batch(self, batch: list[Waiting]) -> None:
         self._busy = True
-        loop = asyncio.get_running_loop()
+        loop = self._loop = asyncio.get_running_loop()
 
         def job(connection: Connection) -> None:
             outcomes = commit_together(connection, self._context, batch)
-            if not tell(loop, self._settle, batch, outcomes):
-                self._busy = False  # the loop ended meanwhile; the next one finds the turn free
+            tell(loop, self._settle, batch, outcomes)
 
         self._hop.post(job)
 
     def _settle(self, batch: list[Waiting], outcomes: list[Outcome]) -> None:
-        for waiting, (settle, result) in zip(batch, outcomes, strict=True):
-            settle(waiting.future, result)
-        self.release()
+        try:
+            for waiting, (settle, result) in zip(batch, outcomes, strict=True):
+                settle(waiting.future, result)
+        finally:
+            self.release()
 
     def _run_hold(self, waiting: Waiting) -> None:
         self._busy = self._held = True
+        self._loop = asyncio.get_running_loop()
         if self._idle is not None:
             settle_result(self._idle, None)
         begun = self._hop.run(lambda connection: _begin(connection, self._context, waiting.note))

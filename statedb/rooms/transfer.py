@@ -152,13 +152,14 @@ def _timed(pair: Any) -> tuple[int, Any]:
 def _append(tx: Tx, record: Record) -> None:
     made = record.at if record.origin_at is None else record.origin_at
     _be_at(tx, record.at, Note.of(record.by, record.message, record.context))
-    for clock in record.sessions:
-        session = SessionName(name(clock.agent, "agent_id"), name(clock.name, "session name"))
-        journal.set_session(tx, session, Expiry(clock.ttl, clock.expires_at))
     for change in record.changes:
         _apply(tx, change, made)
     for moved in record.touches:
         journal.touch(tx, moved.address(), Expiry(moved.ttl, moved.expires_at))
+    # Last: a session that this very commit ended must not look ended to what it changed before.
+    for clock in record.sessions:
+        session = SessionName(name(clock.agent, "agent_id"), name(clock.name, "session name"))
+        journal.set_session(tx, session, Expiry(clock.ttl, clock.expires_at))
     store, _, revision = record.origin.rpartition(":")
     journal.flush(tx, origin=Origin(made, store, int(revision), record.kind))
 

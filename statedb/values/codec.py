@@ -124,11 +124,21 @@ def as_json(value: Any) -> Any:
     """Return what is stored for a value: a pydantic model's JSON form, anything else as it is."""
     if not isinstance(value, BaseModel):
         return value
+    if not _is_finite(value.model_dump(round_trip=True)):
+        raise InvalidValue(f"this {type(value).__name__} holds NaN or an infinity, which its JSON would make null")
     try:
         # Without computed fields: a model that forbids extra members could not be read back with them.
         return value.model_dump(mode="json", round_trip=True)
     except (ValueError, RecursionError, PydanticSerializationError) as error:
         raise InvalidValue(f"this {type(value).__name__} has no JSON form: {error!s:.200}") from error
+
+
+def _is_finite(part: Any) -> bool:
+    if isinstance(part, float):
+        return math.isfinite(part)
+    if isinstance(part, dict):
+        return all(map(_is_finite, part.values()))
+    return not isinstance(part, list | tuple | set | frozenset) or all(map(_is_finite, part))
 
 
 def json_text(value: Any, limit: int) -> bytes:
@@ -139,7 +149,7 @@ def json_text(value: Any, limit: int) -> bytes:
         text = to_json(value)
         _check_numbers(value, text, limit)
     except (_Fault, PydanticSerializationError) as error:
-        raise _explain(value, error, limit) from None
+        raise (ValueTooLarge(_too_large(limit)) if room[0] < 0 else _explain(value, error, limit)) from None
     if len(text) > limit:
         raise ValueTooLarge(_too_large(limit))
     return text

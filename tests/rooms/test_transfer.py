@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -141,3 +142,27 @@ def test_an_export_can_be_read_in_any_pieces(store: Store, clock: Clock) -> None
     assert store.transfer.export(since=len(whole)) == []
     assert store.transfer.export(since=1, limit=1) == whole[1:2]
     assert list(pages(store.at(2))) == whole[:2]
+
+
+def test_a_deletion_in_the_commit_that_closed_its_session_is_loaded_as_a_deletion(store: Store, clock: Clock) -> None:
+    session = store.agent("a").session("c", ttl=60)
+    session.set("x", 1)
+    with store.transaction() as tx:
+        tx.agent("a").session("c").delete("x")
+        tx.agent("a").session("c").close()
+    with Store(":memory:", clock=clock) as other:
+        other.transfer.load(pages(store))
+        assert [version.change for version in other.history.versions("a", "session", "c/x")] == ["delete", "create"]
+        assert list(pages(other)) == list(pages(store))
+
+
+def test_a_clock_that_a_transaction_stopped_and_set_as_before_is_loaded_as_it_is_logged(
+    store: Store, clock: Clock
+) -> None:
+    store.agent("a").session("c", ttl=math.inf).set("k", 1)
+    with store.transaction() as tx:
+        tx.agent("a").session("c").close()
+        tx.agent("a").session("c").set("k", 2)
+    with Store(":memory:", clock=clock) as other:
+        other.transfer.load(pages(store))
+        assert list(pages(other)) == list(pages(store))
