@@ -154,5 +154,6 @@ class Store(Sync, Rooms[Sync]):
 
 
 def _close(pool: Pool, watchdog: Watchdog) -> None:
-    pool.close()  # before the watchdog ends: it may have to take a forgotten transaction back first
-    watchdog.stop()
+    # The pool first: the watchdog may have to take a forgotten transaction back. A forked child has no watchdog.
+    if pool.close():
+        watchdog.stop()

@@ -29,7 +29,7 @@ def micros(moment: float | datetime) -> int:
 
 def moment(stamp: int) -> datetime:
     """Return the aware datetime of microseconds."""
-    return _EPOCH + timedelta(microseconds=stamp)
+    return _EPOCH + timedelta(0, 0, stamp)
 
 
 def maybe(stamp: int | None) -> datetime | None:

@@ -92,7 +92,8 @@ class Transaction(Joined):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        self._watchdog.forget(self._give_up)
+        if not self._pool.closed:  # in a forked child the watchdog's lock may be held by a thread that is not there
+            self._watchdog.forget(self._give_up)
         with self._guard, explained():
             if kind is not None:
                 if self._state == "open":

@@ -13,24 +13,26 @@ from statedb.times import maybe, moment
 from statedb.values import codec
 
 _UNREAD = object()
+_TIERS = {tier.value: tier for tier in StateType}
 
 
 def entry_of(tx: Tx, at: Address, head: Head, value: Any = _UNREAD) -> Entry:
     """Return the entry of a head; `value` where the caller has it at hand already."""
+    # By position, and with a table for the tier: this runs once for every write.
     return Entry(
-        agent_id=at.agent_id,
-        state_type=StateType(at.state_type),
-        key=at.key,
-        value=codec.decode(head.stored) if value is _UNREAD else value,
-        version=head.version,
-        parent_version=head.parent_version,
-        revision=head.revision,
-        created_at=moment(head.created_at),
-        updated_at=moment(head.updated_at),
-        created_by=head.created_by,
-        expires_at=maybe(head.expires_at),
-        metadata=json_object(head.metadata),
-        deleted=head.codec is None,
+        at.agent_id,
+        _TIERS[at.state_type],
+        at.key,
+        codec.decode(head.stored) if value is _UNREAD else value,
+        head.version,
+        head.parent_version,
+        head.revision,
+        moment(head.created_at),
+        moment(head.updated_at),
+        head.created_by,
+        maybe(head.expires_at),
+        json_object(head.metadata),
+        head.codec is None,
     )
 
 

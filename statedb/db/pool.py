@@ -104,10 +104,10 @@ class Pool:
 
     # ---- the end
 
-    def close(self) -> None:
-        """Close every connection; a reader in use is closed when it is given back. Again is fine."""
+    def close(self) -> bool:
+        """Close every connection; a reader in use is closed when it is given back. False where that was done before."""
         if self.closed:
-            return
+            return False
         self.closed = "the store is closed; open it again"
         while self._idle:
             self._idle.pop().close()
@@ -118,6 +118,7 @@ class Pool:
         self.writer.close()
         if taken:
             self._turn.release()
+        return True
 
     def forsake(self) -> object:
         """Give the connections up in a child process."""

@@ -124,13 +124,15 @@ def as_json(value: Any) -> Any:
     """Return what is stored for a value: a pydantic model's JSON form, anything else as it is."""
     if not isinstance(value, BaseModel):
         return value
-    if not _is_finite(value.model_dump(round_trip=True)):
-        raise InvalidValue(f"this {type(value).__name__} holds NaN or an infinity, which its JSON would make null")
     try:
+        finite = _is_finite(value.model_dump(round_trip=True))
         # Without computed fields: a model that forbids extra members could not be read back with them.
-        return value.model_dump(mode="json", round_trip=True)
+        made = value.model_dump(mode="json", round_trip=True)
     except (ValueError, RecursionError, PydanticSerializationError) as error:
         raise InvalidValue(f"this {type(value).__name__} has no JSON form: {error!s:.200}") from error
+    if not finite:
+        raise InvalidValue(f"this {type(value).__name__} holds NaN or an infinity, which its JSON would make null")
+    return made
 
 
 def _is_finite(part: Any) -> bool:
@@ -145,7 +147,7 @@ def json_text(value: Any, limit: int) -> bytes:
     """Return compact JSON in UTF-8, refusing what is not exactly JSON."""
     room = [limit]
     try:
-        _check(value, MAX_DEPTH, room)
+        _check(value, MAX_DEPTH - 1, room)
         text = to_json(value)
         _check_numbers(value, text, limit)
     except (_Fault, PydanticSerializationError) as error:
@@ -176,36 +178,44 @@ class _Fault(Exception):
 
 
 _SCALARS = frozenset({str, int, float, bool, type(None)})
-_TEXT = frozenset({str})
 _LONG_NUMBER = re.compile(rb"\d{%d}" % (MAX_DIGITS + 1))
 
 
 def _check(value: Any, depth: int, room: list[int]) -> None:
-    """Refuse what is not of JSON's own types. `map(type, …)` keeps the walk in C for all but the containers."""
+    """Refuse what is not of JSON's own types.
+
+    Brackets, names and texts are counted on the way: a value that shares its parts over and over (2**100 leaves from a
+    hundred lists, a long text a thousand times) is refused by its size, before it is written out.
+    """
     kind = type(value)
     if kind is dict:
-        if not _TEXT.issuperset(map(type, value)):
-            raise _Fault
-        members = value.values()
-        room[0] -= sum(map(len, value))
+        size = 2 + len(value)
+        for name, member in value.items():
+            if type(name) is not str:
+                raise _Fault
+            size += len(name)
+            if (kind := type(member)) is str:
+                size += len(member)
+            elif kind not in _SCALARS:
+                if not depth:
+                    raise _Fault
+                _check(member, depth - 1, room)
     elif kind is list:
-        members = value
+        size = 2 + len(value)
+        for member in value:
+            if (kind := type(member)) is str:
+                size += len(member)
+            elif kind not in _SCALARS:
+                if not depth:
+                    raise _Fault
+                _check(member, depth - 1, room)
     elif kind in _SCALARS:
         return
     else:
         raise _Fault
-    kinds = set(map(type, members))
-    # Every member takes a byte at least, and a text its length: a value that shares its parts over and over (2**100
-    # leaves from a hundred lists, or a long text a thousand times) is refused by counting, before it is written out.
-    room[0] -= len(value)
-    if str in kinds:
-        room[0] -= sum([len(member) for member in members if type(member) is str])
-    if not depth or room[0] < 0:
+    room[0] -= size
+    if room[0] < 0:
         raise _Fault
-    if not kinds <= _SCALARS:
-        for member in members:
-            if type(member) not in _SCALARS:
-                _check(member, depth - 1, room)
 
 
 def _check_numbers(value: Any, text: bytes, limit: int) -> None:
