@@ -106,7 +106,7 @@ def moment(stamp: int | None) -> datetime | None:
     return None if stamp is None else datetime(1970, 1, 1, tzinfo=UTC) + timedelta(microseconds=stamp)
 
 
-def lease(now: int, ttl: float | None) -> Lease:
+def lease(now: int, ttl: Any) -> Lease:
     if ttl is None or math.isinf(ttl):
         return FOREVER
     return Lease(round(ttl * 1_000_000), now + round(ttl * 1_000_000))

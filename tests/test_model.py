@@ -404,11 +404,13 @@ class Machine(RuleBasedStateMachine):
             assert self.store.health.check().problems == ()
         finally:
             self.store.close()
-            if not self.memory:
-                with Store(self.where, clock=self.clock) as again:
-                    healthy = again.health.check()
+            problems = () if self.memory else self.problems_of_the_file()
             self.folder.cleanup()
-        assert self.memory or healthy.problems == ()
+        assert problems == ()
+
+    def problems_of_the_file(self) -> tuple[str, ...]:
+        with Store(self.where, clock=self.clock) as again:
+            return again.health.check().problems
 
 
 class Failed(Exception):
