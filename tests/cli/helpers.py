@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
 import subprocess
 import sys
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -85,7 +87,9 @@ class Program:
 
     def start(self, *args: str, stdin: Any = None, stdout: Any = None, stderr: Any = None) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "statedb", *args]
-        return subprocess.Popen(command, env=self.env, stdin=stdin, stdout=stdout, stderr=stderr)
+        # A shell starts its background jobs with interrupts ignored, and their children inherit that.
+        heed = partial(signal.signal, signal.SIGINT, signal.SIG_DFL)
+        return subprocess.Popen(command, env=self.env, stdin=stdin, stdout=stdout, stderr=stderr, preexec_fn=heed)
 
     def __call__(self, *args: str, stdin: bytes = b"", stdout: Any = subprocess.PIPE) -> Ran:
         pipe = subprocess.PIPE
