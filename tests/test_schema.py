@@ -32,11 +32,11 @@ def schema_of(path: Path) -> str:
 
 def test_a_migrated_store_has_the_declared_schema(tmp_path: Path) -> None:
     Store(tmp_path / "a.db").close()
-    assert schema_of(tmp_path / "a.db") == schema.text_of(schema.declared())
+    assert schema_of(tmp_path / "a.db") == schema.declared()
 
 
 def test_schema_sql_is_the_declared_schema() -> None:
-    assert (ROOT / "schema.sql").read_text() == schema.text_of(schema.declared()), "run `make schema`"
+    assert (ROOT / "schema.sql").read_text() == schema.declared(), "run `make schema`"
 
 
 def test_schema_sql_makes_the_schema_it_shows() -> None:
@@ -63,7 +63,7 @@ def test_a_store_of_every_older_schema_is_upgraded_when_it_is_opened(tmp_path: P
     with Store(path) as store:
         store.states.set("a", "local", "k", 1)
         assert store.health.check().ok
-    assert schema_of(path) == schema.text_of(schema.declared())
+    assert schema_of(path) == schema.declared()
     with sqlite3.connect(path) as raw:
         assert raw.execute("select id from store_info").fetchall() == identity
     raw.close()

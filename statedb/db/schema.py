@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sqlite3
+from contextlib import closing
 
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
@@ -15,12 +16,12 @@ _HEADER = """\
 """
 
 
-def declared() -> sqlite3.Connection:
-    """Return an empty in-memory database with the schema as `tables.py` declares it."""
-    raw = sqlite3.connect(":memory:")
-    engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool, pool_reset_on_return=None)
-    metadata.create_all(engine)
-    return raw
+def declared() -> str:
+    """Return the schema as `tables.py` declares it."""
+    with closing(sqlite3.connect(":memory:")) as raw:
+        engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool, pool_reset_on_return=None)
+        metadata.create_all(engine)
+        return text_of(raw)
 
 
 def text_of(raw: sqlite3.Connection) -> str:
@@ -57,4 +58,4 @@ def _columns(body: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    print(text_of(declared()), end="")
+    print(declared(), end="")
