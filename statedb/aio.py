@@ -242,11 +242,11 @@ class AsyncTransaction(Async, Rooms[Async]):
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
+        if self._alarm is not None:
+            self._alarm.cancel()
         if kind is not None and (self._state != "open" or self.store._writer is None):
             return
         tx = self._open_tx()
-        if self._alarm is not None:
-            self._alarm.cancel()
         self._state = "aborted" if kind is not None else "committed"
         _innermost.set(self.outer)
         # Posted before it is awaited: a cancellation that arrives here no longer changes how the transaction ends.
@@ -261,7 +261,7 @@ class AsyncTransaction(Async, Rooms[Async]):
             raise
 
     def _give_up(self) -> None:
-        if self._state == "open":
+        if self._state == "open" and self.store._writer is not None:
             self._state = "timed out"
             tx = self._tx
             assert tx is not None

@@ -10,8 +10,9 @@ from datetime import datetime, timedelta
 from types import MappingProxyType
 from typing import Any, Literal, TypedDict
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from statedb.errors import InvalidValue
 from statedb.models import StateType
 
 Clock = Callable[[], float | datetime]
@@ -40,7 +41,7 @@ TIERS: Mapping[StateType, Tier] = MappingProxyType(
 
 
 class Settings(BaseModel):
-    """The store's settings: each is a keyword of `Store`, and `STATEDB_<NAME>` in the environment."""
+    """The store's settings: keywords of `Store`, and all but `clock` `STATEDB_<NAME>` in the environment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -48,9 +49,9 @@ class Settings(BaseModel):
     """full: a write that returned survives power loss. normal: it survives a killed process."""
     actor: str | None = None
     """Who writes, unless a transaction says otherwise."""
-    busy_timeout: float = Field(default=30.0, gt=0)
+    busy_timeout: float = Field(default=30.0, gt=0, le=1_000_000)
     """Seconds to wait for another writer before `StoreBusy`."""
-    transaction_timeout: float = Field(default=60.0, gt=0)
+    transaction_timeout: float = Field(default=60.0, gt=0, le=1_000_000)
     """Seconds after which the transaction of a `with` block that somebody forgot is rolled back."""
     max_value_bytes: int = Field(default=10 * 1024 * 1024, gt=0)
     """The largest value, in bytes of its JSON text or of itself."""
@@ -61,10 +62,16 @@ class Settings(BaseModel):
 
     @classmethod
     def load(cls, told: Mapping[str, Any]) -> Settings:
-        """Return the settings from the environment, overridden by what was told."""
+        """Return the settings from the environment, overridden by what was told. Raises InvalidValue."""
         names = cls.model_fields.keys() - {"clock"} - told.keys()
         found = {name: os.environ[env] for name in names if (env := f"STATEDB_{name.upper()}") in os.environ}
-        return cls.model_validate({**found, **told})
+        try:
+            return cls.model_validate({**found, **told})
+        except ValidationError as error:
+            first = error.errors(include_url=False)[0]
+            name = "_".join(map(str, first["loc"]))
+            where = f"STATEDB_{name.upper()} in the environment" if name in found else f"the setting {name}"
+            raise InvalidValue(f"{where}: {first['msg']}", path=f"/{name}") from error
 
 
 class Options(TypedDict, total=False):

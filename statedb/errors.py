@@ -125,4 +125,4 @@ class DiskFull(StateDBError):
 
 
 class Corrupted(StateDBError):
-    """What the store holds contradicts itself: a digest, a delta or the file."""
+    """What the store holds contradicts itself: a digest, a codec or the file."""

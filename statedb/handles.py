@@ -105,7 +105,7 @@ class _Mapped:
         return [value for _, value in self.items()]
 
     def setdefault(self: Any, key: str, default: Any = None) -> Any:
-        """Return the value of a key, writing `default` first where there is none."""
+        """Return the value of a key, writing `default` first where there is none; a ttl restarts either way."""
         return self._modify(key, lambda value: default if value is MISSING else value, default=MISSING).value
 
     def pop(self: Any, key: str, default: Any = MISSING) -> Any:

@@ -52,7 +52,9 @@ MISSING = Missing()
 class Entry:
     """A key at one version.
 
-    `revision` is 0 until the transaction that wrote it commits. `created_at` and `created_by` tell of the version that
+    `revision` is 0 until the transaction that wrote it commits, and stays so where that changed nothing in the end. In
+    `history.get`, `expires_at` is as this version set it: None also for a session's key, whose session has the clock.
+    `created_at` and `created_by` tell of the version that
     made the key (again), `updated_at` of this one. `value` is None for a version that is a deletion (`deleted`).
     """
 
@@ -73,7 +75,11 @@ class Entry:
 
 @dataclass(frozen=True, slots=True)
 class Version:
-    """One line of a key's history. `size` is in bytes of the plain value; `origin_at` is when it was first made."""
+    """One line of a key's history.
+
+    `size` is in bytes of the plain value; `origin_at` is when it was first made. `expires_at` is as this version set
+    it: None for never, and for a session's key, whose session has the clock.
+    """
 
     agent_id: str
     state_type: StateType

@@ -4,10 +4,10 @@ An operation is a plain function `fn(tx, …)`, written once. A room shows it on
 value, on `AsyncStore` a coroutine of it, inside a transaction it joins that. The shell decides how to wait; the
 function does not know.
 
-    class Locks(Room[S]):
-        acquire = write(locks.acquire)
+    class States(Room[S]):
+        set = write(states.set)
 
-    store.locks.acquire(…)  ──▶  shell.bind(operation)  ──▶  pipeline  ──▶  fn(tx, …)
+    store.states.set(…)  ──▶  shell.bind(operation)  ──▶  pipeline  ──▶  fn(tx, …)
 """
 
 from __future__ import annotations

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 
 from statedb.errors import InvalidValue
-
-Wall = Callable[[], float | datetime]
 
 _EPOCH = datetime(1970, 1, 1, tzinfo=UTC)
 _MICROSECOND = timedelta(microseconds=1)
 LONGEST = 10**11
 """The longest time to live, in seconds."""
+EARLIEST = (datetime.min.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 LATEST = (datetime.max.replace(tzinfo=UTC) - _EPOCH) // _MICROSECOND
 
 
@@ -22,7 +20,7 @@ def micros(moment: float | datetime) -> int:
     if isinstance(moment, datetime):
         aware = moment if moment.tzinfo else moment.replace(tzinfo=UTC)
         return (aware - _EPOCH) // _MICROSECOND
-    if not -LATEST < moment * 1_000_000 <= LATEST:
+    if not EARLIEST <= moment * 1_000_000 <= LATEST:
         raise ValueError(f"{moment} is no time in seconds since 1970")
     return round(moment * 1_000_000)
 

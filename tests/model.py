@@ -160,6 +160,7 @@ class Work:
         self.leases = {where: key.lease for where, key in keys.items()}
         self.sessions = dict(self.model.sessions)
         self.moved: set[SessionName] = set()
+        self.ended: set[Where] = set()
         self.expired: set[Where] = set()
         self.sources: dict[Where, int] = {}
 
@@ -195,7 +196,7 @@ class Work:
     def change(self, where: Where) -> str | None:
         base, content = self.base(where), self.contents.get(where, Content(GONE, None))
         if content.value is GONE:
-            return None if base.value is GONE else "delete"
+            return None if base.value is GONE else "expire" if where in self.ended else "delete"
         if base.value is GONE:
             return "create"
         return None if same(list(base), list(content)) else "update"
@@ -213,6 +214,7 @@ class Work:
         if value is GONE:
             self.leases[where] = FOREVER
         self.contents[where] = Content(deepcopy(value), metadata)
+        self.ended.discard(where)
         self.sources.pop(where, None)
         if source is not None:
             self.sources[where] = source
@@ -263,8 +265,7 @@ class Work:
         if known is None or (known.at is not None and known.at <= self.now):
             return False
         for where in self.members(name):
-            if self.base(where).value is not GONE:
-                self.record(where)
+            self.ended.add(where)
             self.contents[where], self.leases[where] = Content(GONE, None), FOREVER
         self.sessions[name] = Lease(known.ttl, self.now)
         self.moved.add(name)
@@ -309,7 +310,9 @@ class Work:
             for where, key in model.keys.items():
                 if session_of(where) in model.sessions:
                     key.lease = FOREVER
-            model.append(Commit("write" if changes else "touch", self.now, self.actor, lines))
+            made = set(changes.values())
+            kind = "touch" if not made else "expire" if made == {"expire"} else "write"
+            model.append(Commit(kind, self.now, self.actor, lines))
         return len(model.commits) if len(model.commits) > before else None
 
     def is_touched(self, where: Where) -> bool:

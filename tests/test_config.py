@@ -6,9 +6,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from pydantic import ValidationError
 
-from statedb import Settings, Store
+from statedb import InvalidValue, Settings, Store
 
 
 def test_a_keyword_overrides_the_environment_which_overrides_the_default(
@@ -31,7 +30,7 @@ def test_a_keyword_overrides_the_environment_which_overrides_the_default(
     ids=repr,
 )  # fmt: skip
 def test_a_setting_that_cannot_be_one_is_refused_before_a_file_is_made(path: Path, wrong: dict[str, Any]) -> None:
-    with pytest.raises(ValidationError):
+    with pytest.raises(InvalidValue):
         Store(path, **wrong)
     assert not path.exists()
 
@@ -42,3 +41,9 @@ def test_durability_is_what_sqlite_is_told(path: Path, durability: Any, level: i
         raw: Any = store._pool.writer
         assert raw.raw.execute("pragma synchronous").fetchall() == [(level,)]
         assert raw.raw.execute("pragma journal_mode").fetchall() == [("wal",)]
+
+
+@pytest.mark.parametrize("name", ["busy_timeout", "transaction_timeout"])
+def test_a_timeout_without_end_is_refused(name: str) -> None:
+    with pytest.raises(InvalidValue, match=name):
+        Store(":memory:", **{name: float("inf")})  # type: ignore[arg-type]

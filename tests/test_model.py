@@ -236,7 +236,9 @@ in_transactions: st.SearchStrategy[Step] = st.one_of(
     st.builds(partial, st.just(step_sweep)),
     st.builds(partial, st.just(step_read), places),
 )
-how = st.sampled_from((None, "raise", "ours", "theirs", "merge", lambda base, ours, theirs: [shown_side(base), ours]))
+how = st.sampled_from(
+    (None, "raise", "ours", "theirs", "merge", lambda base, ours, theirs: [shown_side(base), shown_side(ours)])
+)
 alone: st.SearchStrategy[Step] = st.one_of(
     in_transactions,
     in_transactions,

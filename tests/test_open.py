@@ -11,9 +11,10 @@ from pathlib import Path
 
 import pytest
 
-from statedb import NotAStore, Settings, Store, StoreTooNew
+from statedb import Corrupted, NotAStore, Settings, Store, StoreTooNew
 from statedb.config import Options
 from statedb.db import migrate
+from statedb.db.sqlite import APPLICATION_ID
 
 NEWER = "update alembic_version set version_num = '9999'"
 
@@ -153,3 +154,12 @@ def test_a_file_that_cannot_be_written_is_an_error_of_the_library(tmp_path: Path
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, check=False)
     os.chmod(tmp_path, 0o755)
     assert done.stdout.strip() in ("ReadOnly", "NotAStore"), done.stderr
+
+
+@pytest.mark.parametrize("script", ["create table t (x)", "create table alembic_version (version_num text)"])
+def test_a_store_that_does_not_tell_its_schema_is_corrupted(tmp_path: Path, script: str) -> None:
+    raw = sqlite3.connect(tmp_path / "x.db")
+    raw.executescript(f"pragma application_id={APPLICATION_ID}; {script}")
+    raw.close()
+    with pytest.raises(Corrupted):
+        Store(tmp_path / "x.db")

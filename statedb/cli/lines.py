@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import os
-import sys
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, Generic, TypeVar, cast
@@ -175,8 +174,6 @@ def _stdin(stack: ExitStack) -> io.BufferedReader[Any]:
 
 
 def _zstd() -> Any:
-    if sys.version_info >= (3, 14):
-        from compression import zstd
-    else:
-        from backports import zstd
+    from statedb.values.codec import zstd
+
     return zstd

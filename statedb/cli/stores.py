@@ -50,13 +50,12 @@ def file_of(context: typer.Context) -> str:
 @contextmanager
 def valid_settings() -> Iterator[None]:
     """Say which variable of the environment holds no such setting."""
-    from pydantic import ValidationError
+    from statedb import InvalidValue
 
     try:
         yield
-    except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        raise Usage(f"STATEDB_{'_'.join(map(str, first['loc'])).upper()}: {first['msg']}") from None
+    except InvalidValue as error:
+        raise Usage(str(error)) from None
 
 
 def holds_something(path: str) -> bool:

@@ -22,6 +22,9 @@ _x = state_versions.alias("x").c
 
 COMMIT_COLUMNS = (_c.revision, _c.kind, _c.at, _c.origin_at, _c.actor, _c.message, _c.context)
 
+# A commit's changes in the order of their names, which is the same wherever the commit goes.
+_name = (_a.name, _s.state_type, _s.state_key)
+
 _WHAT = (
     _v.revision, _i.id, _c.origin, _c.origin_revision, _a.name, _s.state_type, _s.state_key, _v.change, _v.version,
     _c.at, _c.actor, _v.metadata,
@@ -45,13 +48,13 @@ _CHANGES = Statement(
     select(*_WHAT, _v.codec, _v.value, _v.data, _old.codec, _old.value, _old.data)
     .select_from(_joined.outerjoin(_old.revision.table, _before))
     .where(_within)
-    .order_by(_v.revision, _v.state_id)
+    .order_by(_v.revision, *_name)
 )
 _CHANGES_BARE = Statement(
     select(*_WHAT, null(), null(), null(), null(), null(), null())
     .select_from(_joined)
     .where(_within)
-    .order_by(_v.revision, _v.state_id)
+    .order_by(_v.revision, *_name)
 )
 
 

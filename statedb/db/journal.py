@@ -2,7 +2,7 @@
 
     put · touch · close ──▶ tx.staged, tx.expired, tx.sessions ──▶ flush ──▶ rows of one or two commits
 
-A flush writes first what had expired unnoticed (a commit of kind `expire`: nobody's deed), then what the caller did.
+A flush writes first what had expired unnoticed (a commit of its own and nobody's deed), then what the caller did.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import timedelta
 from enum import Enum
 from typing import NamedTuple
 
@@ -40,6 +41,16 @@ class Ttl(Enum):
 
     TIER = "the tier's default"
     KEEP = "the key's own, restarted"
+
+
+def default_ttl(state_type: str) -> int | None:
+    """Return a tier's default time to live, in microseconds."""
+    return _DEFAULT_TTLS[state_type]
+
+
+_DEFAULT_TTLS = {
+    each.value: None if tier.ttl is None else tier.ttl // timedelta(microseconds=1) for each, tier in TIERS.items()
+}
 
 
 # ---- staging
@@ -132,20 +143,31 @@ def close_session(tx: Tx, name: SessionName) -> bool:
     if session is None or session.ended(tx.now):
         return False
     for head in tx.members(name.agent_id, StateType.SESSION.value, name.low, name.high):
-        expire(tx, Address(name.agent_id, StateType.SESSION.value, head.key), head)
+        end(tx, Address(name.agent_id, StateType.SESSION.value, head.key), head, session)
     set_session(tx, name, Expiry(session.ttl, tx.now))
     return True
 
 
-def expire(tx: Tx, at: Address, head: Head) -> Head:
-    """Stage the expiry of a key that has a value, and return the tombstone it leaves."""
+def end(tx: Tx, at: Address, head: Head, session: Session | None = None) -> None:
+    """Stage the expiry of a key as the caller's own deed, in the caller's commit."""
     staged = tx.staged.pop(at, None)
     before = staged.before if staged else head
-    if before is None or before.codec is None:
-        return head
+    if before is not None and before.codec is not None:
+        gone = _tombstone(tx, at, before)
+        if session is not None:  # which this very transaction may have begun
+            gone.session_id = UNWRITTEN if session.id is None else session.id
+        tx.staged[at] = Staged(before, gone, "expire", None)
+
+
+def expire(tx: Tx, at: Address, head: Head) -> Head:
+    """Stage the expiry of a key whose time has passed, as nobody's deed, and return the tombstone it leaves."""
+    tx.expired[at] = (head, _tombstone(tx, at, head))
+    return tx.expired[at][1]
+
+
+def _tombstone(tx: Tx, at: Address, before: Head) -> Head:
     gone = _next_head(tx, at, before)
     gone.codec = gone.text = gone.data = gone.digest = gone.metadata = gone.ttl = gone.expires_at = None
-    tx.expired[at] = (before, gone)
     return gone
 
 
@@ -191,8 +213,7 @@ def _set_expiry(
     if expiry is Ttl.KEEP and current is not None and current.codec is not None:
         expiry = Expiry.after(tx.now, current.ttl)
     elif isinstance(expiry, Ttl):
-        default = TIERS[StateType(at.state_type)].ttl
-        expiry = Expiry.after(tx.now, None if default is None else int(default.total_seconds() * 1_000_000))
+        expiry = Expiry.after(tx.now, default_ttl(at.state_type))
     head.ttl, head.expires_at = expiry
 
 
@@ -244,7 +265,8 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
         # Alone, it is what the caller (a sweep, another store's log) came to say; before a write, a by-product.
         write_commit(tx, "expire", Note(), expired, [], HERE if changed or clocks else origin)
     if changed or clocks:
-        kind = "write" if any(staged.change for staged in changed.values()) else "touch"
+        made = {staged.change for staged in changed.values()} - {None}
+        kind = "touch" if not made else "expire" if made == {"expire"} else "write"
         write_commit(tx, origin.kind or kind, tx.writing, changed, clocks, origin)
     tx.staged.clear()
     tx.expired.clear()

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from statedb.config import Settings
 from statedb.db import sqlite
 from statedb.db.sqlite import APPLICATION_ID
-from statedb.errors import NotAStore, StoreTooNew
+from statedb.errors import Corrupted, NotAStore, StoreTooNew
 from statedb.times import micros
 
 if TYPE_CHECKING:
@@ -72,8 +72,12 @@ def version_of(raw: sqlite3.Connection) -> str | None:
     """Return the schema revision of an open file, None for a file with nothing in it."""
     [[application]] = raw.execute("pragma application_id").fetchall()
     if application == APPLICATION_ID:
-        [[found]] = raw.execute("select version_num from alembic_version").fetchall()
-        return str(found)
+        if not raw.execute("select 1 from sqlite_master where name = 'alembic_version'").fetchall():
+            raise Corrupted("the store's file lacks the table that tells its schema; restore a backup")
+        found = raw.execute("select version_num from alembic_version").fetchall()
+        if len(found) != 1:
+            raise Corrupted(f"the store's file tells {len(found)} schemas, not one; restore a backup")
+        return str(found[0][0])
     if raw.execute("select 1 from sqlite_master limit 1").fetchall():
         raise NotAStore("the file is an SQLite database of something else; it was left as it is. Choose another path")
     return None

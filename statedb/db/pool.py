@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -83,6 +84,7 @@ class Pool:
                 "this thread has a transaction open on the store: write through that (tx.states…), "
                 "or after its block. A write through the store would wait for itself"
             )
+        began = time.monotonic()
         if not self._turn.acquire(timeout=self._settings.busy_timeout):
             raise StoreBusy(
                 f"another thread held the store for more than {self._settings.busy_timeout:g} s; "
@@ -90,7 +92,7 @@ class Pool:
             )
         try:
             self.check()
-            self.writer.begin_write()
+            self.writer.begin_write(self._settings.busy_timeout - (time.monotonic() - began))
         except BaseException:
             self._turn.release()
             raise

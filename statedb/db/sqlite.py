@@ -32,8 +32,6 @@ _PAUSE = (0.0002, 0.002)
 class Connection:
     """One connection to a store's file, with the few verbs that transactions need."""
 
-    dialect = DIALECT
-
     def __init__(self, raw: sqlite3.Connection, settings: Settings) -> None:
         self.raw = raw
         self.timeout = settings.busy_timeout
@@ -61,9 +59,9 @@ class Connection:
         if self.raw.in_transaction:
             self.raw.execute("rollback")
 
-    def begin_write(self) -> None:
-        """Take the write lock, or raise StoreBusy after the timeout."""
-        patiently(lambda: self.raw.execute("begin immediate"), self.timeout)
+    def begin_write(self, left: float | None = None) -> None:
+        """Take the write lock, or raise StoreBusy after the timeout, of which `left` seconds may be left."""
+        patiently(lambda: self.raw.execute("begin immediate"), self.timeout if left is None else left, self.timeout)
 
     def prepare(self) -> None:
         """Be about to write: the write transaction stands already."""
@@ -132,7 +130,7 @@ class MemoryConnection(Connection):
     def end_read(self) -> None:
         self._busy.release()
 
-    def begin_write(self) -> None:
+    def begin_write(self, left: float | None = None) -> None:
         pass
 
     def prepare(self) -> None:
@@ -197,8 +195,11 @@ def begin_life(connection: Connection) -> None:
     patiently(to_wal, connection.timeout)
 
 
-def patiently(attempt: Callable[[], Any], timeout: float) -> Any:
-    """Repeat an attempt while the file is locked, with short random pauses; StoreBusy after `timeout` seconds."""
+def patiently(attempt: Callable[[], Any], timeout: float, told: float | None = None) -> Any:
+    """Repeat an attempt while the file is locked, with short random pauses; StoreBusy after `timeout` seconds.
+
+    `told` is the timeout the caller was told, where some of it has passed already.
+    """
     end = time.monotonic() + timeout
     while True:
         try:
@@ -208,7 +209,7 @@ def patiently(attempt: Callable[[], Any], timeout: float) -> Any:
                 raise
             if time.monotonic() > end:
                 raise StoreBusy(
-                    f"another writer held the store for more than {timeout:g} s; "
+                    f"another writer held the store for more than {timeout if told is None else told:g} s; "
                     "keep transactions short, or raise Settings.busy_timeout"
                 ) from error
             time.sleep(random.uniform(*_PAUSE))

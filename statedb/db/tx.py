@@ -23,6 +23,7 @@ from statedb.db.statements import Parameters, Row, Statement
 from statedb.db.tables import MAIN, state_commits
 from statedb.errors import Compacted, InvalidValue, ReadOnly
 from statedb.models import Address, Entry
+from statedb.times import EARLIEST
 from statedb.values.arguments import said
 from statedb.values.codec import NOTHING, Encoded, Stored
 
@@ -54,8 +55,8 @@ class Connection(Protocol):
 
     def end_read(self) -> None: ...
 
-    def begin_write(self) -> None:
-        """Take the write lock, or raise StoreBusy after the timeout."""
+    def begin_write(self, left: float | None = None) -> None:
+        """Take the write lock, or raise StoreBusy after the timeout, of which `left` seconds may be left."""
         ...
 
     def prepare(self) -> None:
@@ -195,7 +196,7 @@ class Tx:
         """
         self.note = note
         if after is None:
-            self.revision, self.newest, self.hash = self.db.one(NEWEST, {}) or (0, 0, b"")
+            self.revision, self.newest, self.hash = self.db.one(NEWEST, {}) or (0, EARLIEST, b"")
         else:
             self.revision, self.newest, self.hash = after.revision, after.newest, after.hash
         self.now = max(self.wall(), self.newest)

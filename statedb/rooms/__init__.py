@@ -1,2 +1,2 @@
-"""What users do, as plain functions over a transaction. Rooms never import each other's surface, only each other's
-plain parts below `statedb.db`."""
+"""What users do, as plain functions over a transaction. A room may build on another's functions, as sessions do on
+states; what is written goes through the journal alone."""

@@ -104,6 +104,8 @@ def _as_made(tx: Tx, at: Address, version: int) -> Head:
         found = find_by_number(tx, head, version)
     if found is None:
         newest = f"its newest is {head.version}" if head else "it has none at all"
+        if head is not None and version == head.version:
+            newest = "that one is not committed yet"
         raise NoSuchVersion(f"{at.key} ({at.state_type} of {at.agent_id}) has no version {version}; {newest}")
     return found
 

@@ -15,7 +15,7 @@ from sqlalchemy import Select, bindparam, func, select
 
 from statedb.db import journal
 from statedb.db.entries import json_object
-from statedb.db.journal import Expiry
+from statedb.db.journal import Expiry, default_ttl
 from statedb.db.rows import Origin
 from statedb.db.sessions import SessionName
 from statedb.db.statements import Row, Statement
@@ -98,21 +98,20 @@ def _told(said: dict[str, Any]) -> dict[str, Any]:
 
 
 def load(tx: Tx, records: Iterable[Mapping[str, Any]]) -> int:
-    """Append records to the log, a commit each, and return how many. All or nothing.
+    """Append records to the log, a commit for each that changes something, and return how many. All or nothing.
 
     A record keeps its time while the store holds nothing later; otherwise its commit is made now (in a store of nothing
     but imports: with the newest of them), and remembers the record's time as its `origin_at`. Raises InvalidValue for
     what is no record, with its number in the iterable.
     """
-    count = 0
-    for record in records:
-        count += 1
+    made = 0
+    for number, record in enumerate(records, 1):
         try:
-            _append(tx, Record.model_validate(record))
+            made += _append(tx, Record.model_validate(record))
         except (ValidationError, InvalidValue, InvalidKey, ValueError) as error:
             why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
-            raise InvalidValue(f"record {count} is not one a store exported: {why!s:.500}") from error
-    return count
+            raise InvalidValue(f"record {number} is not one a store exported: {why!s:.500}") from error
+    return made
 
 
 def load_versions(
@@ -136,7 +135,8 @@ def load_versions(
         made, value = _timed(pair)
         _be_at(tx, made, replace(note))
         encoded = codec.encode(codec.as_json(value), tx.settings.max_value_bytes)
-        journal.put(tx, at, encoded, replay=True)
+        # Its life began when it was made, be that long ago.
+        journal.put(tx, at, encoded, expiry=Expiry.after(made, default_ttl(at.state_type)), replay=True)
         journal.flush(tx, origin=Origin(made))
     return count
 
@@ -149,7 +149,7 @@ def _timed(pair: Any) -> tuple[int, Any]:
         raise InvalidValue(f"a version is a pair of seconds since 1970 and a value: {error}") from error
 
 
-def _append(tx: Tx, record: Record) -> None:
+def _append(tx: Tx, record: Record) -> bool:
     made = record.at if record.origin_at is None else record.origin_at
     _be_at(tx, record.at, Note.of(record.by, record.message, record.context))
     for change in record.changes:
@@ -161,7 +161,7 @@ def _append(tx: Tx, record: Record) -> None:
         session = SessionName(name(clock.agent, "agent_id"), name(clock.name, "session name"))
         journal.set_session(tx, session, Expiry(clock.ttl, clock.expires_at))
     store, _, revision = record.origin.rpartition(":")
-    journal.flush(tx, origin=Origin(made, store, int(revision), record.kind))
+    return journal.flush(tx, origin=Origin(made, store, int(revision), record.kind)) is not None
 
 
 def _apply(tx: Tx, change: Change, made: int) -> None:
@@ -171,8 +171,8 @@ def _apply(tx: Tx, change: Change, made: int) -> None:
         raise InvalidValue(f"{change.key} expires at {change.expires_at}, which is not its ttl after {made}")
     if change.change == "expire":
         found = tx.head(at)
-        if found is not None and found.codec is not None:
-            journal.expire(tx, at, found)
+        if found is not None:
+            journal.end(tx, at, found)
         return
     journal.put(
         tx,
@@ -205,6 +205,7 @@ def _born(tx: Tx) -> int:
 
 _c, _v, _s, _a, _i = state_commits.c, state_versions.c, agent_states.c, agents.c, store_info.c
 _t, _st, _w = state_touches.c, session_touches.c, sessions.c
+_name = (_a.name, _s.state_type, _s.state_key)
 
 
 def _within(found: Select[*tuple[Any, ...]], revision: Any, *then: Any) -> Statement:
@@ -230,19 +231,20 @@ _CHANGES = _within(
         .join(state_commits, _c.revision == _v.revision)
     ),
     _v.revision,
-    _v.state_id,
+    *_name,
 )  # fmt: skip
 _TOUCHES = _within(
     select(_t.revision, _a.name, _s.state_type, _s.state_key, _t.ttl, _t.expires_at).select_from(
         state_touches.join(agent_states, _s.id == _t.state_id).join(agents, _a.id == _s.agent_id)
     ),
     _t.revision,
-    _t.state_id,
+    *_name,
 )
 _CLOCKS = _within(
     select(_st.revision, _a.name, _w.name, _st.ttl, _st.expires_at).select_from(
         session_touches.join(sessions, _w.id == _st.session_id).join(agents, _a.id == _w.agent_id)
     ),
     _st.revision,
-    _st.session_id,
+    _a.name,
+    _w.name,
 )

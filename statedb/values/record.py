@@ -12,19 +12,19 @@ gives the same history: the same revisions, versions, times and values.
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from statedb.errors import InvalidValue
 from statedb.models import MISSING, Address, ChangeKind, CommitKind
-from statedb.times import LATEST
+from statedb.times import EARLIEST, LATEST
 from statedb.values import codec
 from statedb.values.arguments import LARGEST
 from statedb.values.codec import Encoded
 from statedb.values.names import address
 
-Stamp = Annotated[int, Field(ge=-LATEST, le=LATEST)]
+Stamp = Annotated[int, Field(ge=EARLIEST, le=LATEST)]
 """A time: microseconds since 1970."""
 Span = Annotated[int, Field(gt=0, le=LATEST)]
 """A time to live, in microseconds."""
@@ -77,6 +77,8 @@ class Change(Key):
 
     def encoded(self, limit: int) -> Encoded | None:
         """Return the value made, None for a deletion or an expiry. Raises InvalidValue where they contradict."""
+        if self.bytes is not None and self.value is not MISSING:
+            raise InvalidValue(f"a change of {self.key} comes with a value and with bytes")
         given = self.value if self.bytes is None else base64.b64decode(self.bytes, validate=True)
         if (given is MISSING) != (self.change in ("delete", "expire")):
             raise InvalidValue(f"a change of kind {self.change} of {self.key} comes with a value, or lacks one")
@@ -97,3 +99,10 @@ class Record(Strict):
     changes: list[Change] = []
     touches: list[Touch] = []
     sessions: list[Clock] = []
+
+    @model_validator(mode="after")
+    def _is_of_its_kind(self) -> Self:
+        made = {change.change for change in self.changes}
+        if (self.kind == "touch" and made) or (self.kind == "expire" and made != {"expire"}):
+            raise ValueError(f"a commit of kind {self.kind} does not make {', '.join(sorted(made)) or 'nothing'}")
+        return self

@@ -189,3 +189,34 @@ def test_a_session_without_end_never_expires(store: Store, clock: Clock) -> None
     clock.advance(100 * DAY)
     assert session.get("k") == 1
     assert store.retention.sweep() == 0
+
+
+def test_closing_a_session_is_the_closers_commit(store: Store) -> None:
+    session = store.agent("a").session("c7")
+    session.set("topic", 1)
+    with store.transaction(message="wrap up", actor="me") as tx:
+        tx.agent("a").session("c7").close()
+        tx.states.set("a", "local", "summary", "x")
+    commit = store.history.commit(2)
+    assert tx.revision == 2
+    assert (commit.kind, commit.by, commit.message) == ("write", "me", "wrap up")
+    assert sorted((change.key, change.change) for change in commit.changes) == [
+        ("c7/topic", "expire"),
+        ("summary", "create"),
+    ]
+
+
+def test_a_close_alone_is_one_commit(store: Store) -> None:
+    session = store.agent("a").session("c7")
+    session.set("topic", 1)
+    session.close()
+    assert [(commit.kind, len(commit.changes)) for commit in store.history.commits()] == [("expire", 1), ("write", 1)]
+
+
+def test_a_session_begun_and_closed_at_once_keeps_its_keys(store: Store) -> None:
+    store.states.set_many("a", "session", {"c/x": 1, "c/y": 2})
+    with store.transaction() as tx:
+        tx.agent("a").session("c").set("x", 3)
+        tx.agent("a").session("c").close()
+    assert store.states.keys("a", "session") == []
+    assert store.health.check().problems == ()

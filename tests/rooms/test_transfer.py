@@ -166,3 +166,55 @@ def test_a_clock_that_a_transaction_stopped_and_set_as_before_is_loaded_as_it_is
     with Store(":memory:", clock=clock) as other:
         other.transfer.load(pages(store))
         assert list(pages(other)) == list(pages(store))
+
+
+@pytest.mark.parametrize("seconds", [-1e11, 1e12, float("nan"), float("inf")])
+def test_a_time_no_calendar_has_is_refused(store: Store, seconds: float) -> None:
+    with pytest.raises(InvalidValue):
+        store.transfer.load_versions(*K, [(seconds, 1)])
+    assert store.transfer.head() == 0
+
+
+def test_a_time_before_1970_is_kept_in_an_empty_store(store: Store) -> None:
+    store.transfer.load_versions(*K, [(-5, 1)])
+    commit = store.history.commit(1)
+    assert commit.at == commit.origin_at == datetime(1969, 12, 31, 23, 59, 55, tzinfo=UTC)
+
+
+def test_an_event_has_the_same_id_on_every_copy(store: Store, clock: Clock) -> None:
+    store.states.set_many("g", "local", {"b": 1})
+    store.states.set_many("g", "local", {"a": 2, "b": 2})
+    with Store(":memory:", clock=clock) as copy:
+        copy.states.set("g", "local", "a", 0)  # so that the copy knows the keys in another order
+        copy.transfer.load(pages(store))
+        here = {change.event_id: change.key for change in store.feed.changes()}
+        there = {change.event_id: change.key for change in copy.feed.changes(since=1)}
+    assert here == there
+
+
+def test_a_version_loaded_late_lives_from_when_it_was_made(store: Store) -> None:
+    store.states.set(*K, 1)
+    store.transfer.load_versions("a", "session", "old", [(1e9, 1)])
+    assert not store.states.exists("a", "session", "old")
+    assert store.health.check().problems == ()
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [
+        {"kind": "touch"},
+        {"kind": "expire"},
+        {"changes": [{"agent": "a", "type": "local", "key": "k", "change": "create", "value": 1, "bytes": "aGk="}]},
+        {"changes": [{"agent": "a", "type": "local", "key": "k", "change": "create"}]},
+        {"changes": [{"agent": "a", "type": "local", "key": "k", "change": "delete", "value": 1}]},
+        {"at": -(10**18)},
+    ],
+    ids=str,
+)
+def test_a_record_that_contradicts_itself_is_refused(store: Store, wrong: dict[str, Any]) -> None:
+    change = {"agent": "a", "type": "local", "key": "k", "change": "create", "value": 1}
+    record = {"revision": 1, "kind": "write", "at": 1, "origin": "x:1", "changes": [change]}
+    with pytest.raises(InvalidValue):
+        store.transfer.load([record | wrong])
+    assert store.transfer.head() == 0
+    assert store.transfer.load([record]) == 1
