@@ -81,8 +81,8 @@ def test_the_store_is_named_by_the_environment_unless_an_option_says_otherwise(
 
 def test_a_setting_that_cannot_be_is_named(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATEDB_BUSY_TIMEOUT", "soon")
-    assert cli.wrong("set", "a", "local", "k", "1").startswith("STATEDB_BUSY_TIMEOUT: ")
-    assert cli.wrong("migrate").startswith("STATEDB_BUSY_TIMEOUT: ")
+    assert cli.wrong("set", "a", "local", "k", "1").startswith("STATEDB_BUSY_TIMEOUT in the environment: ")
+    assert cli.wrong("migrate").startswith("STATEDB_BUSY_TIMEOUT in the environment: ")
 
 
 def test_the_command_line_itself_imports_nothing_that_takes_long() -> None:
