@@ -115,11 +115,11 @@ def opening(tx: Tx, name: SessionName, ttl: int | None, *, told: bool) -> Iterat
 
     Nothing happens until something is written: a call that changes nothing begins no session.
     """
-    tx.opening = Opening(name, ttl, told)
+    outer, tx.opening = tx.opening, Opening(name, ttl, told)
     try:
         yield
     finally:
-        tx.opening = None
+        tx.opening = outer
 
 
 def set_session(tx: Tx, name: SessionName, expiry: Expiry) -> Session:
@@ -228,11 +228,16 @@ def _restart_session(tx: Tx, at: Address, expiry: Expiry | Ttl) -> Session | Non
 
     Where the session had ended, its other keys are recorded as expired first: they must not come back to life.
     """
-    session, opening = _session_of(tx, at), tx.opening
+    name = session_name(at.agent_id, at.key) if at.state_type == StateType.SESSION else None
+    if name is None:
+        return None
+    session = tx.session(name)
+    # A function given to `update` may write other keys meanwhile, which are not this session's.
+    opening = tx.opening if tx.opening is not None and tx.opening.name == name else None
     if opening is not None and (session is None or opening.told):
-        name, ttl = opening.name, opening.ttl
+        ttl = opening.ttl
     elif session is not None:
-        name, ttl = session.name, session.ttl
+        ttl = session.ttl
     else:
         return None
     if session is not None and session.ended(tx.now):
@@ -262,8 +267,7 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
         return None
     tx.db.prepare()
     if expired:
-        # Alone, it is what the caller (a sweep, another store's log) came to say; before a write, a by-product.
-        write_commit(tx, "expire", Note(), expired, [], HERE if changed or clocks else origin)
+        write_commit(tx, "expire", Note(), expired, [], HERE)
     if changed or clocks:
         made = {staged.change for staged in changed.values()} - {None}
         kind = "touch" if not made else "expire" if made == {"expire"} else "write"

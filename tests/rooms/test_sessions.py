@@ -220,3 +220,24 @@ def test_a_session_begun_and_closed_at_once_keeps_its_keys(store: Store) -> None
         tx.agent("a").session("c").close()
     assert store.states.keys("a", "session") == []
     assert store.health.check().problems == ()
+
+
+def test_what_a_function_writes_beside_its_session_stays_beside_it(filed: Store) -> None:
+    with filed.transaction() as tx:
+
+        def aside(value: int) -> int:
+            tx.states.set("a", "local", "note", 1)
+            tx.states.set("a", "session", "d/x", 1)
+            tx.agent("a").session("e", ttl=5).set("y", 1)
+            return value + 1
+
+        tx.agent("a").session("c", ttl=60).update("k", aside, default=0)
+    expiries = {
+        key: entry.expires_at - entry.updated_at if entry and entry.expires_at else None
+        for key in ("c/k", "d/x", "e/y")
+        for entry in [filed.states.entry("a", "session", key)]
+    }
+    assert expiries == {"c/k": timedelta(seconds=60), "d/x": timedelta(hours=24), "e/y": timedelta(seconds=5)}
+    note = filed.states.entry("a", "local", "note")
+    assert note is not None
+    assert note.expires_at is None
