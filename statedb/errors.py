@@ -3,7 +3,8 @@
     StateDBError
     ├── opening   StoreTooNew · NotAStore · StoreClosed
     ├── asking    InvalidKey · InvalidValue ── ValueTooLarge
-    │             NoSuchRevision · NoSuchVersion · Compacted · ReadOnly
+    │             NoSuchRevision · NoSuchVersion · Compacted ── Erased
+    │             ReadOnly · QueryRefused
     ├── writing   VersionConflict · InTransaction · TransactionAborted · StoreBusy · DiskFull
     └── keeping   Corrupted
 
@@ -78,6 +79,16 @@ class Compacted(StateDBError, LookupError):
     """The past asked for lies below what retention kept; `floor` is the first revision that can be read."""
 
     floor: int
+
+
+class Erased(Compacted):
+    """A value that was erased on purpose: the version is known, what it held is not. `floor` is 0 where none is known."""
+
+    floor: int = 0
+
+
+class QueryRefused(StateDBError):
+    """A query that would read or do what it may not, has an error, or took more than its limits."""
 
 
 class ReadOnly(StateDBError):

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal, NamedTuple, TypeVar
+
+T = TypeVar("T")
 
 ChangeKind = Literal["create", "update", "delete", "expire"]
 CommitKind = Literal["write", "touch", "expire"]
@@ -46,6 +49,34 @@ class Missing:
 
 
 MISSING = Missing()
+
+
+class Unavailable:
+    """The type of `UNAVAILABLE`, which stands for a value that was erased."""
+
+    _only: Unavailable | None = None
+
+    def __new__(cls) -> Unavailable:
+        if cls._only is None:
+            cls._only = super().__new__(cls)
+        return cls._only
+
+    def __repr__(self) -> str:
+        return "UNAVAILABLE"
+
+    def __reduce__(self) -> str:
+        return "UNAVAILABLE"
+
+
+UNAVAILABLE = Unavailable()
+
+
+class Listing(list[T]):
+    """A list that knows what it could not show: `missing` names the keys that retention cut, under `partial=True`."""
+
+    def __init__(self, found: Iterable[T] = (), missing: Iterable[Address] = ()) -> None:
+        super().__init__(found)
+        self.missing: tuple[Address, ...] = tuple(missing)
 
 
 @dataclass(frozen=True, slots=True)
@@ -117,8 +148,51 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Difference:
+    """A key that differs between two points: what it held at the first, and at the second.
+
+    A side with no value is None. `change` tells create, update, delete and expire apart; `version`, `revision`, `at` and
+    `by` are those of the key's newest version at the second point (0 and None where it had none yet). Of a key whose
+    time had merely passed, `at` is when it expired.
+    """
+
+    agent_id: str
+    state_type: StateType
+    key: str
+    change: ChangeKind
+    old_value: Any
+    new_value: Any
+    version: int
+    revision: int
+    at: datetime | None
+    by: str | None
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What taking something back did: the keys it changed, and the revision of the commit it made.
+
+    `revision` is None until that is committed, and stays so where nothing changed.
+    """
+
+    revision: int | None
+    changes: tuple[Difference, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class StateWithHistory:
+    """A key as it stands, None where it has no value, and its newest versions, newest first."""
+
+    entry: Entry | None
+    versions: tuple[Version, ...]
+
+
+@dataclass(frozen=True, slots=True)
 class Commit:
-    """One revision of the store and all it changed. `origin_at` is when it was first made, here or elsewhere."""
+    """One revision of the store and all it changed. `origin_at` is when it was first made, here or elsewhere.
+
+    `missing` counts the changes whose versions retention has cut since, so that a gap is never silent.
+    """
 
     revision: int
     kind: CommitKind
@@ -128,6 +202,7 @@ class Commit:
     message: str | None
     context: dict[str, Any] | None
     changes: tuple[Change, ...]
+    missing: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from typing import Generic
-
 from statedb.operation import Room, S_co, bulk, glance, read, write
 from statedb.rooms import feed, health, history, retention, states, transfer
 
@@ -62,11 +60,11 @@ class HealthRoom(Room[S_co]):
     check = read(health.check)
 
 
-class Rooms(Generic[S_co]):
-    """All the rooms of a shell, and handles to an agent's part of them."""
+class Rooms(Room[S_co]):
+    """All the rooms of a shell, and what is asked of the store as a whole."""
 
     def __init__(self, shell: S_co) -> None:
-        self._shell = shell
+        super().__init__(shell)
         self.states: States[S_co] = States(shell)
         self.history: History[S_co] = History(shell)
         self.feed: Feed[S_co] = Feed(shell)

@@ -18,7 +18,7 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from statedb.errors import Corrupted, InvalidValue, ValueTooLarge
+from statedb.errors import Corrupted, Erased, InvalidValue, ValueTooLarge
 from statedb.values import pointer
 
 if sys.version_info >= (3, 14):
@@ -26,7 +26,7 @@ if sys.version_info >= (3, 14):
 else:
     from backports import zstd as zstd
 
-JSON_TEXT, BYTES, JSON_ZSTD, BYTES_ZSTD = 0, 1, 2, 3
+JSON_TEXT, BYTES, JSON_ZSTD, BYTES_ZSTD, ERASED = 0, 1, 2, 3, 4
 
 # From here on a value is compressed. 16 KiB of JSON costs 60 µs to compress and 15 µs to read back, against some
 # 4 fewer overflow pages per row in head and history alike; below it, being readable by any SQLite tool is worth more.
@@ -91,7 +91,7 @@ def parse(encoded: Encoded) -> Any:
 
 
 def plain(stored: Stored) -> bytes:
-    """Return the plain bytes of a stored form: JSON text in UTF-8, or the bytes themselves."""
+    """Return the plain bytes of a stored form: JSON text in UTF-8, or the bytes themselves. Raises Erased."""
     codec, text, data = stored
     if codec == JSON_TEXT:
         return (text or "").encode()
@@ -102,6 +102,8 @@ def plain(stored: Stored) -> bytes:
             return zstd.decompress(data or b"")
         except zstd.ZstdError as error:
             raise Corrupted(f"a stored value does not decompress ({error}); run a check of the store") from error
+    if codec == ERASED:
+        raise Erased("the value was erased; that the version was there is all that is kept")
     raise Corrupted(f"a stored value has codec {codec}, which this statedb does not know; is the library too old?")
 
 

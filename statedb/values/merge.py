@@ -75,9 +75,9 @@ def _merged(base: Any, ours: Any, theirs: Any, path: Path, clashes: list[Clash])
         return _each(base if is_object(base) else {}, ours, theirs, path, str, clashes)
     if is_list(ours) and is_list(theirs):
         if (
-            (base_by_id := _by_id(base)) is not None
-            and (ours_by_id := _by_id(ours)) is not None
-            and (theirs_by_id := _by_id(theirs)) is not None
+            (base_by_id := by_id(base)) is not None
+            and (ours_by_id := by_id(ours)) is not None
+            and (theirs_by_id := by_id(theirs)) is not None
         ):
             return _elements(base_by_id, ours_by_id, theirs_by_id, path, clashes)
         if same(_sorted(ours), _sorted(theirs)):
@@ -126,7 +126,7 @@ def _reordered(base: Parts, side: Parts) -> bool:
     return [name for name in base if name in side] != [name for name in side if name in base]
 
 
-def _by_id(value: Any) -> Parts | None:
+def by_id(value: Any) -> Parts | None:
     """Return the elements of a list by their ids, None where they have none or share one; MISSING is an empty list."""
     if value is MISSING:
         return {}
