@@ -76,13 +76,17 @@ class NoSuchVersion(StateDBError, LookupError):
 
 
 class Compacted(StateDBError, LookupError):
-    """The past asked for lies below what retention kept; `floor` is the first revision that can be read."""
+    """The past asked for lies below what retention kept; `floor` is the first revision that can be read.
+
+    `missing` names the keys it is about, as far as they are known.
+    """
 
     floor: int
+    missing: tuple[Any, ...] = ()
 
 
 class Erased(Compacted):
-    """A value that was erased on purpose: the version is known, what it held is not. `floor` is 0 where none is known."""
+    """A value that was erased on purpose: that the version was there is known, what it held is not."""
 
     floor: int = 0
 
