@@ -106,7 +106,8 @@ class VersionConflict(StateDBError):
     """Somebody wrote in between: `base` is what the caller knew, `ours` the caller's value, `theirs` what stands.
 
     A side with no value (absent, deleted, expired) is `MISSING`. `conflicts` names the places that clash where a merge
-    was tried.
+    was tried. Of an undo, `base` is what the commit to take back made, `ours` what stands now, `theirs` what was before
+    it, and `later` holds the versions since that overlap.
     """
 
     agent_id: str
@@ -118,6 +119,7 @@ class VersionConflict(StateDBError):
     ours: Any
     theirs: Any
     conflicts: tuple[Any, ...] = ()
+    later: tuple[Any, ...] = ()
 
 
 class InTransaction(StateDBError):
