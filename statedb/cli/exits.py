@@ -56,6 +56,12 @@ def run(command: Callable[[], object]) -> int:
     return 0
 
 
+def note(message: str) -> None:
+    """Say something in one line beside the output: an error, or what else a person should know."""
+    if sys.stderr is not None:
+        print(f"statedb: {one_line(message)}", file=sys.stderr)
+
+
 def _usage(error: typer.TyperException) -> str:
     """Return what is wrong with the usage, and where to read the right one."""
     context = getattr(error, "ctx", None)
@@ -68,8 +74,7 @@ def _usage(error: typer.TyperException) -> str:
 
 
 def _say(message: str, code: int) -> int:
-    if sys.stderr is not None:
-        print(f"statedb: {one_line(message)}", file=sys.stderr)
+    note(message)
     return code
 
 

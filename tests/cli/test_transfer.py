@@ -9,7 +9,7 @@ import pytest
 from pydantic_core import from_json, to_json
 
 from statedb import Store
-from statedb.cli import lines as lines_module
+from statedb.cli import batches
 from tests.cli.helpers import Cli, lines
 from tests.helpers import Clock
 
@@ -88,7 +88,7 @@ def test_versions_older_than_the_store_keep_their_own_time_beside_the_commits(cl
 def test_a_bad_line_is_named_and_its_batch_left_out(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, line: bytes, why: str
 ) -> None:
-    monkeypatch.setattr(lines_module, "BATCH_LINES", 2)
+    monkeypatch.setattr(batches, "MOST_ITEMS", 2)
     said = cli.refused("import", "-", *KEY, stdin=_versions(3) + line + b"\n" + _versions(1))
     assert said.startswith("line 4")
     assert why in said
@@ -273,7 +273,7 @@ def test_what_is_no_export_is_refused_and_leaves_nothing(cli: Cli, text: bytes, 
 
 
 def test_a_bad_record_far_down_is_named_by_its_line(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines_module, "BATCH_LINES", 4)
+    monkeypatch.setattr(batches, "MOST_ITEMS", 4)
     cli.ok("import", "-", *KEY, stdin=_versions(10))
     exported = cli.ok("export").out.splitlines(keepends=True)
     exported[7] = to_json(from_json(exported[7]) | {"changes": [{"agent": "a"}]}) + b"\n"
