@@ -84,7 +84,7 @@ def _listed(root: str) -> Iterator[tuple[str, bool]]:
     pending = [""]
     while pending:
         folder = pending.pop()
-        with os.scandir(os.path.join(root, folder)) as entries:
+        with os.scandir(os.path.join(root, folder) if folder else root) as entries:
             for entry in sorted(entries, key=lambda entry: entry.name):
                 path = f"{folder}/{entry.name}" if folder else entry.name
                 if entry.is_dir(follow_symlinks=False):
