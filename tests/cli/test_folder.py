@@ -3,6 +3,7 @@ from __future__ import annotations
 import os
 import subprocess
 import tempfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +27,7 @@ def folder(tmp_path: Path) -> Path:
     return made
 
 
-def _fill(folder: Path, **files: str | bytes) -> None:
+def _fill(folder: Path, files: Mapping[str, str | bytes]) -> None:
     for name, text in files.items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
@@ -56,7 +57,7 @@ def _names(folder: Path) -> list[str]:
 
 
 def test_each_file_becomes_a_key_all_in_one_commit(cli: Cli, folder: Path) -> None:
-    _fill(folder, **{"a.json": "1", "b/c.json": '\ufeff{"d": [1.0]}', "b/raw.bin": b"\0\xff", "b/.hidden.json": "null"})
+    _fill(folder, {"a.json": "1", "b/c.json": '\ufeff{"d": [1.0]}', "b/raw.bin": b"\0\xff", "b/.hidden.json": "null"})
     assert _bring(cli, folder, "-m", "all of it") == f"imported 4 keys from {folder}: 4 written\n"
     assert _items(cli.path) == [("a", 1), ("b/.hidden", None), ("b/c", {"d": [1.0]}), ("b/raw", b"\0\xff")]
     [commit] = cli.ok("log", "--json").json
@@ -64,11 +65,11 @@ def test_each_file_becomes_a_key_all_in_one_commit(cli: Cli, folder: Path) -> No
 
 
 def test_run_again_it_writes_what_changed_and_nothing_else(cli: Cli, folder: Path) -> None:
-    _fill(folder, **{"a.json": "1", "b.json": "1", "c.bin": b"1"})
+    _fill(folder, {"a.json": "1", "b.json": "1", "c.bin": b"1"})
     _bring(cli, folder)
     assert _bring(cli, folder) == f"imported 3 keys from {folder}: 0 written\n"
     assert _revision(cli.path) == 1
-    _fill(folder, **{"b.json": "1.0", "d.json": "2"})
+    _fill(folder, {"b.json": "1.0", "d.json": "2"})
     assert _bring(cli, folder) == f"imported 4 keys from {folder}: 2 written\n"
     assert _revision(cli.path) == 2
 
@@ -77,7 +78,7 @@ def test_what_stands_keeps_its_metadata_and_its_clock(cli: Cli, folder: Path) ->
     with Store(cli.path) as store:
         store.states.set("a", "session", "k", {"v": 1}, metadata={"src": "ui"}, ttl=3600)
         before = store.states.entry("a", "session", "k")
-    _fill(folder, **{"k.json": '{"v": 1}'})
+    _fill(folder, {"k.json": '{"v": 1}'})
     cli.ok("import", str(folder), "--format", "dir", "--agent", "a", "--type", "session")
     with Store(cli.path) as store:
         assert store.states.entry("a", "session", "k") == before
@@ -86,7 +87,7 @@ def test_what_stands_keeps_its_metadata_and_its_clock(cli: Cli, folder: Path) ->
 def test_prune_deletes_the_keys_without_a_file_of_that_agent_and_tier_alone(cli: Cli, folder: Path) -> None:
     for agent, tier, key in (("a", "persistent", "old"), ("a", "local", "old"), ("b", "persistent", "old")):
         cli.ok("set", agent, tier, key, "1")
-    _fill(folder, **{"a.json": "1"})
+    _fill(folder, {"a.json": "1"})
     _bring(cli, folder)
     assert [key for key, _ in _items(cli.path)] == ["a", "old"]
     assert _bring(cli, folder, "--prune") == f"imported 1 keys from {folder}: 0 written, 1 deleted\n"
@@ -117,7 +118,7 @@ def test_a_file_that_cannot_be_is_refused_by_its_name_and_nothing_is_imported(
 ) -> None:
     monkeypatch.setenv("STATEDB_MAX_VALUE_BYTES", "400")
     monkeypatch.setattr("statedb.cli.folder.LONGEST", 500)
-    _fill(folder, **{"a.json": "1"}, **files)
+    _fill(folder, {"a.json": "1", **files})
     said = cli.refused("import", str(folder), *OF)
     assert said.startswith(why)
     assert said.endswith("; nothing was imported")
@@ -133,7 +134,7 @@ def test_a_name_that_is_no_text_is_refused(cli: Cli, folder: Path) -> None:
 
 
 def test_other_files_are_named_and_passed_over(cli: Cli, folder: Path) -> None:
-    _fill(folder, **{"a.json": "1", "b.JSON": "1", "json": "1", "c.jsonl": "1", "d/e.txt": "1", "f": "1", "g": "1"})
+    _fill(folder, {"a.json": "1", "b.JSON": "1", "json": "1", "c.jsonl": "1", "d/e.txt": "1", "f": "1", "g": "1"})
     os.mkfifo(folder / "pipe.json")
     ran = cli("import", str(folder), *OF)
     assert ran.code == 0
@@ -142,12 +143,12 @@ def test_other_files_are_named_and_passed_over(cli: Cli, folder: Path) -> None:
 
 
 def test_a_link_is_followed_to_a_file_inside_and_nowhere_else(cli: Cli, folder: Path, tmp_path: Path) -> None:
-    _fill(tmp_path, **{"secret.json": "1", "out/x.json": "1", "folder-too/y.json": "1"})
-    _fill(folder, **{"in/a.json": "1"})
+    _fill(tmp_path, {"secret.json": "1", "out/x.json": "1", "folder-too/y.json": "1"})
+    _fill(folder, {"in/a.json": "1"})
     for name, target in {
-        "in/b.json": "a.json", "c.json": folder / "in" / "a.json",
-        "secret.json": tmp_path / "secret.json", "up.json": "../secret.json", "too.json": "../folder-too/y.json",
-        "out": tmp_path / "out", "loop": folder, "gone.json": "nowhere",
+        "in/b.json": "a.json", "c.json": str(folder / "in" / "a.json"),
+        "secret.json": str(tmp_path / "secret.json"), "up.json": "../secret.json", "too.json": "../folder-too/y.json",
+        "out": str(tmp_path / "out"), "loop": str(folder), "gone.json": "nowhere",
     }.items():  # fmt: skip
         (folder / name).symlink_to(target)
     ran = cli("import", str(folder), *OF)
@@ -159,7 +160,7 @@ def test_a_link_is_followed_to_a_file_inside_and_nowhere_else(cli: Cli, folder: 
 
 def test_what_cannot_be_read_stops_everything(cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     cli.ok("set", "a", "persistent", "in/b", "1")
-    _fill(folder, **{"a.json": "1", "in/b.json": "1"})
+    _fill(folder, {"a.json": "1", "in/b.json": "1"})
     scandir = os.scandir
 
     def closed(path: str) -> Any:
@@ -173,7 +174,7 @@ def test_what_cannot_be_read_stops_everything(cli: Cli, folder: Path, monkeypatc
 
 
 def test_a_folder_that_is_none_is_refused(cli: Cli, folder: Path) -> None:
-    _fill(folder, **{"a.json": "1"})
+    _fill(folder, {"a.json": "1"})
     assert "No such file" in cli.refused("import", str(folder / "nowhere"), *OF)
     assert "Not a directory" in cli.refused("import", str(folder / "a.json"), *OF)
     assert cli.refused("import", str(folder), "--format", "dir", "--agent", "", "--type", "local").startswith(
@@ -214,7 +215,7 @@ def test_what_has_expired_is_not_written(cli: Cli, folder: Path) -> None:
 
 def test_a_folder_with_something_in_it_is_left_alone_unless_told(cli: Cli, folder: Path) -> None:
     cli.ok("set", "a", "persistent", "k", "1")
-    _fill(folder, **{"mine.txt": "1", "other.json": "1", "k.json": "old"})
+    _fill(folder, {"mine.txt": "1", "other.json": "1", "k.json": "old"})
     assert "is not empty; --overwrite" in cli.refused("export", *OF, "--output", str(folder))
     assert (folder / "k.json").read_text() == "old"
     cli.ok("export", *OF, "--output", str(folder), "--overwrite")
@@ -225,7 +226,7 @@ def test_a_folder_with_something_in_it_is_left_alone_unless_told(cli: Cli, folde
 @pytest.mark.parametrize("standing", ["k.bin", "%6B.json", "k%~2.json"])
 def test_a_key_that_would_be_in_two_files_is_refused(cli: Cli, folder: Path, standing: str) -> None:
     cli.ok("set", "a", "persistent", "k", "1")
-    _fill(folder, **{standing: "1"})
+    _fill(folder, {standing: "1"})
     said = cli.refused("export", *OF, "--output", str(folder), "--overwrite")
     assert f"{standing} in {folder} holds the key k, which is to be written as k.json" in said
     assert _names(folder) == [standing]
@@ -238,8 +239,8 @@ def test_links_in_the_way_lead_nothing_out_of_the_folder(cli: Cli, folder: Path,
     assert "is no folder" in cli.refused("export", *OF, "--output", str(folder), "--overwrite")
     assert _names(tmp_path / "out") == []
     (folder / "in").unlink()
-    _fill(tmp_path, **{"mine.json": "mine"})
-    _fill(folder, **{"in/x": ""})
+    _fill(tmp_path, {"mine.json": "mine"})
+    _fill(folder, {"in/x": ""})
     (folder / "in" / "k.json").symlink_to(tmp_path / "mine.json")
     cli.ok("export", *OF, "--output", str(folder), "--overwrite")
     assert (tmp_path / "mine.json").read_text() == "mine"
@@ -307,7 +308,7 @@ def test_hard_values_go_through_a_folder() -> None:
 
 
 def test_the_program_itself_goes_there_and_back(program: Program, folder: Path, tmp_path: Path) -> None:
-    _fill(folder, **{"a.json": '{"b": 1}', "é/c.json": "2", "x.bin": b"\xff"})
+    _fill(folder, {"a.json": '{"b": 1}', "é/c.json": "2", "x.bin": b"\xff"})
     assert program("import", str(folder), *OF).text == f"imported 3 keys from {folder}: 3 written\n"
     out = tmp_path / "out"
     assert program("export", *OF, "-o", str(out)).code == 0

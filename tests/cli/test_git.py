@@ -4,7 +4,7 @@ import json
 import os
 import shutil
 import subprocess
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -44,9 +44,18 @@ class Repo:
         target.parent.mkdir(parents=True, exist_ok=True)
         target.write_bytes(text if isinstance(text, bytes) else text.encode())
 
-    def commit(self, message: str = "m", /, *, at: int | None = None, author: str = "Ann Lee", **files: Any) -> str:
+    def commit(
+        self,
+        message: str = "m",
+        files: Mapping[str, str] | None = None,
+        /,
+        *,
+        at: int | None = None,
+        author: str = "Ann Lee",
+        **more: str | bytes | None,
+    ) -> str:
         """Write files (None: delete), `a` for a.json, and commit; returns the commit's id."""
-        for name, text in files.items():
+        for name, text in {**(files or {}), **more}.items():
             if text is None:
                 self("rm", "-q", f"{name}.json")
             else:
@@ -106,7 +115,7 @@ def test_each_commit_that_changed_the_file_is_a_version_with_its_time_author_mes
 
 
 def test_what_is_said_names_the_key_which_is_the_path_or_another(cli: Cli, repo: Repo) -> None:
-    repo.commit(**{"in/a": "1"})
+    repo.commit("m", {"in/a": "1"})
     given = ("import", "--format", "git", "--repo", str(repo.path), "--path", "in/a.json", *INTO)
     assert cli.ok(*given).text == "imported 1 versions of in/a.json\n"
     assert cli.ok(*given, "--key", "k").text == "imported 1 versions of k\n"
@@ -346,8 +355,8 @@ def test_a_branch_that_is_none_is_refused(cli: Cli, repo: Repo, ref: str) -> Non
 def test_what_a_person_or_the_repository_has_set_changes_nothing(
     cli: Cli, repo: Repo, bring: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repo.commit(**{"in/b": "[1]", "in/a": "[1]"})
-    repo.commit(**{"in/a": "2"})
+    repo.commit("m", {"in/b": "[1]", "in/a": "[1]"})
+    repo.commit("m", {"in/a": "2"})
     stolen = tmp_path / "stolen"
     for name, value in {
         "log.follow": "true", "log.showRoot": "false", "log.showSignature": "true", "log.diffMerges": "off",
@@ -365,7 +374,7 @@ def test_what_a_person_or_the_repository_has_set_changes_nothing(
 
 
 def test_a_path_is_seen_from_the_folder_that_is_named(cli: Cli, repo: Repo) -> None:
-    repo.commit(**{"in/er/a": "1", "a": "2"})
+    repo.commit("m", {"in/er/a": "1", "a": "2"})
     given = ("import", "--format", "git", "--repo", str(repo.path / "in"), *INTO, "--path")
     cli.ok(*given, "er/a.json")
     cli.ok(*given, "../a.json")
@@ -389,7 +398,7 @@ def test_what_is_no_whole_repository_is_said_in_one_line(cli: Cli, repo: Repo, t
         return said
 
     assert refused(repo.path) == f"{repo.path}: there is no branch or commit HEAD"
-    repo.commit(**{"a": "1", "in/b": "1"})
+    repo.commit("m", {"a": "1", "in/b": "1"})
     repo.commit(a="2")
     repo("clone", "-q", "--depth", "1", f"file://{repo.path}", str(tmp_path / "shallow"))
     (tmp_path / "plain").mkdir()
