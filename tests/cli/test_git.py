@@ -156,9 +156,10 @@ def test_a_file_has_no_past_from_one_it_is_a_copy_of(cli: Cli, repo: Repo, bring
 def test_a_name_that_had_a_life_before_a_rename_took_it_has_that_of_the_renamed(
     cli: Cli, repo: Repo, bring: Callable[..., str]
 ) -> None:
-    repo.commit(a='"somebody else"')
+    repo.commit(a='"somebody else"', x="[7, 7]")
     repo.commit(a=None, b="[1, 2, 3]")
     repo("mv", "b.json", "a.json")
+    repo("mv", "x.json", "0.json")  # which the list of renames has before the other
     repo.commit()
     bring()
     assert _history(cli) == [[1, 2, 3]] * 2
@@ -309,6 +310,14 @@ def test_a_deletion_of_what_never_came_in_deletes_nothing(cli: Cli, repo: Repo, 
     assert _history(cli) == ["ours", 1]
 
 
+def test_a_time_no_calendar_has_is_left_out(cli: Cli, repo: Repo, bring: Callable[..., str]) -> None:
+    repo.commit(a="1")
+    repo.commit(a="2", at=10**12)
+    repo.commit(a="3")
+    assert "no time in seconds" in bring()
+    assert _history(cli) == [1, 3]
+
+
 # ---- names and texts that are anybody's
 
 
@@ -353,23 +362,30 @@ def test_a_branch_that_is_none_is_refused(cli: Cli, repo: Repo, ref: str) -> Non
 
 
 def test_what_a_person_or_the_repository_has_set_changes_nothing(
-    cli: Cli, repo: Repo, bring: Callable[..., str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    cli: Cli, repo: Repo, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    repo.commit("m", {"in/b": "[1]", "in/a": "[1]"})
+    repo.commit("é", {"in/b": "[1]", "in/a": "[1]"})
+    repo("checkout", "-q", "-b", "side")
     repo.commit("m", {"in/a": "2"})
+    repo("checkout", "-q", "main")
+    repo("merge", "-q", "--no-ff", "-m", "merged", "side")
     stolen = tmp_path / "stolen"
     for name, value in {
         "log.follow": "true", "log.showRoot": "false", "log.showSignature": "true", "log.diffMerges": "off",
         "diff.relative": "true", "diff.renames": "copies", "color.ui": "always", "format.pretty": "oneline",
-        "core.quotePath": "true", "log.date": "relative", "core.pager": f"touch {stolen}",
-        "core.fsmonitor": f"touch {stolen}", "diff.external": f"touch {stolen}", "alias.log": "help",
+        "core.quotePath": "true", "log.date": "relative", "i18n.logOutputEncoding": "ISO-8859-1",
+        "core.pager": f"touch {stolen}", "core.fsmonitor": f"touch {stolen}", "diff.external": f"touch {stolen}",
+        "alias.log": "help",
     }.items():  # fmt: skip
         repo("config", name, value)
     monkeypatch.setenv("GIT_DIR", str(tmp_path))
     monkeypatch.setenv("GIT_EXTERNAL_DIFF", f"touch {stolen}")
     monkeypatch.setenv("GIT_TRACE", "1")
-    bring("in/a.json")
-    assert _history(cli, "in/a.json") == [[1], 2]
+    (repo.path / "beside").mkdir()
+    cli.ok("import", "--format", "git", "--repo", str(repo.path / "beside"), "--path", "../in/a.json", *INTO)
+    assert _history(cli, "../in/a.json") == [[1], 2]
+    told = cli.ok("history", "a", "persistent", "../in/a.json", "--json").json
+    assert [each["message"] for each in told] == ["merged", "é"]
     assert not stolen.exists()
 
 
