@@ -136,7 +136,7 @@ def test_versions_are_loaded_with_their_times_equal_or_not(store: Store, clock: 
 
 def test_a_version_says_who_why_and_that_it_is_a_deletion(store: Store, clock: Clock) -> None:
     first = clock.micros / 1_000_000 - 1000
-    made = [
+    made: list[Imported | tuple[float, Any]] = [
         Imported(first, MISSING, "x", "there is nothing to delete yet"),
         Imported(first + 1, 1, "ann", "one", {"ticket": 7}),
         (first + 2, 2),
