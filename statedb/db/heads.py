@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, case, func, literal_column, null, select
+from sqlalchemy import FromClause, Select, and_, bindparam, case, func, literal_column, null, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from statedb.db.statements import Statement
@@ -71,9 +71,9 @@ _fields_of = attrgetter(*(field.name for field in fields(Head)))
 
 _s, _a, _w, _c = agent_states.c, agents.c, sessions.c, state_commits.c
 
-_newest_at = select(_c.at).where(_c.revision == select(func.max(_c.revision)).scalar_subquery()).scalar_subquery()
+newest_at = select(_c.at).where(_c.revision == select(func.max(_c.revision)).scalar_subquery()).scalar_subquery()
 _expires = case((_s.session_id.is_(None), _s.expires_at), else_=_w.expires_at)
-_newest = case((_expires.is_not(None), _newest_at))
+_newest = case((_expires.is_not(None), newest_at))
 
 
 def _present(*columns: Any) -> Select[*tuple[Any, ...]]:
@@ -116,11 +116,12 @@ _PRESENT_HEAD = (
 
 # ---- as of a revision
 
-_v = state_versions.alias("v").c
+VERSION = state_versions.alias("v")
+_v = VERSION.c
 _x = state_versions.alias("x").c
 _t, _tx = state_touches.alias("t").c, state_touches.alias("tx").c
 _st, _stx = session_touches.alias("st").c, session_touches.alias("stx").c
-_made, _born = state_commits.alias("made").c, state_commits.alias("born").c
+MADE, BORN = state_commits.alias("made"), state_commits.alias("born")
 _asked: ColumnElement[Any] = bindparam("revision")
 
 
@@ -130,17 +131,22 @@ def _newest_of(column: Any, owner: Any, of: Any) -> ColumnElement[Any]:
 
 # A session's clock counts from the moment the key joined it, which is the clock's first entry; the key's own touches
 # count while no newer version has come since.
-_past_expires = case(
+past_expires = case(
     (_st.revision.is_not(None), _st.expires_at),
     (_t.revision > _v.revision, _t.expires_at),
     else_=_v.expires_at,
 )
 
 
-def _past(*columns: Any) -> Select[*tuple[Any, ...]]:
-    joined = (
+def past_keys(*, even_cut: bool = False) -> FromClause:
+    """Return every key beside its newest version as of a revision, its clocks, and the commits that made it.
+
+    With `even_cut`, also keys that have no version left there, since retention cut it; those have NULLs beside them.
+    """
+    newest_then = _newest_of(_x.revision, _x.state_id, _s.id)
+    return (
         agents.join(agent_states, _s.agent_id == _a.id)
-        .join(_v.revision.table, and_(_v.state_id == _s.id, _v.revision == _newest_of(_x.revision, _x.state_id, _s.id)))
+        .join(VERSION, and_(_v.state_id == _s.id, _v.revision == newest_then), isouter=even_cut)
         .outerjoin(
             _t.revision.table, and_(_t.state_id == _s.id, _t.revision == _newest_of(_tx.revision, _tx.state_id, _s.id))
         )
@@ -151,12 +157,15 @@ def _past(*columns: Any) -> Select[*tuple[Any, ...]]:
                 _st.revision == _newest_of(_stx.revision, _stx.session_id, _s.session_id),
             ),
         )
-        .join(_made.revision.table, _made.revision == _v.revision)
-        .join(_born.revision.table, _born.revision == _v.created_revision)
+        .join(MADE, MADE.c.revision == _v.revision, isouter=even_cut)
+        .join(BORN, BORN.c.revision == _v.created_revision, isouter=even_cut)
     )
+
+
+def _past(*columns: Any) -> Select[*tuple[Any, ...]]:
     return (
         select(*columns)
-        .select_from(joined)
+        .select_from(past_keys())
         .where(
             _a.name == bindparam("agent"),
             _s.branch_id == bindparam("branch"),
@@ -173,11 +182,11 @@ _PAST_HEAD = (
     _v.parent_version,
     _v.revision,
     _v.created_revision,
-    _born.at,
-    _born.actor,
-    _made.at,
+    BORN.c.at,
+    BORN.c.actor,
+    MADE.c.at,
     null(),
-    _past_expires,
+    past_expires,
     _s.session_id,
     _s.floor,
     _s.salt,
@@ -204,7 +213,7 @@ PRESENT_NAMES = Statement(_present(_s.state_key, _expires, _newest).where(_range
 PAST_ONE = Statement(_past(*_PAST_HEAD).where(_one))
 PAST_RANGE = Statement(_past(*_PAST_HEAD).where(_range, _alive_version).order_by(_s.state_key))
 PAST_NAMES = Statement(
-    _past(_s.state_key, _past_expires, literal_column("0")).where(_range, _alive_version).order_by(_s.state_key)
+    _past(_s.state_key, past_expires, literal_column("0")).where(_range, _alive_version).order_by(_s.state_key)
 )
 
 # What retention cut: a key whose floor is above the point asked for cannot say what it was.
