@@ -106,6 +106,8 @@ class Store(Sync, Rooms[Sync]):
             run = self._write
         else:
             run = self._glance if operation.single else self._read
+        if operation.apart:
+            return lambda *args, **kwargs: run(body, args, kwargs)()
         return lambda *args, **kwargs: run(body, args, kwargs)
 
     def _glance(self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

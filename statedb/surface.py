@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from statedb.operation import Room, S_co, bulk, glance, read, write
-from statedb.rooms import feed, health, history, retention, states, transfer
+from statedb.operation import Room, S_co, apart, bulk, glance, read, write
+from statedb.rooms import feed, health, history, query, retention, states, transfer
 
 
 class States(Room[S_co]):
@@ -62,6 +62,8 @@ class HealthRoom(Room[S_co]):
 
 class Rooms(Room[S_co]):
     """All the rooms of a shell, and what is asked of the store as a whole."""
+
+    query = apart(query.query)
 
     def __init__(self, shell: S_co) -> None:
         super().__init__(shell)

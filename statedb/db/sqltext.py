@@ -43,6 +43,8 @@ class Query(NamedTuple):
     sql: str
     named: bool
     """It holds parameters such as :name, so that these are given by a mapping."""
+    clauses: frozenset[str]
+    """The names of its WITH clauses, in lower case."""
 
 
 def checked(sql: str) -> Query:
@@ -65,8 +67,9 @@ def checked(sql: str) -> Query:
     if not tokens or tokens[0].text not in ("select", "with", "values"):
         begins = f"{found[0][0]:.40}" if found else "nothing"
         raise QueryRefused(f"a query begins with SELECT, WITH or VALUES, this one with {begins}; it can only read")
-    _check_expansion(tokens)
-    return Query(sql, any(match.lastgroup == "bound" for match in found))
+    clauses = _clauses(tokens)
+    _check_expansion(tokens, clauses)
+    return Query(sql, any(match.lastgroup == "bound" for match in found), frozenset(clauses))
 
 
 def _name(text: str) -> str:
@@ -75,11 +78,8 @@ def _name(text: str) -> str:
     return text.lower()
 
 
-def _check_expansion(tokens: list[Token]) -> None:
+def _check_expansion(tokens: list[Token], bodies: dict[str, list[range]]) -> None:
     """Refuse a query whose WITH clauses would be copied too often."""
-    bodies = _clauses(tokens)
-    if not bodies:
-        return
     inside = {place for spans in bodies.values() for span in spans for place in span}
     uses = {name: [place for span in spans for place in span] for name, spans in bodies.items()}
     mentions = {name: [used for used in _tables(tokens, places) if used in bodies] for name, places in uses.items()}
