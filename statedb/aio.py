@@ -174,6 +174,8 @@ class AsyncStore(Async, Rooms[Async]):
 
     async def _finish(self, work: Work[T]) -> T:
         """Do work on a thread of its own; where the caller no longer waits, break it off."""
+        if self._writer is None:
+            raise StoreClosed(self._why_closed)
         running = asyncio.get_running_loop().run_in_executor(None, work)
         self._apart.add(running)
         running.add_done_callback(self._finished)

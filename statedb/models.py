@@ -125,9 +125,7 @@ def _row(names: tuple[str, ...], values: tuple[Any, ...]) -> Row:
 class Rows(Listing[Row]):
     """What a query found, and the names of its columns."""
 
-    def __init__(
-        self, found: Iterable[Row] = (), columns: Iterable[str] = (), missing: Iterable[Address] = ()
-    ) -> None:
+    def __init__(self, found: Iterable[Row] = (), columns: Iterable[str] = (), missing: Iterable[Address] = ()) -> None:
         super().__init__(found, missing)
         self.columns: tuple[str, ...] = tuple(columns)
 

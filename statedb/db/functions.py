@@ -18,16 +18,17 @@ from statedb.errors import QueryRefused
 GATHERING = frozenset({"group_concat", "string_agg", "json_group_array", "json_group_object"})
 """Aggregates that hold all they are given: a query may have a few of them, for the memory's sake."""
 
-ALLOWED = GATHERING | frozenset(
-    "count sum avg total min max "
-    "row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value "
-    "abs round sign ceil ceiling floor trunc mod sqrt pow power exp ln log log2 log10 pi random "
-    "coalesce ifnull nullif iif if typeof likely unlikely likelihood "
-    "length octet_length lower upper substr substring trim ltrim rtrim unicode char hex unhex quote concat concat_ws "
-    "like glob instr "
-    "json -> ->> json_extract json_array json_object json_array_length json_type json_valid json_quote "
-    "date time datetime julianday unixepoch strftime timediff current_date current_time current_timestamp".split()
-)
+_LISTED = """
+    count sum avg total min max
+    row_number rank dense_rank percent_rank cume_dist ntile lag lead first_value last_value nth_value
+    abs round sign ceil ceiling floor trunc mod sqrt pow power exp ln log log2 log10 pi random
+    coalesce ifnull nullif iif if typeof likely unlikely likelihood
+    length octet_length lower upper substr substring trim ltrim rtrim unicode char hex unhex quote concat concat_ws
+    like glob instr
+    json -> ->> json_extract json_array json_object json_array_length json_type json_valid json_quote
+    date time datetime julianday unixepoch strftime timediff current_date current_time current_timestamp
+"""
+ALLOWED = GATHERING | frozenset(_LISTED.split())
 
 _LONGEST_PATTERN = 50_000
 """In characters; SQLite's own limit."""
@@ -92,7 +93,9 @@ def like(pattern: Value, text: Value, escape: Value = "") -> int | None:
 
 def _folded(text: str) -> str:
     """Return a text with its ASCII letters, and no others, in lower case."""
-    return text.lower() if text.isascii() else text.encode(errors="surrogatepass").lower().decode(errors="surrogatepass")
+    return (
+        text.lower() if text.isascii() else text.encode(errors="surrogatepass").lower().decode(errors="surrogatepass")
+    )
 
 
 @lru_cache(maxsize=64)

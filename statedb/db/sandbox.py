@@ -19,7 +19,7 @@ import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
 from functools import lru_cache
-from secrets import token_hex
+from itertools import chain
 from sys import getsizeof
 from typing import Any, NamedTuple
 
@@ -28,7 +28,8 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from statedb.config import Settings
 from statedb.db import sqlite
-from statedb.db.functions import ALLOWED, GATHERING, OVERRIDDEN
+from statedb.db.functions import OVERRIDDEN
+from statedb.db.guard import SEES, Guard, Names
 from statedb.db.sqltext import MAX_BYTES, Query
 from statedb.db.statements import Row as Stored_Row
 from statedb.db.statements import Statement
@@ -44,18 +45,17 @@ Parameters = Sequence[Any] | Mapping[str, Any]
 
 MAX_RESULT = 256 * 1024 * 1024
 """The most bytes of a result, as Python counts them."""
-MAX_GATHERING = 16
-"""The most group_concat and the like in one query, each of which may hold as much as the longest text."""
 
 # How many steps of SQLite's machine between two looks at the clock. One step may handle a text of megabytes, so a
-# thousand of them could take seconds; a look at every hundredth costs 4 % of a query that only counts.
-_STEPS = 100
+# thousand of them could take seconds; looking at every hundredth costs a query that only counts 30 %.
+_STEPS = 250
 
-_LONGEST = 32 * 1024 * 1024
+_BATCH = 1024 * 1024
+_LONGEST = 16 * 1024 * 1024
 _ROOM = 64 * 1024
 _LIMITS = {
     sqlite3.SQLITE_LIMIT_SQL_LENGTH: MAX_BYTES + 100,
-    sqlite3.SQLITE_LIMIT_COLUMN: 500,
+    sqlite3.SQLITE_LIMIT_COLUMN: 200,
     sqlite3.SQLITE_LIMIT_EXPR_DEPTH: 250,
     sqlite3.SQLITE_LIMIT_COMPOUND_SELECT: 100,
     sqlite3.SQLITE_LIMIT_VDBE_OP: 250_000,
@@ -66,8 +66,6 @@ _LIMITS = {
     sqlite3.SQLITE_LIMIT_WORKER_THREADS: 0,
 }
 
-_READABLE = frozenset({"json_each", "json_tree"})
-_SEES = "a query sees the views states, history and commits, json_each and json_tree"
 _NAMED = SQLiteDialect_pysqlite(paramstyle="named")
 _FILE = "statedb_file"
 
@@ -88,15 +86,20 @@ class Work:
     def __init__(self, query: Query, parameters: Parameters, scene: Scene, settings: Settings, partial: bool) -> None:
         self._asked = query, parameters
         self._scene, self._settings, self._partial = scene, settings, partial
+        self._running: Sandbox | None = None
         self._stopped = False
 
     def __call__(self) -> Rows:
-        with closing(Sandbox(self._scene, self._settings, self._partial, lambda: self._stopped)) as sandbox:
-            return sandbox.run(*self._asked)
+        with closing(Sandbox(self._scene, self._settings, self._partial)) as self._running:
+            if self._stopped:
+                self._running.stop()
+            return self._running.run(*self._asked)
 
     def stop(self) -> None:
         """Break the query off, since nobody waits for it; any thread may say so."""
         self._stopped = True
+        if self._running is not None:
+            self._running.stop()
 
 
 def prepare(tx: Tx, query: Query, parameters: Parameters, *, partial: bool) -> Work:
@@ -108,7 +111,7 @@ def prepare(tx: Tx, query: Query, parameters: Parameters, *, partial: bool) -> W
     revision, instant = point or (LARGEST, tx.wall())
     scene = Scene(tx.db.path, {}, point is not None, revision, instant)
     if scene.path is None:
-        with closing(Sandbox(scene, tx.settings, partial, lambda: False)) as empty:
+        with closing(Sandbox(scene, tx.settings, partial)) as empty:
             named = empty.views_of(query, parameters)
         given = {"revision": revision, "instant": instant}
         scene = scene._replace(rows={name: tx.db.all(_reading(VIEWS[name], scene), given) for name in named})
@@ -122,20 +125,14 @@ def _reading(view: View, scene: Scene) -> Statement:
 class Sandbox:
     """A database for one query."""
 
-    def __init__(self, scene: Scene, settings: Settings, partial: bool, stopped: Callable[[], bool]) -> None:
-        self._scene, self._settings, self._partial, self._stopped = scene, settings, partial, stopped
+    def __init__(self, scene: Scene, settings: Settings, partial: bool) -> None:
+        self._scene, self._settings, self._partial = scene, settings, partial
         self._deadline = time.monotonic() + settings.query_timeout
         self._error: BaseException | None = None
-        self._refusal = ""
         self._late = False
-        self._gathering = 0
-        self._clauses: frozenset[str] = frozenset()
-        self._named: set[str] = set()
         self._missing: dict[Address, None] = {}
-        self._schema = f"s_{token_hex(8)}"
-        self._stored = {f"r_{token_hex(8)}": name for name in VIEWS}
-        self._shown = {f"v_{token_hex(8)}": name for name in VIEWS}
-        self._known: frozenset[str] = frozenset()
+        self._names = Names()
+        self._guard = Guard(self._names, frozenset())
         patience = min(settings.busy_timeout, settings.query_timeout)
         self._raw = sqlite3.connect(
             "file::memory:", uri=True, isolation_level=None, cached_statements=0, timeout=patience
@@ -146,6 +143,10 @@ class Sandbox:
         except BaseException as error:
             self._raw.close()
             raise self._meant(error) from error
+
+    def stop(self) -> None:
+        """Have what runs here end as if its time were over; any thread may say so."""
+        self._late = True
 
     def close(self) -> None:
         self._raw.close()
@@ -161,28 +162,30 @@ class Sandbox:
     def views_of(self, query: Query, parameters: Parameters) -> set[str]:
         """Return the views a query names, by having it compiled and not run."""
         with self._asking(query), closing(self._raw.execute(f"explain {query.sql}", parameters)):
-            return self._named
+            return self._guard.named
 
     @contextmanager
     def _asking(self, query: Query) -> Iterator[None]:
-        self._clauses = query.clauses
+        self._guard.clauses = query.clauses
         try:
             yield
         except (sqlite3.Error, sqlite3.Warning, MemoryError) as error:
             raise self._meant(error) from error
 
     def _bounded(self, cursor: sqlite3.Cursor, make: type[Row]) -> list[Row]:
+        """Fetch every row, in batches of a megabyte, going by the rows so far: a size for each costs as much again."""
         found: list[Row] = []
-        most, size = self._settings.query_max_rows, 0
-        for row in cursor:
-            if len(found) == most:
+        most, size, batch = self._settings.query_max_rows, 0, 1
+        while rows := cursor.fetchmany(batch):
+            found.extend(map(make, rows))
+            size += sum(map(getsizeof, chain.from_iterable(rows)))
+            if len(found) > most:
                 raise QueryRefused(
                     f"the query has more than {most:,} rows (Settings.query_max_rows); narrow it or give it a LIMIT"
                 )
-            size += sum(map(getsizeof, row))
             if size > MAX_RESULT:
                 raise QueryRefused(f"the query's result has more than {MAX_RESULT:,} bytes; ask for less at a time")
-            found.append(make(row))
+            batch = min(_BATCH * len(found) // (size or 1) or 1, most + 1)
         return found
 
     # ---- furnishing
@@ -193,18 +196,19 @@ class Sandbox:
         raw.execute("select * from json_each('[]'), json_tree('[]')").fetchall()  # the first use makes their tables
         path = self._scene.path
         store = "file::memory:" if path is None else sqlite.uri_of(path, "ro")
-        raw.execute("attach ? as ?", (store, self._schema))
-        known = f"select lower(name) from pragma_module_list union select lower(name) from {self._schema}.sqlite_master"
-        self._known = frozenset(name for (name,) in raw.execute(known).fetchall())
+        raw.execute("attach ? as ?", (store, self._names.store))
+        tables = f"select lower(name) from {self._names.store}.sqlite_master"
+        taken = f"select lower(name) from pragma_module_list union {tables}"
+        self._guard = Guard(self._names, frozenset(name for (name,) in raw.execute(taken).fetchall()))
         for name, arguments, function in OVERRIDDEN:
             raw.create_function(name, arguments, self._keeping(function), deterministic=True)
         raw.create_function("statedb_value", 5, self._keeping(self._value), deterministic=True)
         raw.create_function("statedb_cut", 4, self._keeping(self._cut))
-        for (stored, name), shown in zip(self._stored.items(), self._shown, strict=True):
+        for (stored, name), shown in zip(self._names.stored.items(), self._names.shown, strict=True):
             self._furnish_view(name, VIEWS[name], stored, shown)
 
     def _furnish_view(self, name: str, view: View, stored: str, shown: str) -> None:
-        home = self._schema if self._scene.path is None else "temp"
+        home = self._names.store if self._scene.path is None else "temp"
         if self._scene.path is None:
             columns = ", ".join(f"{column} {kind.compile(_NAMED)}" for column, kind in view.columns)
             self._raw.execute(f"create table {home}.{stored} ({columns})")
@@ -212,73 +216,57 @@ class Sandbox:
             self._raw.executemany(f"insert into {home}.{stored} values ({places})", self._scene.rows.get(name, ()))
         else:
             self._raw.execute(f"create temp view {stored} as {self._body(view)}")
-        columns = ", ".join(_VALUE if column == "value" else column for column in view.shown)
-        kept = f"where {_KEPT.format(revision=self._scene.revision)}" if name == "states" else ""
-        self._raw.execute(f"create temp view {shown} as select {columns} from {home}.{stored} {kept}")
+        self._raw.execute(f"create temp view {shown} as {self._shown_of(view, f'{home}.{stored}')}")
         self._raw.execute(f"create temp view {name} as select * from temp.{shown}")
 
     def _body(self, view: View) -> str:
         """Return what reads a view from the file, with whole numbers in the place of its parameters."""
         text, constants = _template(_reading(view, self._scene))
         given = {**constants, "revision": self._scene.revision, "instant": self._scene.instant}
-        text = text.replace(f"{_FILE}.", f"{self._schema}.")
-        return re.sub(r":(\w+)", lambda match: str(int(given[match[1]])), text)
+        text = text.replace(f"{_FILE}.", f"{self._names.store}.")
+        return re.sub(r":(\w+)", lambda match: str(given[match[1]]), text)
+
+    def _shown_of(self, view: View, stored: str) -> str:
+        """Return what shows a view's rows: values as text, and of the past only what is still known.
+
+        Whatever asks a key that was cut for more than its name meets `statedb_cut`, and so does its row. A condition on
+        the row alone would not do: SQLite may try `where version = 2` first, and pass over a key that has none left.
+        """
+        cuttable = self._scene.past and any(name == "floor" for name, _ in view.columns)
+        kept = f"floor <= {self._scene.revision}"
+        columns = []
+        for name, kind in view.columns[: len(view.shown)]:
+            shown = _VALUE if name == "value" else name
+            if cuttable and name not in _NAMES:
+                shown = f"case when {kept} then {shown} else {_CUT} end"
+            columns.append(name if shown == name else f"cast({shown} as {kind.compile(_NAMED)}) as {name}")
+        where = f"where {kept} or {_CUT}" if cuttable else ""
+        return f"select {', '.join(columns)} from {stored} {where}"
 
     def _lock(self) -> None:
         self._raw.execute("pragma query_only=on")
         longest = max(self._settings.max_value_bytes, _LONGEST) + _ROOM
         for limit, most in {**_LIMITS, sqlite3.SQLITE_LIMIT_LENGTH: longest}.items():
             self._raw.setlimit(limit, most)
-        self._raw.set_authorizer(self._keeping(self._authorize))
-        self._raw.set_progress_handler(self._keeping(self._is_over), _STEPS)
+        self._raw.set_authorizer(self._authorize)
+        self._raw.set_progress_handler(self._is_over, _STEPS)
 
     # ---- what SQLite asks while a query is compiled
 
     def _authorize(self, action: int, what: str | None, which: str | None, home: str | None, via: str | None) -> int:
         # Also a look at the clock: compiling is not interrupted by the progress handler.
-        allowed = not self._is_over() and self._may(action, what or "", which or "", home, via or "")
+        allowed = not self._is_over() and self._guard.may(action, what or "", which or "", home, via or "")
         return sqlite3.SQLITE_OK if allowed else sqlite3.SQLITE_DENY
-
-    def _may(self, action: int, what: str, which: str, home: str | None, via: str) -> bool:
-        if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_RECURSIVE):
-            return True
-        if action == sqlite3.SQLITE_READ:
-            return self._may_read(what.lower(), which, home, via) or self._refuse(f"{_SEES}; {what} is none of them")
-        if action == sqlite3.SQLITE_CREATE_VTABLE:  # which naming a virtual table for the first time comes to
-            return self._refuse(f"{_SEES}; {what} is none of them")
-        if action == sqlite3.SQLITE_FUNCTION:
-            return self._may_call(which.lower(), via) or self._refuse(f"a query cannot call {which}")
-        return self._refuse("a query can only read: SELECT, WITH or VALUES, nothing else")
-
-    def _may_read(self, name: str, column: str, home: str | None, via: str) -> bool:
-        if name in self._shown:
-            self._named.add(self._shown[name])
-            return True
-        if name in self._stored or name in _READABLE:
-            return True
-        if name in VIEWS:
-            return home in (None, "temp")
-        if home == self._schema:  # of which no query knows the name
-            return via in self._stored or column == ""
-        # A WITH clause of which no column is read comes under the name the query has for it, with no database; a table
-        # would come like that as well, so the clause must not be called like one.
-        unowned = column == "" and home is None and name in self._clauses and name not in self._known
-        return unowned and not name.startswith(("sqlite_", "pragma_"))
-
-    def _may_call(self, name: str, via: str) -> bool:
-        self._gathering += name in GATHERING
-        if self._gathering > MAX_GATHERING:
-            return self._refuse(f"a query takes {MAX_GATHERING} of {', '.join(sorted(GATHERING))} at most")
-        return name in ALLOWED or (name.startswith("statedb_") and via in self._shown)
-
-    def _refuse(self, why: str) -> bool:
-        self._refusal = self._refusal or why
-        return False
 
     # ---- what SQLite calls while a query runs
 
     def _is_over(self) -> bool:
-        self._late = self._late or self._stopped() or time.monotonic() > self._deadline
+        try:
+            if time.monotonic() > self._deadline:
+                self._late = True
+        except BaseException as error:  # the only Python that runs now: a KeyboardInterrupt comes up here
+            self._error = error
+            return True
         return self._late
 
     def _value(self, number: int, data: bytes | None, *address: str) -> str | None:
@@ -293,8 +281,8 @@ class Sandbox:
             self._missing[Address(*address)] = None
             return None
 
-    def _cut(self, agent_id: str, state_type: str, key: str, floor: int) -> int:
-        """Refuse a key that retention has cut, or leave its row out."""
+    def _cut(self, agent_id: str, state_type: str, key: str, floor: int) -> None:
+        """Refuse a key that retention has cut, or name it; its row is left out."""
         if not self._partial:
             raise Compacted(
                 f"revision {self._scene.revision} of {agent_id}/{state_type}/{key} lies below what retention kept; the "
@@ -302,7 +290,6 @@ class Sandbox:
                 floor=floor,
             )
         self._missing[Address(agent_id, state_type, key)] = None
-        return 0
 
     def _keeping(self, function: Callable[..., Any]) -> Callable[..., Any]:
         """Return a function whose error is kept: SQLite only learns that there was one."""
@@ -324,34 +311,29 @@ class Sandbox:
             return self._error
         if self._late:
             return self._too_long()
-        if self._refusal:
-            return QueryRefused(self._refusal)
+        if self._guard.refusal:
+            return QueryRefused(self._guard.refusal)
         if isinstance(error, MemoryError):
             return QueryRefused("the query needs more memory than there is")
         if not isinstance(error, sqlite3.Error | sqlite3.Warning):
             return error
         meant = sqlite.explain(error) if isinstance(error, sqlite3.Error) else None
-        return meant or QueryRefused(f"SQLite refuses the query: {self._unveiled(str(error)).rstrip('.')}; {_SEES}")
+        return meant or QueryRefused(f"SQLite refuses the query: {self._names.unveil(str(error)).rstrip('.')}; {SEES}")
 
     def _too_long(self) -> QueryRefused:
         return QueryRefused(
             f"the query took longer than {self._settings.query_timeout:g} s (Settings.query_timeout) and was broken off"
         )
 
-    def _unveiled(self, message: str) -> str:
-        """Return a message of SQLite's with the random names made plain."""
-        for random, plain in {**self._stored, **self._shown, self._schema: "store"}.items():
-            message = message.replace(random, plain)
-        return message
 
-
+_NAMES = ("agent_id", "state_type", "state_key")
 # Cheap where most values are: text is not touched, and what is not text is decoded when its column is asked for.
 _VALUE = (
-    f"cast(case when codec = {codec.JSON_TEXT} then value when codec is not null "
-    "then statedb_value(codec, data, agent_id, state_type, state_key) end as text) as value"
+    f"case when codec = {codec.JSON_TEXT} then value when codec is not null "
+    f"then statedb_value(codec, data, {', '.join(_NAMES)}) end"
 )
-# A query of its own, so that SQLite asks it last: conditions on the key's name keep it from being asked at all.
-_KEPT = "floor <= {revision} or (select statedb_cut(agent_id, state_type, state_key, floor))"
+# A query of its own, which SQLite tries last: where conditions on the name leave the key out, it is not asked.
+_CUT = f"(select statedb_cut({', '.join(_NAMES)}, floor))"
 
 
 @lru_cache(maxsize=4)
@@ -369,4 +351,6 @@ def _template(statement: Statement) -> tuple[str, dict[str, int]]:
         dialect=_NAMED, schema_translate_map={None: _FILE}, render_schema_translate=True
     )
     assert isinstance(compiled, SQLCompiler)
-    return compiled.string, {name: bind.effective_value for name, bind in compiled.binds.items() if not bind.required}
+    return compiled.string, {
+        name: int(bind.effective_value or 0) for name, bind in compiled.binds.items() if not bind.required
+    }

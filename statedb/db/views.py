@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, CreateView, Select, and_, bindparam, case, cast, func, or_, select
+from sqlalchemy import BigInteger, CreateView, Select, and_, bindparam, func, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from statedb.db.heads import BORN, MADE, VERSION, newest_at, past_expires, past_keys
@@ -20,6 +20,8 @@ __all__ = ["VIEWS", "View", "metadata"]
 
 _s, _v, _a = agent_states.alias("s"), state_versions.alias("v"), agents.alias("a")
 _c, _w = state_commits.alias("c"), sessions.alias("w")
+
+Reading = Select[*tuple[Any, ...]]
 
 # ---- in the file
 
@@ -88,36 +90,27 @@ def _lasts(expires: ColumnElement[Any], *moments: ColumnElement[Any]) -> ColumnE
     return or_(expires.is_(None), and_(*(expires > moment for moment in moments)))
 
 
-def _then(column: ColumnElement[Any], name: str | None = None) -> ColumnElement[Any]:
-    """Return a column of the version as of then, so wrapped that no condition on it proves there is a version.
-
-    From `where revision = 7` SQLite's planner would conclude that the outer join is an inner one and begin with the
-    versions, where a key that was cut has none: it would be passed over in silence. The cast keeps the column's type,
-    which decides how it compares with a text or a number.
-    """
-    then = case((VERSION.c.revision.is_not(None), column))
-    return cast(then, column.type).label(name or column.name)  # type: ignore[attr-defined]
-
-
-_cut = agent_states.c.floor > _revision
-
 _states_now = _states.add_columns(_s.c.codec, _s.c.data, _s.c.floor).where(_lasts(_expires, _instant, newest_at))
 _states_then = (
     select(
         *_names(agents.c, agent_states.c),
-        *map(_then, _held(VERSION.c)),
-        _then(BORN.c.at, "created_at"),
-        _then(BORN.c.actor, "created_by"),
-        _then(MADE.c.at, "updated_at"),
-        _then(past_expires, "expires_at"),
-        _then(VERSION.c.codec),
-        _then(VERSION.c.data),
+        *_held(VERSION.c),
+        BORN.c.at.label("created_at"),
+        BORN.c.actor.label("created_by"),
+        MADE.c.at.label("updated_at"),
+        past_expires.label("expires_at"),
+        VERSION.c.codec,
+        VERSION.c.data,
         agent_states.c.floor,
     )
     .select_from(past_keys(even_cut=True))
     .where(
         agent_states.c.branch_id == MAIN,
-        or_(_cut, and_(VERSION.c.codec.is_not(None), _lasts(past_expires, _instant))),
+        # What was cut is among them: what it was cannot be told, which is not to say that it was not there.
+        or_(
+            agent_states.c.floor > _revision,
+            and_(VERSION.c.codec.is_not(None), _lasts(past_expires, _instant)),
+        ),
     )
 )
 _history_until = _history.add_columns(_v.c.codec, _v.c.data).where(_v.c.revision <= _revision)
@@ -142,7 +135,7 @@ class View(NamedTuple):
         return [(column.name, column.type) for column in clause.selected_columns]
 
 
-def _view(shown: Select[Any], now: Select[Any], then: Select[Any] | None = None) -> View:
+def _view(shown: Reading, now: Reading, then: Reading | None = None) -> View:
     read_now = Statement(now)
     return View(tuple(shown.selected_columns.keys()), read_now, read_now if then is None else Statement(then))
 

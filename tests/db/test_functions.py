@@ -90,7 +90,7 @@ def test_bytes_are_like_nothing() -> None:
 
 def test_a_pattern_that_would_take_too_long_is_refused() -> None:
     text = "a" * 1_000_000
-    for pattern in ("%" + "_b" * 100 + "%", "%" + "a" * 50_000 + "_%"):
+    for pattern in ("%" + "_b" * 100 + "%", "%" + "a" * 40_000 + "_%"):
         with pytest.raises(QueryRefused, match="too much"):
             functions.like(pattern, text)
     with pytest.raises(QueryRefused, match="50,000"):
