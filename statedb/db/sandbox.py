@@ -131,6 +131,8 @@ class Sandbox:
         self._error: BaseException | None = None
         self._late = False
         self._missing: dict[Address, None] = {}
+        # A row asks for its value once for each use of the column. Kept here and no longer: values may be erased.
+        self._text = lru_cache(maxsize=4)(_text)
         self._names = Names()
         self._guard = Guard(self._names, frozenset())
         patience = min(settings.busy_timeout, settings.query_timeout)
@@ -274,7 +276,7 @@ class Sandbox:
         if self._is_over():
             raise self._too_long()
         try:
-            return _text(number, data)
+            return self._text(number, data)
         except Erased:
             if not self._partial:
                 raise
@@ -336,9 +338,8 @@ _VALUE = (
 _CUT = f"(select statedb_cut({', '.join(_NAMES)}, floor))"
 
 
-@lru_cache(maxsize=4)
 def _text(number: int, data: bytes | None) -> str | None:
-    """Return the JSON text of a stored value, None for bytes. Kept, since each use of `value` in a row asks again."""
+    """Return the JSON text of a stored value, None for bytes."""
     stored = Stored(number, None, data)
     plain = codec.plain(stored)
     return plain.decode() if codec.is_json(stored) else None
