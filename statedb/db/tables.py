@@ -1,4 +1,4 @@
-"""The tables in code, with `views.py` the one truth: alembic's migrations and `schema.sql` are held equal to it by a test.
+"""The tables in code, with `views.py` the one truth: a test holds alembic's migrations and `schema.sql` equal to it.
 
 Times are integer microseconds since 1970 (UTC), JSON is text made by the codec, and every other column is text, bytes
 or an integer: so no column needs a conversion on its way in or out, and statements can run on the driver's own cursor.

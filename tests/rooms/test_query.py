@@ -29,11 +29,12 @@ from statedb import (
     Store,
     StoreClosed,
 )
+from statedb.db.sandbox import Work
 from statedb.db.tables import agent_states, state_versions
 from statedb.models import Address
 from statedb.values import codec
 from tests.conftest import Opener
-from tests.helpers import Clock, run
+from tests.helpers import HANG, Clock, run
 from tests.strategies import json_values
 
 K = ("a", "persistent", "prefs")
@@ -375,6 +376,46 @@ def test_a_long_query_holds_up_no_other_read_and_no_write(path: Any) -> None:
 
     run(main(path))
     run(main(":memory:"))
+
+
+def test_closing_meanwhile_leaves_nothing_beside_the_file(path: Any) -> None:
+    async def main() -> None:
+        store = await AsyncStore(path)
+        await store.states.set(*K, 1)
+        asked = [asyncio.create_task(store.query("select value from states")) for _ in range(10)]
+        for _ in range(5):
+            await asyncio.sleep(0)
+        await store.close()
+        for each in await asyncio.gather(*asked, return_exceptions=True):
+            assert each == [("1",)] or isinstance(each, StoreClosed)
+
+    for _ in range(5):
+        run(main())
+        assert [each.name for each in path.parent.iterdir()] == [path.name]
+
+
+def test_a_query_that_is_running_when_the_store_is_closed_ends_as_it_would(
+    path: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun, closed, found = threading.Event(), threading.Event(), list[Any]()
+    answer = Work.__call__
+
+    def late(work: Work) -> Rows:
+        begun.set()
+        assert closed.wait(HANG)
+        return answer(work)
+
+    monkeypatch.setattr(Work, "__call__", late)
+    store = Store(path, durability="normal")
+    store.states.set(*K, 1)
+    asking = threading.Thread(target=lambda: found.append(store.query("select value from states")))
+    asking.start()
+    assert begun.wait(HANG)
+    store.close()
+    closed.set()
+    asking.join()
+    assert found == [[("1",)]]
+    assert [each.name for each in path.parent.iterdir()] == [path.name]
 
 
 def test_queries_may_be_gathered(path: Any) -> None:
