@@ -31,7 +31,7 @@ from statedb.db import sqlite
 from statedb.db.functions import OVERRIDDEN
 from statedb.db.guard import SEES, Guard, Names
 from statedb.db.sqltext import MAX_BYTES, Query
-from statedb.db.statements import Row as Stored_Row
+from statedb.db.statements import Row as StoredRow
 from statedb.db.statements import Statement
 from statedb.db.tx import Tx
 from statedb.db.views import VIEWS, View
@@ -74,7 +74,7 @@ class Scene(NamedTuple):
     """What a query sees: the log up to a revision, at an instant, in a file or in rows that were read of it."""
 
     path: str | None
-    rows: Mapping[str, list[Stored_Row]]
+    rows: Mapping[str, list[StoredRow]]
     past: bool
     revision: int
     instant: int
