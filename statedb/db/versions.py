@@ -95,7 +95,12 @@ def listed(*columns: Any) -> Select[*tuple[Any, ...]]:
 _LISTED = Statement(listed(*LISTED))
 _LISTED_BY = Statement(listed(*LISTED).where(_made.actor == bindparam("by")))
 _KEYS = Statement(
-    select(_s.state_key, _s.id, _s.revision, _s.floor)
+    select(
+        _s.state_key,
+        _s.id,
+        select(func.max(_x.revision)).where(_x.state_id == _s.id, _x.revision <= bindparam("top")).scalar_subquery(),
+        _s.floor,
+    )
     .select_from(agents.join(agent_states, _s.agent_id == agents.c.id))
     .where(
         agents.c.name == bindparam("agent"),
@@ -155,7 +160,7 @@ class Window(NamedTuple):
 
 
 class Key(NamedTuple):
-    """A key whose versions are listed, the revision of its newest, and the first it can be read at."""
+    """A key whose versions are listed: the revision of its newest (0: none), and the first it can be read at."""
 
     at: Address
     id: int
@@ -176,7 +181,9 @@ def merged(tx: Tx, keys: Iterable[Key], window: Window) -> Iterator[Version]:
     A merge of sorted lists by a heap, each read in small pages as it comes up: the cost follows the number of keys and
     of versions taken, not of those there are.
     """
-    pages: list[tuple[int, str, Key, list[Version]]] = [(-min(k.revision, window.top), k.at.key, k, []) for k in keys]
+    pages: list[tuple[int, str, Key, list[Version]]] = [
+        (-min(k.revision, window.top), k.at.key, k, []) for k in keys if k.revision > window.since
+    ]
     heapify(pages)
     while pages:
         newest, name, key, page = heappop(pages)
@@ -191,16 +198,18 @@ def merged(tx: Tx, keys: Iterable[Key], window: Window) -> Iterator[Version]:
         heappush(pages, (newest, name, key, page))
 
 
-def keys_in_range(tx: Tx, first: Address, high: str) -> list[Key]:
-    """Return every key there ever was from the first up to but not including `high`, in order."""
+def keys_in_range(tx: Tx, first: Address, high: str, top: int) -> list[Key]:
+    """Return the keys from the first up to but not including `high`, in order, with their newest up to a revision."""
     given = {
+        "top": top,
         "branch": tx.branch,
         "agent": first.agent_id,
         "state_type": first.state_type,
         "low": first.key,
         "high": high,
     }
-    return [Key(first._replace(key=key), *rest) for key, *rest in tx.db.all(_KEYS, given)]
+    found = tx.db.all(_KEYS, given)
+    return [Key(first._replace(key=key), state, revision or 0, floor) for key, state, revision, floor in found]
 
 
 def version_of(at: Address, row: Row) -> Version:

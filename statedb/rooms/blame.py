@@ -17,8 +17,10 @@ from statedb.values.codec import Stored
 from statedb.values.leaves import Leaves
 from statedb.values.names import address
 
-_FIRST_PAGE, _LARGEST_PAGE = 16, 256
+_FIRST_PAGE, _LARGEST_PAGE = 8, 256
 """Versions read at once: few at first, since often the newest ones account for everything."""
+_MOST_BYTES = 32 * 1024 * 1024
+"""Bytes of values read at once, going by the largest of the page before."""
 
 
 def blame(tx: Tx, agent_id: str, state_type: str, key: str, *, partial: bool = False) -> Blame:
@@ -34,19 +36,20 @@ def blame(tx: Tx, agent_id: str, state_type: str, key: str, *, partial: bool = F
         return Blame()
     lines = _lines(tx, at, head.id)
     since, value = next(lines)
-    leaves, found = Leaves(value), dict.fromkeys(Leaves(value).take(MISSING), since)
+    leaves = Leaves(value)
+    found = dict.fromkeys(leaves.places, since)
     if value is UNAVAILABLE:
-        return _broken(_erased(at, since), found, leaves, partial)
+        return _known(_erased(at, since), found, leaves, partial)
     for version, older in lines:
         if older is UNAVAILABLE:
-            return _broken(_erased(at, version), found, leaves, partial)
+            return _known(_erased(at, version), found, leaves, partial)
         found |= dict.fromkeys(leaves.take(older), since)
         since = version
         if not leaves:
             return Blame(found)
-    if since.version > 1 and head.floor:
+    if since.change != "create":
         cut = Compacted(f"what {key} was before revision {head.floor} has been cut", floor=head.floor, missing=(at,))
-        return _broken(cut, found, leaves, partial)
+        return _known(cut, found, leaves, partial)
     return Blame(found | dict.fromkeys(leaves.take(MISSING), since))
 
 
@@ -56,7 +59,8 @@ def _lines(tx: Tx, at: Address, state: int) -> Iterator[tuple[Version, Any]]:
     while rows := tx.db.all(_LINES, {"state": state, "since": 0, "top": top, "limit": size}):
         for row in rows:
             yield _line(at, row)
-        top, size = rows[-1][_REVISION] - 1, min(2 * size, _LARGEST_PAGE)
+        room = _MOST_BYTES // max(1, *(row[_SIZE] for row in rows))
+        top, size = rows[-1][_REVISION] - 1, max(1, min(2 * size, _LARGEST_PAGE, room))
 
 
 def _line(at: Address, row: Row) -> tuple[Version, Any]:
@@ -64,8 +68,8 @@ def _line(at: Address, row: Row) -> tuple[Version, Any]:
     return version_of(at, row[: len(LISTED)]), MISSING if stored.codec is None else shown(stored)
 
 
-def _broken(reason: Compacted, found: dict[str, Version], leaves: Leaves, partial: bool) -> Blame:
-    """Return what is known, with the leaves that are not; raise the reason where that is not enough."""
+def _known(reason: Compacted, found: dict[str, Version], leaves: Leaves, partial: bool) -> Blame:
+    """Return what is known and name the leaves that are not; raise the reason where that is not enough."""
     if not partial:
         raise reason
     missing = leaves.take(MISSING)
@@ -79,5 +83,5 @@ def _erased(at: Address, version: Version) -> Erased:
 
 
 _v = state_versions.c
-_REVISION = LISTED.index(_v.revision)
+_REVISION, _SIZE = LISTED.index(_v.revision), LISTED.index(_v.size)
 _LINES = Statement(listed(*LISTED, _v.codec, _v.value, _v.data))
