@@ -134,21 +134,34 @@ _AT_REVISION = Statement(
 def find_by_number(tx: Tx, head: Head, version: int) -> Head | None:
     """Return a version of a key as it was made, None where the key never had it.
 
-    Numbers rise with revisions, so this is a binary search over the index that as-of reads use: 20 to 30 seeks at
-    most, and no index of its own that every write would pay for.
+    Numbers rise with revisions, so this is a search over the index that as-of reads use, and needs no index of its own
+    that every write would pay for. Every other step guesses in proportion, which finds a version among evenly spread
+    ones at once; the steps between halve what is left, so that there are 2 log2(n) of them at worst.
     """
+    if head.id is None:
+        return None
     # A head that a running transaction has changed has no revision yet; what it stood on lies at the newest or below.
-    low, high = 0, head.revision or tx.revision
-    while low <= high and head.id is not None:
-        middle = high if version == head.version else (low + high) // 2
+    low, high = _Edge(0, 0), _Edge((head.revision or tx.revision) + 1, head.version + 1)
+    in_proportion = True
+    while (span := high.revision - low.revision) > 1:
+        share = span * (version - low.version) // max(1, high.version - low.version) if in_proportion else span // 2
+        middle = low.revision + min(max(share, 1), span - 1)
         row = tx.db.one(_NEAREST, {"state": head.id, "revision": middle})
         if row is None or row[1] < version:
-            low = middle + 1
+            low = _Edge(middle, row[1] if row else low.version)
         elif row[1] > version:
-            high = row[0] - 1
+            high = _Edge(*row)
         else:
             return _read(tx, head.id, row[0])
+        in_proportion = not in_proportion
     return None
+
+
+class _Edge(NamedTuple):
+    """A revision and the version that stood there, above or below the one that is looked for."""
+
+    revision: int
+    version: int
 
 
 class Window(NamedTuple):
