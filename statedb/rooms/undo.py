@@ -7,6 +7,7 @@ other what was before it. So what only the commit changed goes back, and what on
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
@@ -25,7 +26,7 @@ from statedb.times import moment
 from statedb.values import codec
 from statedb.values.arguments import natural
 from statedb.values.codec import Encoded
-from statedb.values.merge import Merge, merge
+from statedb.values.merge import Merge, alike, merge
 from statedb.values.same import same
 
 
@@ -93,7 +94,7 @@ def _take_back(tx: Tx, revision: int, plan: dict[Address, _Content], wanted: fro
     for at in _done_by(tx, revision):
         before, after = _as_of(tx, at, revision - 1), _as_of(tx, at, revision)
         now = plan[at] if at in plan else _now(tx, at)
-        found = merge(after.value, now.value, before.value)
+        found = _merged(before, after, now)
         if found.conflicts or _only_metadata_clashes(before, after, now):
             later = _overlapping(tx, at, revision, before, after)
             others = tuple(version for version in later if version.revision not in wanted)
@@ -135,6 +136,15 @@ def _content(head: Head | None) -> _Content:
     if head is None or head.codec is None:
         return _Content(MISSING)
     return _Content(held(head.stored), head.metadata, head.ttl, head.version)
+
+
+def _merged(before: _Content, after: _Content, now: _Content) -> Merge:
+    """Return what is left when the step from before to after is taken out of what stands now."""
+    # To the merge what stands is theirs, whose order of members and elements stays; to whoever undoes it is ours. That
+    # members stand in another order is no later change: an undo before may have put one back at the end.
+    standing = after.value if alike(after.value, now.value) else now.value
+    found = merge(after.value, before.value, standing)
+    return Merge(found.value, tuple(replace(each, ours=each.theirs, theirs=each.ours) for each in found.conflicts))
 
 
 def _only_metadata_clashes(before: _Content, after: _Content, now: _Content) -> bool:
@@ -258,7 +268,7 @@ def _clashing(before: _Content, after: _Content, then: _Content) -> dict[str, An
     """Return what stood at the places that could not have gone back."""
     if _only_metadata_clashes(before, after, then):
         return {"metadata": then.metadata}
-    return {each.path: each.ours for each in merge(after.value, then.value, before.value).conflicts}
+    return {each.path: each.ours for each in _merged(before, after, then).conflicts}
 
 
 _c, _a, _ca = state_commits.c, agents.c, commit_agents.c

@@ -80,7 +80,7 @@ def _merged(base: Any, ours: Any, theirs: Any, path: Path, clashes: list[Clash])
             and (theirs_by_id := by_id(theirs)) is not None
         ):
             return _elements(base_by_id, ours_by_id, theirs_by_id, path, clashes)
-        if same(_sorted(ours), _sorted(theirs)):
+        if alike(ours, theirs):
             # They differ in the order of members alone, which is never a conflict.
             return _copied(theirs)
     clashes.append(_clash(base, ours, theirs, path))
@@ -188,6 +188,11 @@ def _copied(value: Any) -> Any:
     if is_list(value):
         return [_copied(element) for element in value]
     return value
+
+
+def alike(a: Any, b: Any) -> bool:
+    """Tell whether two values are the same but for the order of members."""
+    return same(_sorted(a), _sorted(b))
 
 
 def _sorted(value: Any) -> Any:
