@@ -34,7 +34,11 @@ _SHOWN_CHANGES = 3
 def history(
     context: typer.Context, agent: Agent, state_type: Tier, key: Key, limit: Limit = None, as_json: Json = False
 ) -> None:
-    """Print a key's versions, newest first."""
+    """Print a key's versions, newest first.
+
+    Each line is a version: its number, the revision and time of its commit, who made it, what it did to the key, how
+    many bytes the value has, and the message. Deletions and expiries are versions too.
+    """
     with opened(context) as store:
         found = store.history.versions(agent, state_type, key, limit=limit)
     if not found:
@@ -47,7 +51,11 @@ def history(
 
 
 def show(context: typer.Context, what: What, version: Number = None, as_json: Json = False) -> None:
-    """Print all that is known of an entry, or of a commit and its changes."""
+    """Print all that is known of an entry, or of a commit and its changes.
+
+    An entry is named by agent, tier and key, and shown as it stands or, with --version, as it was; a commit is named by
+    its revision.
+    """
     if len(what) == 1 and version is None:
         _show_commit(context, what[0], as_json)
     elif len(what) == 3:
@@ -64,7 +72,11 @@ def at(
     key: Wanted = None,
     as_json: Json = False,
 ) -> None:
-    """Print an agent's values as they stood at a moment."""
+    """Print an agent's values as they stood at a moment.
+
+    All of the agent's values, those of one tier, those whose keys match a glob, or one key's value alone, as get prints
+    it. What had expired by then is gone; sessions that have ended since are there.
+    """
     asked = point(moment)
     with opened(context) as store:
         past = store.at(asked)
@@ -86,7 +98,10 @@ def log(
     limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many at most.")] = 50,
     as_json: Json = False,
 ) -> None:
-    """Print the store's commits, newest first."""
+    """Print the store's commits, newest first.
+
+    Each line is a commit: its revision and time, who made it, its kind, what it changed, and the message.
+    """
     with opened(context) as store:
         found = store.history.commits(agent_id=agent, limit=limit, values=False)
     if as_json:

@@ -5,7 +5,9 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from statedb.cli.forms import member
@@ -18,6 +20,8 @@ if TYPE_CHECKING:
 
 CELL = 200
 """Characters of a value or message that a table shows; `show` and --json have all of it."""
+_held: BytesIO | None = None
+"""Where output goes while it is held back."""
 _WIDE = 4000
 """Columns of a table that is piped: nothing is cut to the width of a terminal that is not there."""
 
@@ -36,8 +40,26 @@ def stdin() -> BinaryIO:
     return sys.stdin.buffer
 
 
+@contextmanager
+def held() -> Iterator[BytesIO]:
+    """Hold back what the block prints, and return it; where the block fails, it is printed before that is said."""
+    global _held
+    _held = kept = BytesIO()
+    try:
+        yield kept
+    except BaseException:
+        _held = None
+        raw(kept.getvalue())
+        raise
+    finally:
+        _held = None
+
+
 def raw(data: bytes) -> None:
     """Print bytes as they are."""
+    if _held is not None:
+        _held.write(data)
+        return
     out = stdout()
     out.write(data)
     out.flush()
@@ -45,7 +67,7 @@ def raw(data: bytes) -> None:
 
 def json(document: Any) -> None:
     """Print one JSON document: indented on a terminal, on one line in a pipe."""
-    raw(f"{_json_text(document, people=_is_terminal())}\n".encode())
+    raw(f"{_json_text(document, people=is_terminal())}\n".encode())
 
 
 def value(found: Any, as_json: bool) -> None:
@@ -138,5 +160,6 @@ def _json_text(document: Any, *, people: bool) -> str:
     return safe_json(text) if people else text
 
 
-def _is_terminal() -> bool:
+def is_terminal() -> bool:
+    """Tell whether somebody looks at standard output, on a terminal that can do more than print."""
     return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"

@@ -50,7 +50,9 @@ def import_(
 ) -> None:
     """Import a history made by export; or, with --agent, --type and --key, the versions of one key.
 
-    A version is a line {"at": seconds since 1970, "value": …}.
+    FILE holds JSON lines, compressed with zstd or not. A version is a line {"at": seconds since 1970, "value": …}. What
+    is imported keeps its times, authors and messages; a file with an error leaves in the store the lines before it, in
+    whole batches, and says how many these were.
     """
     if agent is not None and state_type is not None and key is not None:
         _import_versions(context, file, agent, state_type, key)
@@ -61,7 +63,11 @@ def import_(
 
 
 def export(context: typer.Context, to: Output = None) -> None:
-    """Write the whole history as JSON lines, which import takes back to the same history."""
+    """Write the whole history as JSON lines, which import takes back to the same history.
+
+    A file appears under its name once it is whole. Commits made meanwhile are not in it: it ends with the newest one
+    there was at the start.
+    """
     if to is not None and os.path.realpath(to) in _files_of(file_of(context)):
         raise Usage(f"{to} is the store itself; an export takes another name")
     with opened(context) as store, writing(to) as write:

@@ -1,0 +1,105 @@
+"""The commands: what each is called, where the help lists it, what it prints for programs, how it is used."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from typer.core import TyperCommand
+
+from statedb.cli import demo, history, schema, states, transfer
+from statedb.cli.pager import Paged
+
+WRITE, READ, PAST, TRANSFER, STORE = "Write", "Read", "The past", "Transfer", "The store"
+"""The panels of the help, in this order."""
+
+
+class Command(NamedTuple):
+    """A command as the help shows it. `prints`: what --json prints, of the commands that read."""
+
+    name: str
+    run: Callable[..., None]
+    panel: str
+    examples: tuple[str, ...]
+    prints: str | None = None
+    cls: type[TyperCommand] = TyperCommand
+
+
+COMMANDS = (
+    Command(
+        "set",
+        states.set_,
+        WRITE,
+        (
+            """statedb -f app.db set agent-1 persistent prefs '{"theme":"dark"}' -m 'first run'""",
+            "statedb -f app.db set agent-1 session call/1 - --ttl 3600",
+        ),
+        cls=states.Numbers,
+    ),
+    Command("delete", states.delete, WRITE, ("statedb -f app.db delete agent-1 persistent prefs",)),
+    Command(
+        "get",
+        states.get,
+        READ,
+        (
+            "statedb -f app.db get agent-1 persistent prefs",
+            "statedb -f app.db get agent-1 persistent prefs --at 'yesterday 14:00'",
+        ),
+        'the value; opaque bytes as {"bytes": base64}',
+    ),
+    Command(
+        "keys",
+        states.keys,
+        READ,
+        ("statedb -f app.db keys agent-1 persistent 'prefs/*'",),
+        "an array of keys",
+        Paged,
+    ),
+    Command(
+        "history",
+        history.history,
+        PAST,
+        ("statedb -f app.db history agent-1 persistent prefs --limit 5",),
+        "an array of versions, newest first",
+        Paged,
+    ),
+    Command(
+        "show",
+        history.show,
+        PAST,
+        ("statedb -f app.db show agent-1 persistent prefs --version 3", "statedb -f app.db show 17"),
+        "the entry, or the commit with its changes and their values",
+        Paged,
+    ),
+    Command(
+        "at",
+        history.at,
+        PAST,
+        (
+            "statedb -f app.db at 2h agent-1 persistent 'prefs/*'",
+            "statedb -f app.db at 'last friday 18:00' agent-1 persistent prefs",
+        ),
+        "the value of one key; of many, an array of state_type, key and value",
+    ),
+    Command(
+        "log",
+        history.log,
+        PAST,
+        ("statedb -f app.db log --agent agent-1 --limit 5",),
+        "an array of commits, newest first, whose changes come without values",
+        Paged,
+    ),
+    Command(
+        "import",
+        transfer.import_,
+        TRANSFER,
+        (
+            "statedb -f copy.db import history.jsonl.zst",
+            "statedb -f app.db import prefs.jsonl --agent a --type persistent --key prefs",
+        ),
+    ),
+    Command("export", transfer.export, TRANSFER, ("statedb -f app.db export --output history.jsonl.zst",)),
+    Command("init", schema.init, STORE, ("statedb -f app.db init",)),
+    Command("migrate", schema.migrate, STORE, ("statedb -f app.db migrate",)),
+    Command("demo", demo.demo, STORE, ("statedb demo", "statedb demo --keep story")),
+)
