@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from statedb.cli import output
+from statedb.cli import completion, output
 from statedb.cli.arguments import POINT, Agent, Json, Key, Limit, Tier
 from statedb.cli.exits import Refused, Usage
 from statedb.cli.forms import commit_form, form, member
@@ -19,13 +19,25 @@ if TYPE_CHECKING:
     from statedb.store import Store
 
 What = Annotated[
-    list[str], typer.Argument(metavar="AGENT TYPE KEY | REVISION", help="An entry, or a commit.", show_default=False)
+    list[str],
+    typer.Argument(
+        metavar="AGENT TYPE KEY | REVISION",
+        help="An entry, or a commit.",
+        show_default=False,
+        autocompletion=completion.entry,
+    ),
 ]
 Number = Annotated[int | None, typer.Option("--version", metavar="N", min=1, help="The entry as it was at version N.")]
 Point = Annotated[str, typer.Argument(metavar="POINT", help=f"When: {POINT}.", show_default=False)]
 Tiers = Annotated[StateType | None, typer.Argument(metavar="TYPE", help="Only this tier.", show_default=False)]
 Wanted = Annotated[
-    str | None, typer.Argument(metavar="KEY", help="This key's value, or with * ? [ a glob.", show_default=False)
+    str | None,
+    typer.Argument(
+        metavar="KEY",
+        help="This key's value, or with * ? [ a glob.",
+        show_default=False,
+        autocompletion=completion.keys,
+    ),
 ]
 
 _SHOWN_CHANGES = 3

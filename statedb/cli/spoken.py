@@ -22,10 +22,12 @@ _WEEKDAY = r"(?:mon|tues?|wed(?:nes)?|thu(?:rs)?|fri|sat(?:ur)?|sun)(?:day)?"
 _DATE = r"(?:0?[1-9]|[12]\d|3[01])(?:st|nd|rd|th)?"
 _YEAR = r"(?:,? \d{4})?"
 _ISO = r"\d{4}-(?:0[1-9]|1[0-2])-(?:0[1-9]|[12]\d|3[01])"  # in 2026-13-01 the 13 would be taken for the day
-_DAY = rf"today|yesterday|(?:last )?{_WEEKDAY}|{_MONTH} {_DATE}{_YEAR}|{_DATE} {_MONTH}{_YEAR}|{_ISO}"
+_DAY = rf"today|yesterday|{_WEEKDAY}|{_MONTH} {_DATE}{_YEAR}|{_DATE} {_MONTH}{_YEAR}|{_ISO}"
 _CLOCK = r"(?:[01]?\d|2[0-3]):[0-5]\d(?::[0-5]\d)?|(?:0?[1-9]|1[0-2])(?::[0-5]\d)? ?[ap]m|noon|midnight"
 _ZONE = r"(?: ?(?:z|utc|gmt|[+-](?:0\d|1[0-4]):?[0-5]\d))?"
-_ON_A_DAY = re.compile(rf"(?P<day>{_DAY})(?: (?:at )?(?P<clock>(?:{_CLOCK}){_ZONE}))?", re.ASCII)
+_ON_A_DAY = re.compile(
+    rf"(?:last (?={_WEEKDAY}))?(?P<day>{_DAY})(?: (?:at )?(?P<clock>(?:{_CLOCK}){_ZONE}))?", re.ASCII
+)
 
 
 def spoken(text: str, now: datetime | None = None) -> datetime | timedelta | None:
