@@ -124,15 +124,27 @@ CREATE TABLE store_info (
 CREATE INDEX ix_agent_states_expires_at ON agent_states (expires_at)
 WHERE expires_at IS NOT NULL;
 
+CREATE INDEX ix_agent_states_floor ON agent_states (floor)
+WHERE floor > 0;
+
 CREATE INDEX ix_agent_states_session_id ON agent_states (session_id)
 WHERE session_id IS NOT NULL;
+
+CREATE INDEX ix_session_touches_expires_at ON session_touches (expires_at)
+WHERE expires_at IS NOT NULL;
 
 CREATE INDEX ix_session_touches_history ON session_touches (session_id, revision DESC);
 
 CREATE INDEX ix_sessions_expires_at ON sessions (expires_at)
 WHERE expires_at IS NOT NULL;
 
+CREATE INDEX ix_state_touches_expires_at ON state_touches (expires_at)
+WHERE expires_at IS NOT NULL;
+
 CREATE INDEX ix_state_touches_history ON state_touches (state_id, revision DESC);
+
+CREATE INDEX ix_state_versions_expires_at ON state_versions (expires_at)
+WHERE expires_at IS NOT NULL;
 
 CREATE INDEX ix_state_versions_history ON state_versions (state_id, revision DESC, version);
 

@@ -26,6 +26,7 @@ from statedb.errors import (
 from statedb.models import (
     MISSING,
     UNAVAILABLE,
+    Blame,
     Change,
     Commit,
     Difference,
@@ -35,6 +36,7 @@ from statedb.models import (
     Outcome,
     StateType,
     StateWithHistory,
+    Stats,
     Version,
 )
 from statedb.store import Store
@@ -48,6 +50,7 @@ __all__ = [
     "UNAVAILABLE",
     "AsyncStore",
     "AsyncTransaction",
+    "Blame",
     "Change",
     "Clash",
     "Commit",
@@ -75,6 +78,7 @@ __all__ = [
     "StateDiff",
     "StateType",
     "StateWithHistory",
+    "Stats",
     "Store",
     "StoreBusy",
     "StoreClosed",

@@ -76,13 +76,17 @@ class NoSuchVersion(StateDBError, LookupError):
 
 
 class Compacted(StateDBError, LookupError):
-    """The past asked for lies below what retention kept; `floor` is the first revision that can be read."""
+    """The past asked for lies below what retention kept; `floor` is the first revision that can be read.
+
+    `missing` names the keys it is about, as far as they are known.
+    """
 
     floor: int
+    missing: tuple[Any, ...] = ()
 
 
 class Erased(Compacted):
-    """A value that was erased on purpose: the version is known, what it held is not. `floor` is 0 where none is known."""
+    """A value that was erased on purpose: that the version was there is known, what it held is not."""
 
     floor: int = 0
 
@@ -102,7 +106,8 @@ class VersionConflict(StateDBError):
     """Somebody wrote in between: `base` is what the caller knew, `ours` the caller's value, `theirs` what stands.
 
     A side with no value (absent, deleted, expired) is `MISSING`. `conflicts` names the places that clash where a merge
-    was tried.
+    was tried. Of an undo, `base` is what the commit to take back made, `ours` what stands now, `theirs` what was before
+    it, and `later` holds the versions since that overlap.
     """
 
     agent_id: str
@@ -114,6 +119,7 @@ class VersionConflict(StateDBError):
     ours: Any
     theirs: Any
     conflicts: tuple[Any, ...] = ()
+    later: tuple[Any, ...] = ()
 
 
 class InTransaction(StateDBError):

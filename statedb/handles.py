@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterable, Iterator, Mapping, MutableMappin
 from datetime import timedelta
 from typing import Any, Generic, TypeVar, cast, overload
 
-from statedb.models import MISSING, Entry, StateType
+from statedb.models import MISSING, Entry, Listing, StateType
 from statedb.operation import Async, Room, S_co, Scoped, Sync, glance, read, write
 from statedb.rooms import sessions, states
 from statedb.rooms.sessions import SessionScope
@@ -79,9 +79,9 @@ class _Mapped:
     def __contains__(self: Any, key: object) -> bool:
         return isinstance(key, str) and bool(self.exists(key))
 
-    def keys(self: Any, pattern: str = "*") -> list[str]:
+    def keys(self: Any, pattern: str = "*", *, partial: bool = False) -> Listing[str]:
         """Return the keys that match a glob, in order of code points. `*` matches slashes too."""
-        found: list[str] = self._keys(pattern)
+        found: Listing[str] = self._keys(pattern, partial=partial)
         return found
 
     def __iter__(self: Any) -> Iterator[str]:

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from types import MappingProxyType
 from typing import Any, Literal, NamedTuple, TypeVar
 
 T = TypeVar("T")
@@ -129,6 +130,17 @@ class Version:
     metadata: dict[str, Any] | None
 
 
+class Blame(dict[str, Version]):
+    """Which version last set each leaf of a value, by JSON Pointer.
+
+    `missing` holds the leaves whose version retention has cut or erased, under `partial=True`.
+    """
+
+    def __init__(self, found: Mapping[str, Version] = MappingProxyType({}), missing: Iterable[str] = ()) -> None:
+        super().__init__(found)
+        self.missing: tuple[str, ...] = tuple(missing)
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What a commit did to one key. A side with no value is None; `event_id` is unique over all stores."""
@@ -151,9 +163,9 @@ class Change:
 class Difference:
     """A key that differs between two points: what it held at the first, and at the second.
 
-    A side with no value is None. `change` tells create, update, delete and expire apart; `version`, `revision`, `at` and
-    `by` are those of the key's newest version at the second point (0 and None where it had none yet). Of a key whose
-    time had merely passed, `at` is when it expired.
+    A side with no value is None, an erased one UNAVAILABLE. `change` is one of create, update, delete and expire;
+    `version`, `revision`, `at` and `by` are those of the key's newest version at the second point (0 and None where it
+    had none yet). Of a key whose time had merely passed, `at` is when that was.
     """
 
     agent_id: str
@@ -189,10 +201,7 @@ class StateWithHistory:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One revision of the store and all it changed. `origin_at` is when it was first made, here or elsewhere.
-
-    `missing` counts the changes whose versions retention has cut since, so that a gap is never silent.
-    """
+    """One revision of the store and all it changed. `origin_at` is when it was first made, here or elsewhere."""
 
     revision: int
     kind: CommitKind
@@ -202,7 +211,24 @@ class Commit:
     message: str | None
     context: dict[str, Any] | None
     changes: tuple[Change, ...]
-    missing: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Stats:
+    """What a store holds. `keys` counts those with a value, `size` is in bytes of the database.
+
+    `value_bytes` are the plain bytes of all versions together: what whole copies of each would take.
+    """
+
+    revision: int
+    agents: int
+    sessions: int
+    keys: dict[StateType, int]
+    versions: dict[StateType, int]
+    value_bytes: int
+    size: int
+    oldest: datetime | None
+    newest: datetime | None
 
 
 @dataclass(frozen=True, slots=True)

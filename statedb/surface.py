@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from statedb.operation import Room, S_co, bulk, glance, read, write
-from statedb.rooms import feed, health, history, retention, states, transfer
+from statedb.rooms import blame, feed, health, history, log, retention, states, transfer, undo
 
 
 class States(Room[S_co]):
@@ -28,8 +28,13 @@ class History(Room[S_co]):
 
     versions = read(history.versions)
     get = read(history.get)
-    commits = read(history.commits)
-    commit = read(history.commit)
+    get_with_history = read(history.get_with_history)
+    diff = read(history.diff)
+    blame = read(blame.blame)
+    bisect = read(history.bisect)
+    changes = read(history.changes)
+    commits = read(log.commits)
+    commit = read(log.commit)
     revert = write(history.revert)
 
 
@@ -55,13 +60,16 @@ class Transfer(Room[S_co]):
 
 
 class HealthRoom(Room[S_co]):
-    """Whether the store is what it says."""
+    """Whether the store is what it says, and how much it holds."""
 
     check = read(health.check)
+    stats = read(health.stats)
 
 
 class Rooms(Room[S_co]):
     """All the rooms of a shell, and what is asked of the store as a whole."""
+
+    undo = write(undo.undo)
 
     def __init__(self, shell: S_co) -> None:
         super().__init__(shell)

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, assert_type
 
-from statedb import AsyncStore, Change, Commit, Entry, Health, Store, Transaction, Version
+from statedb import AsyncStore, Change, Commit, Entry, Health, Listing, Store, Transaction, Version
 from statedb.transaction import Joined
 
 
@@ -20,11 +20,11 @@ def sync_calls_are_values(store: Store) -> None:
     assert_type(store.states.entry("a", "local", "k"), Entry | None)
     assert_type(store.states.update("a", "local", "k", lambda v: v + 1, default=0), Entry)
     assert_type(store.states.delete("a", "local", "k"), bool)
-    assert_type(store.states.keys("a", "local", "x*"), list[str])
-    assert_type(store.states.items("a", "local"), list[tuple[str, Any]])
+    assert_type(store.states.keys("a", "local", "x*"), Listing[str])
+    assert_type(store.states.items("a", "local"), Listing[tuple[str, Any]])
     assert_type(store.states.set_many("a", "local", {"x": 1}), dict[str, Entry])
-    assert_type(store.history.versions("a", "local", "k", limit=3), list[Version])
-    assert_type(store.history.commits(agent_id="a"), list[Commit])
+    assert_type(store.history.versions("a", "local", "k", limit=3), Listing[Version])
+    assert_type(store.history.commits(agent_id="a"), Listing[Commit])
     assert_type(store.feed.changes(since=12, limit=100), list[Change])
     assert_type(store.health.check(), Health)
     assert_type(store.at(3).states.entry("a", "local", "k"), Entry | None)
@@ -34,9 +34,9 @@ async def async_calls_are_awaitables(store: AsyncStore) -> None:
     assert_type(await store.states.set("a", "local", "k", 1), Entry)
     deleting: Coroutine[Any, Any, bool] = store.states.delete("a", "local", "k")
     assert_type(await deleting, bool)
-    assert_type(await store.at(3).history.versions("a", "local", "k"), list[Version])
+    assert_type(await store.at(3).history.versions("a", "local", "k"), Listing[Version])
     task = asyncio.create_task(store.states.keys("a", "local"))
-    assert_type(await task, list[str])
+    assert_type(await task, Listing[str])
     assert_type(await asyncio.wait_for(store.health.check(), 1), Health)
     assert_type(await store.feed.changes(), list[Change])
 
@@ -44,7 +44,7 @@ async def async_calls_are_awaitables(store: AsyncStore) -> None:
 def handles_know_their_first_arguments(store: Store) -> None:
     agent = store.agent("a")
     assert_type(agent.persistent.set("k", 1, message="m"), Entry)
-    assert_type(agent.local.keys("x*"), list[str])
+    assert_type(agent.local.keys("x*"), Listing[str])
     assert_type(agent.session("c7", ttl=60).entry("k"), Entry | None)
     assert_type(agent.session("c7").close(), bool)
     assert_type(agent.shared.update("n", lambda v: v + 1, default=0), Entry)
@@ -57,7 +57,7 @@ def handles_know_their_first_arguments(store: Store) -> None:
 async def async_handles_too(store: AsyncStore) -> None:
     agent = store.agent("a")
     assert_type(await agent.persistent.set("k", 1), Entry)
-    assert_type(await agent.session("c7").items(), list[tuple[str, Any]])
+    assert_type(await agent.session("c7").items(), Listing[tuple[str, Any]])
     assert_type(await agent.shared.update("n", lambda v: v + 1, default=0), Entry)
 
 

@@ -3,17 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
 from sqlalchemy import and_, bindparam, null, select
 
-from statedb.db.entries import json_object
+from statedb.db.entries import json_object, shown
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import agent_states, agents, state_commits, state_versions, store_info
 from statedb.db.tx import Tx
 from statedb.models import Change, StateType
 from statedb.times import moment
-from statedb.values import codec
 from statedb.values.codec import Stored
 
 _v, _s, _a, _c, _i = state_versions.c, agent_states.c, agents.c, state_commits.c, store_info.c
@@ -74,8 +72,7 @@ def _changes(rows: list[Row]) -> Iterator[Change]:
 
 def _change(row: Row, place: int) -> Change:
     revision, store, origin, origin_revision, agent, state_type, key, change, version, at, actor, metadata = row[:12]
-    new: Any = codec.decode(Stored(*row[12:15]))
-    old: Any = codec.decode(Stored(*row[15:18]))
+    new, old = shown(Stored(*row[12:15])), shown(Stored(*row[15:18]))
     return Change(
         # Where a commit was first made names its changes on every copy of the store.
         event_id=f"{origin or store}/{origin_revision or revision}/{place}",

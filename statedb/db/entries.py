@@ -8,9 +8,10 @@ from pydantic_core import from_json
 
 from statedb.db.heads import Head
 from statedb.db.tx import Tx
-from statedb.models import Address, Entry, StateType
+from statedb.models import UNAVAILABLE, Address, Entry, StateType
 from statedb.times import maybe, moment
 from statedb.values import codec
+from statedb.values.codec import Stored
 
 _UNREAD = object()
 _TIERS = {tier.value: tier for tier in StateType}
@@ -34,6 +35,11 @@ def entry_of(tx: Tx, at: Address, head: Head, value: Any = _UNREAD) -> Entry:
         json_object(head.metadata),
         head.codec is None,
     )
+
+
+def shown(stored: Stored) -> Any:
+    """Return a value as a change shows it: None where there is none, UNAVAILABLE where it was erased."""
+    return UNAVAILABLE if stored.codec == codec.ERASED else codec.decode(stored)
 
 
 def json_object(text: str | None) -> dict[str, Any] | None:

@@ -72,8 +72,9 @@ _fields_of = attrgetter(*(field.name for field in fields(Head)))
 _s, _a, _w, _c = agent_states.c, agents.c, sessions.c, state_commits.c
 
 _newest_at = select(_c.at).where(_c.revision == select(func.max(_c.revision)).scalar_subquery()).scalar_subquery()
-_expires = case((_s.session_id.is_(None), _s.expires_at), else_=_w.expires_at)
-_newest = case((_expires.is_not(None), _newest_at))
+expires = case((_s.session_id.is_(None), _s.expires_at), else_=_w.expires_at)
+"""When a key of `agent_states`, joined to its session if it has one, expires."""
+_newest = case((expires.is_not(None), _newest_at))
 
 
 def _present(*columns: Any) -> Select[*tuple[Any, ...]]:
@@ -102,7 +103,7 @@ _PRESENT_HEAD = (
     _s.created_by,
     _s.updated_at,
     case((_s.session_id.is_(None), _s.ttl), else_=_w.ttl),
-    _expires,
+    expires,
     _s.session_id,
     _s.floor,
     _s.salt,
@@ -128,16 +129,25 @@ def _newest_of(column: Any, owner: Any, of: Any) -> ColumnElement[Any]:
     return select(func.max(column)).where(owner == of, column <= _asked).scalar_subquery()
 
 
-# A session's clock counts from the moment the key joined it, which is the clock's first entry; the key's own touches
-# count while no newer version has come since.
-_past_expires = case(
-    (_st.revision.is_not(None), _st.expires_at),
-    (_t.revision > _v.revision, _t.expires_at),
-    else_=_v.expires_at,
-)
+def _in_force(of_session: Any, of_touch: Any, of_version: Any) -> ColumnElement[Any]:
+    """Return the one of three that counts.
+
+    A session's clock counts from the moment the key joined it, which is the clock's first entry; the key's own touches
+    count while no newer version has come since.
+    """
+    return case(
+        (_st.revision.is_not(None), of_session),
+        (_t.revision > _v.revision, of_touch),
+        else_=of_version,
+    )
 
 
-def _past(*columns: Any) -> Select[*tuple[Any, ...]]:
+_past_expires = _in_force(_st.expires_at, _t.expires_at, _v.expires_at)
+# A version's own ttl is the time from when it was first made, here or elsewhere, to its expiry.
+_past_ttl = _in_force(_st.ttl, _t.ttl, _v.expires_at - func.coalesce(_made.origin_at, _made.at))
+
+
+def _past_anywhere(*columns: Any) -> Select[*tuple[Any, ...]]:
     joined = (
         agents.join(agent_states, _s.agent_id == _a.id)
         .join(_v.revision.table, and_(_v.state_id == _s.id, _v.revision == _newest_of(_x.revision, _x.state_id, _s.id)))
@@ -154,15 +164,11 @@ def _past(*columns: Any) -> Select[*tuple[Any, ...]]:
         .join(_made.revision.table, _made.revision == _v.revision)
         .join(_born.revision.table, _born.revision == _v.created_revision)
     )
-    return (
-        select(*columns)
-        .select_from(joined)
-        .where(
-            _a.name == bindparam("agent"),
-            _s.branch_id == bindparam("branch"),
-            _s.state_type == bindparam("state_type"),
-        )
-    )
+    return select(*columns).select_from(joined).where(_s.branch_id == bindparam("branch"))
+
+
+def _past(*columns: Any) -> Select[*tuple[Any, ...]]:
+    return _past_anywhere(*columns).where(_a.name == bindparam("agent"), _s.state_type == bindparam("state_type"))
 
 
 _PAST_HEAD = (
@@ -176,7 +182,7 @@ _PAST_HEAD = (
     _born.at,
     _born.actor,
     _made.at,
-    null(),
+    _past_ttl,
     _past_expires,
     _s.session_id,
     _s.floor,
@@ -196,10 +202,10 @@ _range = and_(_s.state_key >= bindparam("low"), _s.state_key < bindparam("high")
 _alive_head = _s.codec.is_not(None)
 _alive_version = _v.codec.is_not(None)
 
-PRESENT_VALUE = Statement(_present(_s.codec, _s.value, _s.data, _expires, _newest).where(_one))
+PRESENT_VALUE = Statement(_present(_s.codec, _s.value, _s.data, expires, _newest).where(_one))
 PRESENT_ONE = Statement(_present(*_PRESENT_HEAD).where(_one))
 PRESENT_RANGE = Statement(_present(*_PRESENT_HEAD).where(_range, _alive_head).order_by(_s.state_key))
-PRESENT_NAMES = Statement(_present(_s.state_key, _expires, _newest).where(_range, _alive_head).order_by(_s.state_key))
+PRESENT_NAMES = Statement(_present(_s.state_key, expires, _newest).where(_range, _alive_head).order_by(_s.state_key))
 
 PAST_ONE = Statement(_past(*_PAST_HEAD).where(_one))
 PAST_RANGE = Statement(_past(*_PAST_HEAD).where(_range, _alive_version).order_by(_s.state_key))
@@ -207,14 +213,8 @@ PAST_NAMES = Statement(
     _past(_s.state_key, _past_expires, literal_column("0")).where(_range, _alive_version).order_by(_s.state_key)
 )
 
-# What retention cut: a key whose floor is above the point asked for cannot say what it was.
-FLOOR = Statement(
-    select(func.max(_s.floor))
-    .select_from(agents.join(agent_states, _s.agent_id == _a.id))
-    .where(
-        _a.name == bindparam("agent"),
-        _s.branch_id == bindparam("branch"),
-        _s.state_type == bindparam("state_type"),
-        _range,
-    )
-)
+
+def past_of(states: Any) -> Select[*tuple[Any, ...]]:
+    """Return the select of a selection of keys, by id, as of a revision: names, change, author, and the head."""
+    found = _past_anywhere(_a.name, _s.state_type, _v.change, _made.actor, *_PAST_HEAD)
+    return found.where(_s.id.in_(states))

@@ -21,7 +21,7 @@ from statedb.times import micros
 if TYPE_CHECKING:
     from sqlalchemy import Connection as Bind
 
-HEAD = "0002"
+HEAD = "0003"
 """The newest revision in migrations/versions, which a test holds it to. Numbers, so that newer is told from older."""
 
 

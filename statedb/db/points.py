@@ -11,7 +11,7 @@ from statedb.db.statements import Statement
 from statedb.db.tables import state_commits
 from statedb.db.tx import NEWEST, Asked, Point, Tx
 from statedb.errors import InvalidValue, NoSuchRevision
-from statedb.times import LATEST, micros, moment
+from statedb.times import EARLIEST, LATEST, micros, moment
 
 _c = state_commits.c
 _x = state_commits.alias("x").c
@@ -22,6 +22,10 @@ _NEAREST = Statement(
         _c.revision == select(func.max(_x.revision)).where(_x.revision <= bindparam("revision")).scalar_subquery()
     )
 )
+
+
+Told = int | str | datetime | timedelta
+"""A point as a caller names it."""
 
 
 def checked(asked: Any) -> Asked:
@@ -41,10 +45,9 @@ def resolve(tx: Tx, asked: Asked) -> Point:
 
     A revision means its commit's own time; a time means the last commit at or before it, looked at then.
     """
-    newest, at = _newest(tx)
+    newest, now = newest_point(tx)
     if isinstance(asked, int):
         return _at_revision(tx, asked, newest)
-    now = max(tx.wall(), at)
     return _at_time(tx, now - micros_of(asked) if isinstance(asked, timedelta) else micros(asked), newest, now)
 
 
@@ -52,16 +55,20 @@ def micros_of(ago: timedelta) -> int:
     return ago // timedelta(microseconds=1)
 
 
-def _newest(tx: Tx) -> tuple[int, int]:
+def newest_point(tx: Tx) -> Point:
+    """Return the newest place there is, which in a store that shows the past is the one it shows."""
+    if tx.point is not None:
+        return tx.point
     row = tx.db.one(NEWEST, {})
-    return (row[0], row[1]) if row else (0, 0)
+    revision, at = (row[0], row[1]) if row else (0, EARLIEST)
+    return Point(revision, max(tx.wall(), at))
 
 
 def _at_revision(tx: Tx, revision: int, newest: int) -> Point:
     if not 0 <= revision <= newest:
         raise NoSuchRevision(f"there is no revision {revision}: the store is at {newest}")
     row = tx.db.one(_NEAREST, {"revision": revision})
-    return Point(revision, row[1] if row else 0)
+    return Point(revision, row[1] if row else EARLIEST)
 
 
 def _at_time(tx: Tx, instant: int, newest: int, now: int) -> Point:

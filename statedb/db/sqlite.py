@@ -88,6 +88,11 @@ class Connection:
         self.raw.execute("release op")
         return True
 
+    def size(self) -> int:
+        """Return the bytes of the database's pages, wherever they are at the moment: in the file or in its log."""
+        pages, bytes_each = (self.raw.execute(f"pragma {name}").fetchone()[0] for name in ("page_count", "page_size"))
+        return int(pages * bytes_each)
+
     def faults(self) -> list[str]:
         """Return what SQLite itself finds wrong with the file."""
         found = [str(row[0]) for row in self.raw.execute("pragma integrity_check").fetchall() if row[0] != "ok"]

@@ -7,6 +7,8 @@ or an integer: so no column needs a conversion on its way in or out, and stateme
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import (
     BigInteger,
     Column,
@@ -45,6 +47,11 @@ def _clustered(name: str, *parts: SchemaItem) -> Table:
     return Table(name, metadata, *parts, sqlite_with_rowid=False)
 
 
+def _sparse(column: Any, condition: Any) -> None:
+    """Index the rows of a column that fulfil a condition; the others cost nothing."""
+    Index(None, column, sqlite_where=condition, postgresql_where=condition)
+
+
 store_info = Table(
     "store_info",
     metadata,
@@ -70,12 +77,7 @@ sessions = Table(
     Column("expires_at", BigInteger),
     UniqueConstraint("branch_id", "agent_id", "name"),
 )
-Index(
-    None,
-    sessions.c.expires_at,
-    sqlite_where=sessions.c.expires_at.is_not(None),
-    postgresql_where=sessions.c.expires_at.is_not(None),
-)
+_sparse(sessions.c.expires_at, sessions.c.expires_at.is_not(None))
 
 # Small columns first: SQLite reads a row from its front, and a large value spills to overflow pages behind them.
 agent_states = Table(
@@ -105,18 +107,9 @@ agent_states = Table(
     Column("data", LargeBinary),
     UniqueConstraint("branch_id", "agent_id", "state_type", "state_key"),
 )
-Index(
-    None,
-    agent_states.c.expires_at,
-    sqlite_where=agent_states.c.expires_at.is_not(None),
-    postgresql_where=agent_states.c.expires_at.is_not(None),
-)
-Index(
-    None,
-    agent_states.c.session_id,
-    sqlite_where=agent_states.c.session_id.is_not(None),
-    postgresql_where=agent_states.c.session_id.is_not(None),
-)
+_sparse(agent_states.c.expires_at, agent_states.c.expires_at.is_not(None))
+_sparse(agent_states.c.session_id, agent_states.c.session_id.is_not(None))
+_sparse(agent_states.c.floor, agent_states.c.floor > 0)
 
 state_commits = Table(
     "state_commits",
@@ -168,6 +161,8 @@ Index(
     state_versions.c.revision.desc(),
     state_versions.c.version,
 )
+# What expired between two points and was written since, or recorded as expired, is found by these three alone.
+_sparse(state_versions.c.expires_at, state_versions.c.expires_at.is_not(None))
 
 # Expiry moves without a version being made; these two remember when, so that the past stays right.
 state_touches = _clustered(
@@ -178,6 +173,7 @@ state_touches = _clustered(
     Column("expires_at", BigInteger),
 )
 Index("ix_state_touches_history", state_touches.c.state_id, state_touches.c.revision.desc())
+_sparse(state_touches.c.expires_at, state_touches.c.expires_at.is_not(None))
 
 session_touches = _clustered(
     "session_touches",
@@ -187,6 +183,7 @@ session_touches = _clustered(
     Column("expires_at", BigInteger),
 )
 Index("ix_session_touches_history", session_touches.c.session_id, session_touches.c.revision.desc())
+_sparse(session_touches.c.expires_at, session_touches.c.expires_at.is_not(None))
 
 
 # ---- views, for people with an SQL shell

@@ -16,12 +16,12 @@ from sqlalchemy import func, select
 
 from statedb import times
 from statedb.config import Settings
-from statedb.db import heads
+from statedb.db import cuts, heads
 from statedb.db.heads import Head
 from statedb.db.sessions import FIND_SESSION, Opening, Session, SessionName, session_name
 from statedb.db.statements import Parameters, Row, Statement
 from statedb.db.tables import MAIN, state_commits
-from statedb.errors import Compacted, InvalidValue, ReadOnly
+from statedb.errors import InvalidValue, ReadOnly
 from statedb.models import Address, Entry
 from statedb.times import EARLIEST
 from statedb.values.arguments import said
@@ -75,6 +75,10 @@ class Connection(Protocol):
 
     def rollback_to(self) -> bool:
         """Undo what came since the savepoint; False where the whole transaction is gone already."""
+        ...
+
+    def size(self) -> int:
+        """Return the bytes the database takes."""
         ...
 
     def faults(self) -> list[str]:
@@ -168,6 +172,7 @@ class Tx:
         "sessions",
         "settings",
         "staged",
+        "told",
         "wall",
         "written",
     )
@@ -187,6 +192,7 @@ class Tx:
         self.expired: dict[Address, tuple[Head, Head]] = {}
         self.sessions: dict[SessionName, Session] = {}
         self.opening: Opening | None = None
+        self.told: list[Any] = []
         self.written: int | None = None
 
     def begin(self, note: Note, after: Tx | None = None) -> Tx:
@@ -234,11 +240,26 @@ class Tx:
             return self._seen(at.agent_id, staged.head)
         if at in self.expired:
             return self.expired[at][1]
-        statement = heads.PRESENT_ONE if self.point is None else heads.PAST_ONE
-        row = self.db.one(statement, self._where(at))
         if self.point is not None:
-            self._check_floor(at.agent_id, at.state_type, at.key, at.key + "\0")
+            return self.as_of(at, self.point.revision)
+        row = self.db.one(heads.PRESENT_ONE, self._where(at))
         return self._seen(at.agent_id, Head(*row)) if row else None
+
+    def as_of(self, at: Address, revision: int) -> Head | None:
+        """Return a key as committed at a revision, None where it had no version. Raises Compacted."""
+        row = self.db.one(heads.PAST_ONE, {**self._where(at), "revision": revision})
+        head = Head(*row) if row else None
+        # What has a version there tells its floor itself; only where there is none may that be retention's doing.
+        if head is None or head.floor > revision:
+            cuts.settle(cuts.in_range(self, at, at.key + "\0", revision), revision, partial=False)
+        return head
+
+    def committed(self, at: Address) -> Head | None:
+        """Return a key as the log has it, past what this transaction is about to write."""
+        if at in self.expired:
+            return self.expired[at][0]
+        staged = self.staged.get(at)
+        return staged.before if staged else self.head(at)
 
     def alive(self, head: Head) -> bool:
         """Tell whether a head has a value that has not expired."""
@@ -306,27 +327,10 @@ class Tx:
         return {key: self._seen(agent_id, head) for key, head in within.items()}
 
     def _where(self, at: Address) -> dict[str, Any]:
-        given = {"agent": at.agent_id, "branch": self.branch, "state_type": at.state_type, "key": at.key}
-        if self.point is not None:
-            given["revision"] = self.point.revision
-        return given
+        return {"agent": at.agent_id, "branch": self.branch, "state_type": at.state_type, "key": at.key}
 
     def _within(self, agent_id: str, state_type: str, low: str, high: str) -> dict[str, Any]:
         given = {"agent": agent_id, "branch": self.branch, "state_type": state_type, "low": low, "high": high}
         if self.point is not None:
             given["revision"] = self.point.revision
-            self._check_floor(agent_id, state_type, low, high)
         return given
-
-    def _check_floor(self, agent_id: str, state_type: str, low: str, high: str) -> None:
-        """Refuse to show a past that retention has cut: never today's value, never a gap, by accident."""
-        assert self.point is not None
-        given = {"agent": agent_id, "branch": self.branch, "state_type": state_type, "low": low, "high": high}
-        row = self.db.one(heads.FLOOR, given)
-        floor: int = row[0] or 0 if row else 0
-        if floor > self.point.revision:
-            raise Compacted(
-                f"revision {self.point.revision} of {agent_id}/{state_type} lies below what retention kept; "
-                f"the first that can be read is {floor}",
-                floor=floor,
-            )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from sqlalchemy import bindparam, func, select
 
 from statedb.db import changes as log
+from statedb.db import cuts
 from statedb.db.statements import Statement
 from statedb.db.tables import agents, commit_agents, state_versions
 from statedb.db.tx import Tx
@@ -17,13 +18,14 @@ def changes(tx: Tx, since: int = 0, limit: int = 100, *, agent_id: str | None = 
     """Return what happened after revision `since`, oldest first, in whole commits.
 
     A commit is never split: reading stops at the first one with which `limit` changes are reached. Pass the revision of
-    the last change to go on; an empty list means that nothing has happened since.
+    the last change to go on; an empty list means that nothing has happened since. Raises Compacted where retention has
+    cut versions younger than `since`: a gap is never silent. An erased value reads UNAVAILABLE.
     """
     since, limit = natural(since, "since"), natural(limit, "limit", 1)
+    of = None if agent_id is None else name(agent_id, "agent_id")
+    cuts.settle(cuts.below(tx, since + 1, of), since + 1, partial=False)
     top = tx.point.revision if tx.point else LARGEST
-    if agent_id is None:
-        return _all(tx, since, top, limit)
-    return _of_agent(tx, name(agent_id, "agent_id"), since, top, limit)
+    return _all(tx, since, top, limit) if of is None else _of_agent(tx, of, since, top, limit)
 
 
 def _all(tx: Tx, since: int, top: int, limit: int) -> list[Change]:

@@ -1,51 +1,149 @@
-"""History: what was, version by version and commit by commit."""
+"""History: what a key was, version by version, and what differs between two points."""
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable
+from itertools import dropwhile, islice
 from typing import Any
 
-from sqlalchemy import Select, bindparam, select
-
-from statedb.db import changes, journal
-from statedb.db.changes import COMMIT_COLUMNS
-from statedb.db.entries import entry_of, json_object
+from statedb.db import cuts, differences, journal
+from statedb.db.entries import entry_of
 from statedb.db.heads import Head
 from statedb.db.journal import Ttl
-from statedb.db.statements import Row, Statement
-from statedb.db.tables import agents, commit_agents, state_commits, state_versions
+from statedb.db.points import Told, checked, resolve
 from statedb.db.tx import Tx
-from statedb.db.versions import find_by_number
-from statedb.errors import NoSuchRevision, NoSuchVersion
-from statedb.models import Address, Commit, Entry, StateType, Version
-from statedb.times import maybe, moment
+from statedb.db.versions import (
+    Key,
+    Window,
+    find_by_number,
+    keys_in_range,
+    merged,
+    newest_first,
+    oldest_kept,
+)
+from statedb.errors import Compacted, InvalidValue, NoSuchVersion
+from statedb.models import MISSING, Address, Difference, Entry, Listing, StateWithHistory, Version
 from statedb.values import codec
-from statedb.values.arguments import LARGEST, natural, natural_or_all
+from statedb.values.arguments import LARGEST, natural, natural_or_all, said
 from statedb.values.codec import Encoded
+from statedb.values.diff import StateDiff
+from statedb.values.diff import diff as diff_of
+from statedb.values.glob import glob, is_pattern
 from statedb.values.names import address, name
 
 
 def versions(
-    tx: Tx, agent_id: str, state_type: str, key: str, *, limit: int | None = None, before: int | None = None
-) -> list[Version]:
-    """Return a key's versions, newest first: at most `limit` of them, those below version `before`."""
+    tx: Tx,
+    agent_id: str,
+    state_type: str,
+    key: str,
+    *,
+    limit: int | None = None,
+    before: int | Version | None = None,
+    by: str | None = None,
+    since: Told | None = None,
+    until: Told | None = None,
+) -> Listing[Version]:
+    """Return the versions of a key, or of all keys that match a glob, newest first; at most `limit` of them.
+
+    To go on, pass the last one as `before` (or, for one key, its number). `by` picks those of one actor, `since` and
+    `until` those after one point and up to another. A key of exactly this name comes before a pattern. Where retention
+    has cut some, what is left is returned, and `missing` names the key.
+    """
     at = address(agent_id, state_type, key)
-    head = tx.head(at)
-    if head is None or head.id is None:
-        return []
-    top = tx.point.revision if tx.point else LARGEST
-    if before is not None:
-        before = natural(before, "before")
-        edge = find_by_number(tx, head, before)
-        top = edge.revision - 1 if edge else (top if before > head.version else 0)
-    rows = tx.db.all(_VERSIONS, {"state": head.id, "top": top, "limit": natural_or_all(limit, "limit")})
-    return [_version(at, row) for row in rows]
+    window = Window(
+        since=0 if since is None else resolve(tx, checked(since)).revision,
+        top=_top(tx, until),
+        by=said(by, "by"),
+    )
+    most = natural_or_all(limit, "limit")
+    head = tx.committed(at)
+    if head is not None and head.id is not None:
+        return _of_key(tx, at, head, window, before, most)
+    return _of_pattern(tx, at, window, before, most) if is_pattern(key) else Listing()
 
 
 def get(tx: Tx, agent_id: str, state_type: str, key: str, version: int) -> Entry:
-    """Return a version as it was made; its value is None where it is a deletion. NoSuchVersion where there is none."""
+    """Return a version as it was made; its value is None where it is a deletion.
+
+    Raises NoSuchVersion where there is none, Compacted where retention has cut it, and Erased.
+    """
     at = address(agent_id, state_type, key)
     return entry_of(tx, at, _as_made(tx, at, version))
+
+
+def get_with_history(
+    tx: Tx, agent_id: str, state_type: str, key: str, max_versions: int | None = 10
+) -> StateWithHistory:
+    """Return a key as it stands together with its newest versions, both of one moment."""
+    at = address(agent_id, state_type, key)
+    head = tx.find(at)
+    found = versions(tx, agent_id, state_type, key, limit=max_versions)
+    return StateWithHistory(None if head is None else entry_of(tx, at, head), tuple(found))
+
+
+def diff(tx: Tx, agent_id: str, state_type: str, key: str, old: int, new: int) -> StateDiff:
+    """Return what differs between two versions of a key, by JSON Pointer; a deletion has no value (MISSING)."""
+    at = address(agent_id, state_type, key)
+    return diff_of(_value(_as_made(tx, at, old)), _value(_as_made(tx, at, new)))
+
+
+def changes(
+    tx: Tx, first: Told, second: Told, *, agent_id: str | None = None, partial: bool = False
+) -> Listing[Difference]:
+    """Return the keys that hold something else at the second point than at the first, in order of their names.
+
+    A point is a revision, an ISO 8601 time, a datetime, or a timedelta ago; the second may be the earlier one. Keys
+    whose time merely passed in between are included. Raises Compacted where retention has cut keys since, or with
+    `partial` names those in `missing`. The cost follows what changed.
+    """
+    of = None if agent_id is None else name(agent_id, "agent_id")
+    a, b = resolve(tx, checked(first)), resolve(tx, checked(second))
+    lower = min(a, b).revision
+    missing = cuts.settle(cuts.below(tx, lower, of), lower, partial=partial)
+    known = set(missing)
+    found = differences.between(tx, a, b, of)
+    return Listing([each for each in found if (each.agent_id, each.state_type, each.key) not in known], missing)
+
+
+def bisect(
+    tx: Tx,
+    agent_id: str,
+    state_type: str,
+    key: str,
+    predicate: Callable[[Any], object],
+    *,
+    partial: bool = False,
+) -> Version | None:
+    """Return the first version whose value fulfils a predicate, found by binary search.
+
+    The predicate is taken to have turned true once and stayed so, and is asked of some log2(n) values; None where the
+    newest does not fulfil it. Deletions have no value to ask it of and are passed over. Where retention has cut the
+    version at which it turned, raises Compacted, or with `partial` returns the oldest one kept.
+    """
+    at = address(agent_id, state_type, key)
+    head = tx.committed(at)
+    if head is None or head.id is None:
+        return None
+    least = low = oldest_kept(tx, head.id) if head.floor else 1
+    high = head.version
+
+    def holds(version: int) -> bool:
+        value = _value(_as_made(tx, at, version))
+        if value is not MISSING:
+            return bool(predicate(value))
+        # Two deletions never follow each other, so what a deletion ended is right before it.
+        return version > least and holds(version - 1)
+
+    if not holds(high):
+        return None
+    while low < high:
+        middle = (low + high) // 2
+        low, high = (low, middle) if holds(middle) else (middle + 1, high)
+    if low == least > 1 and not partial:
+        raise _cut(at, head.floor, f"version {low} is the oldest kept, and it held there already")
+    [found] = newest_first(tx, Key(at, head.id, head.revision), Window(top=_revision_of(tx, at, low)), 1)
+    return found
 
 
 def revert(tx: Tx, agent_id: str, state_type: str, key: str, version: int, *, message: str | None = None) -> Entry:
@@ -68,32 +166,44 @@ def revert(tx: Tx, agent_id: str, state_type: str, key: str, version: int, *, me
     return made
 
 
-def commits(
-    tx: Tx, *, agent_id: str | None = None, limit: int | None = 50, before: int | None = None, values: bool = True
-) -> list[Commit]:
-    """Return commits, newest first: of one agent or all, at most `limit`, those below revision `before`.
-
-    `values=False` leaves the values of their changes out (None), which spares reading them.
-    """
-    top = LARGEST if before is None else natural(before, "before") - 1
-    top = min(top, tx.point.revision) if tx.point else top
-    given: dict[str, Any] = {"top": top, "limit": natural_or_all(limit, "limit")}
-    if agent_id is None:
-        rows = tx.db.all(_COMMITS, given)
-    else:
-        rows = tx.db.all(_COMMITS_OF, {**given, "agent": name(agent_id, "agent_id")})
-    return [_commit(tx, row, agent_id, values) for row in rows]
-
-
-def commit(tx: Tx, revision: int) -> Commit:
-    """Return one commit and all it changed. NoSuchRevision where there is none."""
-    row = tx.db.one(_COMMIT, {"revision": natural(revision, "revision")})
-    if row is None or (tx.point and revision > tx.point.revision):
-        raise NoSuchRevision(f"there is no revision {revision}")
-    return _commit(tx, row, None, True)
-
-
 # ---- inside
+
+
+def _of_key(
+    tx: Tx, at: Address, head: Head, window: Window, before: int | Version | None, limit: int
+) -> Listing[Version]:
+    assert head.id is not None
+    if isinstance(before, Version):
+        window = window._replace(top=min(window.top, before.revision - 1))
+    elif before is not None and natural(before, "before") <= head.version:
+        edge = find_by_number(tx, head, before)
+        window = window._replace(top=min(window.top, edge.revision - 1 if edge else 0))
+    found = newest_first(tx, Key(at, head.id, head.revision), window, limit)
+    reached = len(found) < limit and head.floor > window.since
+    return Listing(found, [at] if reached else [])
+
+
+def _of_pattern(tx: Tx, at: Address, window: Window, before: int | Version | None, limit: int) -> Listing[Version]:
+    if before is not None and not isinstance(before, Version):
+        raise InvalidValue(
+            "for a pattern `before` is a Version, the last one of the page before: keys number their own"
+        )
+    wanted = glob(at.key)
+    there = keys_in_range(tx, at._replace(key=wanted.low), wanted.high)
+    picked = frozenset(wanted.pick([key.at.key for key in there]))
+    if before is not None:
+        window = window._replace(top=min(window.top, before.revision))
+    found = merged(tx, [key for key in there if key.at.key in picked], window)
+    if before is not None:
+        seen = before
+        found = dropwhile(lambda each: each.revision == seen.revision and each.key <= seen.key, found)
+    return Listing(islice(found, limit))
+
+
+def _top(tx: Tx, until: Told | None) -> int:
+    """Return the newest revision that may be shown."""
+    top = tx.point.revision if tx.point else LARGEST
+    return top if until is None else min(top, resolve(tx, checked(until)).revision)
 
 
 def _as_made(tx: Tx, at: Address, version: int) -> Head:
@@ -103,6 +213,8 @@ def _as_made(tx: Tx, at: Address, version: int) -> Head:
     if head is not None and head.id is not None and 1 <= version <= head.version:
         found = find_by_number(tx, head, version)
     if found is None:
+        if head is not None and head.floor and 1 <= version < head.version:
+            raise _cut(at, head.floor, f"version {version} has been cut")
         newest = f"its newest is {head.version}" if head else "it has none at all"
         if head is not None and version == head.version:
             newest = "that one is not committed yet"
@@ -110,80 +222,18 @@ def _as_made(tx: Tx, at: Address, version: int) -> Head:
     return found
 
 
-def _version(at: Address, row: Row) -> Version:
-    version, parent, source, revision, made, origin, actor, message, change, size, expires, metadata = row
-    return Version(
-        agent_id=at.agent_id,
-        state_type=StateType(at.state_type),
-        key=at.key,
-        version=version,
-        parent_version=parent,
-        source_version=source,
-        revision=revision,
-        at=moment(made),
-        origin_at=moment(made if origin is None else origin),
-        by=actor,
-        message=message,
-        change=change,
-        size=size,
-        expires_at=maybe(expires),
-        metadata=json_object(metadata),
+def _cut(at: Address, floor: int, why: str) -> Compacted:
+    return Compacted(
+        f"{at.key} ({at.state_type} of {at.agent_id}): {why}; retention keeps what stood at revision {floor} and later",
+        floor=floor,
+        missing=(at,),
     )
 
 
-def _commit(tx: Tx, row: Row, agent_id: str | None, values: bool) -> Commit:
-    revision, kind, at, origin_at, actor, message, context = row
-    return Commit(
-        revision=revision,
-        kind=kind,
-        at=moment(at),
-        origin_at=moment(at if origin_at is None else origin_at),
-        by=actor,
-        message=message,
-        context=json_object(context),
-        changes=tuple(_of(changes.between(tx, revision, revision, values=values), agent_id)),
-    )
+def _revision_of(tx: Tx, at: Address, version: int) -> int:
+    return _as_made(tx, at, version).revision
 
 
-def _of(found: Iterable[Any], agent_id: str | None) -> Iterable[Any]:
-    return (each for each in found if agent_id is None or each.agent_id == agent_id)
-
-
-_v, _c, _a, _ca = state_versions.c, state_commits.c, agents.c, commit_agents.c
-
-
-def _newest_first(found: Select[*tuple[Any, ...]], column: Any) -> Select[*tuple[Any, ...]]:
-    return found.where(column <= bindparam("top")).order_by(column.desc()).limit(bindparam("limit"))
-
-
-_VERSIONS = Statement(
-    _newest_first(
-        select(
-            _v.version,
-            _v.parent_version,
-            _v.source_version,
-            _v.revision,
-            _c.at,
-            _c.origin_at,
-            _c.actor,
-            _c.message,
-            _v.change,
-            _v.size,
-            _v.expires_at,
-            _v.metadata,
-        )
-        .select_from(state_versions.join(state_commits, _c.revision == _v.revision))
-        .where(_v.state_id == bindparam("state")),
-        _v.revision,
-    )
-)
-_COMMITS = Statement(_newest_first(select(*COMMIT_COLUMNS), _c.revision))
-_COMMITS_OF = Statement(
-    _newest_first(
-        select(*COMMIT_COLUMNS)
-        .select_from(agents.join(commit_agents, _ca.agent_id == _a.id).join(state_commits, _c.revision == _ca.revision))
-        .where(_a.name == bindparam("agent")),
-        _ca.revision,
-    )
-)
-_COMMIT = Statement(select(*COMMIT_COLUMNS).where(_c.revision == bindparam("revision")))
+def _value(head: Head) -> Any:
+    """Return a version's value, MISSING for a deletion. Raises Erased."""
+    return MISSING if head.codec is None else codec.decode(head.stored)

@@ -13,7 +13,7 @@ from statedb.db import journal
 from statedb.db.sessions import SessionName
 from statedb.db.tx import Tx
 from statedb.errors import InvalidKey
-from statedb.models import Entry, StateType
+from statedb.models import Entry, Listing, StateType
 from statedb.rooms import states
 from statedb.rooms.states import Lifetime
 from statedb.values.names import name
@@ -78,16 +78,20 @@ touch = writing(states.touch)
 take = writing(states.take)
 
 
-def keys(tx: Tx, agent_id: str, scope: SessionScope, pattern: str = "*") -> list[str]:
+def keys(tx: Tx, agent_id: str, scope: SessionScope, pattern: str = "*", *, partial: bool = False) -> Listing[str]:
     """Return the session's keys that match a glob, without the session's name, in order of code points."""
     start = len(scope.name) + 1
-    return [key[start:] for key in states.keys(tx, agent_id, TIER, _literal(scope) + pattern)]
+    found = states.keys(tx, agent_id, TIER, _literal(scope) + pattern, partial=partial)
+    return Listing([key[start:] for key in found], found.missing)
 
 
-def items(tx: Tx, agent_id: str, scope: SessionScope, pattern: str = "*") -> list[tuple[str, Any]]:
+def items(
+    tx: Tx, agent_id: str, scope: SessionScope, pattern: str = "*", *, partial: bool = False
+) -> Listing[tuple[str, Any]]:
     """Return (key, value) for the session's keys that match a glob, in order of code points."""
     start = len(scope.name) + 1
-    return [(key[start:], value) for key, value in states.items(tx, agent_id, TIER, _literal(scope) + pattern)]
+    found = states.items(tx, agent_id, TIER, _literal(scope) + pattern, partial=partial)
+    return Listing([(key[start:], value) for key, value in found], found.missing)
 
 
 def get_many(tx: Tx, agent_id: str, scope: SessionScope, wanted: Iterable[str]) -> dict[str, Any]:

@@ -5,27 +5,26 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from datetime import timedelta
-from functools import lru_cache
 from typing import Any, Literal
-
-from pydantic import TypeAdapter, ValidationError
 
 from statedb import times
 from statedb.db import journal
+from statedb.db.cuts import in_range, settle
 from statedb.db.entries import entry_of
 from statedb.db.heads import Head
 from statedb.db.journal import Expiry, Ttl
 from statedb.db.tx import Tx
 from statedb.db.versions import find_by_number
 from statedb.errors import InvalidValue, VersionConflict
-from statedb.models import MISSING, Address, Entry
-from statedb.values import codec, pointer
+from statedb.models import MISSING, Address, Entry, Listing, StateType
+from statedb.values import codec
 from statedb.values.arguments import natural, said
 from statedb.values.codec import Encoded, Stored
-from statedb.values.glob import glob
+from statedb.values.glob import Glob, glob
 from statedb.values.merge import merge
 from statedb.values.names import address, name, tier
 from statedb.values.patch import json_patch, merge_patch
+from statedb.values.typed import as_json, read_as
 
 Lifetime = float | timedelta | None
 """Seconds or a timedelta; None for what the tier does by default, `math.inf` for ever."""
@@ -49,7 +48,7 @@ def get(
     stored = tx.value(address(agent_id, state_type, key))
     if stored.codec is None:
         return default
-    return codec.decode(stored) if as_type is None else _read_as(stored, as_type)
+    return codec.decode(stored) if as_type is None else read_as(stored, as_type)
 
 
 def entry(tx: Tx, agent_id: str, state_type: str, key: str) -> Entry | None:
@@ -64,18 +63,35 @@ def exists(tx: Tx, agent_id: str, state_type: str, key: str) -> bool:
     return tx.value(address(agent_id, state_type, key)).codec is not None
 
 
-def keys(tx: Tx, agent_id: str, state_type: str, pattern: str = "*") -> list[str]:
-    """Return the keys that match a glob, in order of code points. `*` matches slashes too."""
+def keys(tx: Tx, agent_id: str, state_type: str, pattern: str = "*", *, partial: bool = False) -> Listing[str]:
+    """Return the keys that match a glob, in order of code points. `*` matches slashes too.
+
+    In a past of which retention has cut some of them, raises Compacted, or with `partial` names those in `missing`.
+    """
     wanted = glob(_pattern(pattern))
-    return wanted.pick(tx.names(name(agent_id, "agent_id"), tier(state_type), wanted.low, wanted.high))
+    of = name(agent_id, "agent_id"), tier(state_type)
+    cut = _cut(tx, *of, wanted, partial)
+    found = wanted.pick(tx.names(*of, wanted.low, wanted.high))
+    return Listing([key for key in found if key not in cut] if cut else found, cut.values())
 
 
-def items(tx: Tx, agent_id: str, state_type: str, pattern: str = "*") -> list[tuple[str, Any]]:
-    """Return (key, value) for the keys that match a glob, in order of code points."""
+def items(
+    tx: Tx, agent_id: str, state_type: str, pattern: str = "*", *, partial: bool = False
+) -> Listing[tuple[str, Any]]:
+    """Return (key, value) for the keys that match a glob, in order of code points.
+
+    In a past of which retention has cut some of them, raises Compacted, or with `partial` names those in `missing`.
+    """
     wanted = glob(_pattern(pattern))
-    found = tx.range(name(agent_id, "agent_id"), tier(state_type), wanted.low, wanted.high)
-    picked = frozenset(wanted.pick([head.key for head in found]))
-    return [(head.key, codec.decode(head.stored)) for head in found if head.key in picked]
+    of = name(agent_id, "agent_id"), tier(state_type)
+    cut = _cut(tx, *of, wanted, partial)
+    found = tx.range(*of, wanted.low, wanted.high)
+    picked = frozenset(wanted.pick([head.key for head in found])).difference(cut)
+    if partial:
+        erased = [head.key for head in found if head.codec == codec.ERASED and head.key in picked]
+        cut |= {key: Address(agent_id, StateType(state_type), key) for key in erased}
+        picked = picked.difference(erased)
+    return Listing([(head.key, codec.decode(head.stored)) for head in found if head.key in picked], cut.values())
 
 
 def get_many(tx: Tx, agent_id: str, wanted: Iterable[tuple[str, str]]) -> dict[tuple[str, str], Any]:
@@ -88,6 +104,16 @@ def pick(tx: Tx, agent_id: str, state_type: str, wanted: Iterable[str]) -> dict[
     """Return the values of many keys of one tier, all of one moment; what is absent is left out."""
     found = get_many(tx, agent_id, [(state_type, key) for key in wanted])
     return {key: value for (_, key), value in found.items()}
+
+
+def _cut(tx: Tx, agent_id: str, state_type: str, wanted: Glob, partial: bool) -> dict[str, Address]:
+    """Return the names of the keys of a pattern that retention has cut at the point shown; Compacted unless partial."""
+    if tx.point is None:
+        return {}
+    cuts = in_range(tx, Address(agent_id, state_type, wanted.low), wanted.high, tx.point.revision)
+    picked = frozenset(wanted.pick([cut.at.key for cut in cuts]))
+    missing = settle([cut for cut in cuts if cut.at.key in picked], tx.point.revision, partial=partial)
+    return {at.key: at for at in missing}
 
 
 # ---- writing
@@ -117,7 +143,7 @@ def set(
         _check_conflict(on_conflict, expected_version)
     expiry = _expiry(tx, ttl, Ttl.TIER)
     kept = _metadata(tx, metadata)
-    found = codec.as_json(value)
+    found = as_json(value)
     # First of all, and whatever the conflict will make of it: a merge would walk into a value that is no JSON.
     encoded: Encoded | None = codec.encode(found, tx.settings.max_value_bytes)
     if expected_version is not None and (clash := _clash(tx, at, expected_version, found)):
@@ -152,7 +178,7 @@ def update(
     """
     at = address(agent_id, state_type, key)
     head = tx.find(at)
-    value = codec.as_json(fn(deepcopy(default) if head is None else codec.decode(head.stored)))
+    value = as_json(fn(deepcopy(default) if head is None else codec.decode(head.stored)))
     return _write(tx, at, value, _expiry(tx, ttl, Ttl.KEEP), _kept_metadata(tx, head, metadata), message)
 
 
@@ -244,7 +270,7 @@ def set_many(
         raise InvalidValue(f"the values are {type(values).__name__}; they are a dict of keys and values")
     limit = tx.settings.max_value_bytes
     encoded = [
-        (address(agent_id, state_type, key), codec.encode(codec.as_json(value), limit)) for key, value in values.items()
+        (address(agent_id, state_type, key), codec.encode(as_json(value), limit)) for key, value in values.items()
     ]
     tx.writing.say(message)
     return {at.key: _put(tx, at, made, expiry, kept) for at, made in encoded}
@@ -301,7 +327,7 @@ def _side(stored: Stored | None) -> Any:
 def _settle(clash: VersionConflict, how: OnConflict) -> Any:
     """Return the value a conflict is settled to, or raise it."""
     if callable(how):
-        return codec.as_json(how(clash.base, clash.ours, clash.theirs))
+        return as_json(how(clash.base, clash.ours, clash.theirs))
     if how == "ours":
         return clash.ours
     if how == "theirs":
@@ -354,23 +380,3 @@ def _pattern(pattern: str) -> str:
     if said(pattern, "the pattern") is None:
         raise InvalidValue("the pattern is None; it is a glob such as 'plan/*'")
     return pattern
-
-
-# A cache of functions typed Any: checkers hold that a type might not be hashable.
-_adapter: Callable[[Any], TypeAdapter[Any]] = lru_cache(maxsize=256)(TypeAdapter)
-
-
-def _read_as(stored: Stored, as_type: type[Any]) -> Any:
-    plain = codec.plain(stored)
-    if as_type is bytes and not codec.is_json(stored):
-        return plain
-    try:
-        return _adapter(as_type).validate_json(plain, by_alias=True, by_name=True)
-    except ValidationError as error:
-        first = error.errors()[0]
-        where = pointer.render([str(part) for part in first["loc"]])
-        raise InvalidValue(
-            f"the value is no {getattr(as_type, '__name__', as_type)}: {first['msg']} (at {where or 'the top'}; "
-            f"{error.error_count()} in all)",
-            path=where,
-        ) from error

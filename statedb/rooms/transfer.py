@@ -37,6 +37,7 @@ from statedb.values.arguments import natural
 from statedb.values.codec import Stored
 from statedb.values.names import address, name
 from statedb.values.record import Change, Record
+from statedb.values.typed import as_json
 
 
 def head(tx: Tx) -> int:
@@ -134,7 +135,7 @@ def load_versions(
         count += 1
         made, value = _timed(pair)
         _be_at(tx, made, replace(note))
-        encoded = codec.encode(codec.as_json(value), tx.settings.max_value_bytes)
+        encoded = codec.encode(as_json(value), tx.settings.max_value_bytes)
         # Its life began when it was made, be that long ago.
         journal.put(tx, at, encoded, expiry=Expiry.after(made, default_ttl(at.state_type)), replay=True)
         journal.flush(tx, origin=Origin(made))

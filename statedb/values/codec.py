@@ -15,7 +15,6 @@ import sys
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from statedb.errors import Corrupted, Erased, InvalidValue, ValueTooLarge
@@ -120,29 +119,6 @@ def digest(salt: bytes, encoded: Encoded) -> bytes:
     """
     kind = b"json" if is_json(encoded.stored) else b"bytes"
     return hashlib.blake2b(encoded.plain, digest_size=16, key=salt, person=kind).digest()
-
-
-def as_json(value: Any) -> Any:
-    """Return what is stored for a value: a pydantic model's JSON form, anything else as it is."""
-    if not isinstance(value, BaseModel):
-        return value
-    try:
-        finite = _is_finite(value.model_dump(round_trip=True))
-        # Without computed fields: a model that forbids extra members could not be read back with them.
-        made = value.model_dump(mode="json", round_trip=True)
-    except (ValueError, RecursionError, PydanticSerializationError) as error:
-        raise InvalidValue(f"this {type(value).__name__} has no JSON form: {error!s:.200}") from error
-    if not finite:
-        raise InvalidValue(f"this {type(value).__name__} holds NaN or an infinity, which its JSON would make null")
-    return made
-
-
-def _is_finite(part: Any) -> bool:
-    if isinstance(part, float):
-        return math.isfinite(part)
-    if isinstance(part, dict):
-        return all(map(_is_finite, part.values()))
-    return not isinstance(part, list | tuple | set | frozenset) or all(map(_is_finite, part))
 
 
 def json_text(value: Any, limit: int) -> bytes:

@@ -12,6 +12,8 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import NamedTuple
 
+_SPECIAL = frozenset("*?[")
+
 BEYOND = "\U0010ffff" * 257
 """Above every key there can be: keys have 1,024 bytes at most, which is 256 of these."""
 
@@ -26,6 +28,11 @@ class Glob(NamedTuple):
     def pick(self, keys: list[str]) -> list[str]:
         """Return the keys that match, of those in the range."""
         return keys if self.matches is None else [key for key in keys if self.matches(key)]
+
+
+def is_pattern(text: str) -> bool:
+    """Tell whether a text has special characters."""
+    return not _SPECIAL.isdisjoint(text)
 
 
 @lru_cache(maxsize=512)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pickle
+from bisect import bisect_left
 from typing import Any
 
 import pytest
@@ -120,14 +121,13 @@ def test_bytes_and_absence_have_no_patch_that_could_say_them() -> None:
 
 def test_long_lists_of_few_elements_are_aligned_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
     looked = 0
-    search = module.bisect_left
 
     def counting(*args: Any) -> int:
         nonlocal looked
         looked += 1
-        return search(*args)
+        return bisect_left(*args)
 
-    monkeypatch.setattr(module, "bisect_left", counting)
+    monkeypatch.setattr("statedb.values.diff.bisect_left", counting)
     old = [i % 3 for i in range(6000)] + ["rare"] + [0] * 6000
     new = [(i + 1) % 2 for i in range(6000)] + ["rare"] + [1] * 5990
     found = diff(old, new)

@@ -1,0 +1,92 @@
+"""What retention has cut: the keys whose past is not all there, and the refusal that names them.
+
+A key's floor is the first revision as of which it can be read. A reading that would have to look below it is refused,
+or with `partial` leaves the key out and names it: never today's value, never a silent gap, by accident.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import TYPE_CHECKING, NamedTuple
+
+from sqlalchemy import bindparam, literal_column, select
+
+from statedb.db.statements import Statement
+from statedb.db.tables import agent_states, agents
+from statedb.errors import Compacted
+from statedb.models import Address, StateType
+
+if TYPE_CHECKING:
+    from statedb.db.tx import Tx
+
+
+class Cut(NamedTuple):
+    """A key that cannot be read below its floor."""
+
+    at: Address
+    floor: int
+
+
+def below(tx: Tx, revision: int, agent_id: str | None = None) -> list[Cut]:
+    """Return the keys, of one agent or all, that cannot be read as of a revision."""
+    given = {"branch": tx.branch, "revision": revision, "agent": agent_id}
+    rows = tx.db.all(_ALL if agent_id is None else _OF_AGENT, given)
+    return [_cut(*row) for row in rows]
+
+
+def in_range(tx: Tx, first: Address, high: str, revision: int) -> list[Cut]:
+    """Return the keys, from the first up to but not including `high`, that cannot be read as of a revision."""
+    given = {
+        "branch": tx.branch,
+        "revision": revision,
+        "agent": first.agent_id,
+        "state_type": first.state_type,
+        "low": first.key,
+        "high": high,
+    }
+    return [_cut(*row) for row in tx.db.all(_IN_RANGE, given)]
+
+
+def settle(found: Iterable[Cut], revision: int, *, partial: bool) -> tuple[Address, ...]:
+    """Return the names of what was cut, to go with a partial answer; raise Compacted where none was asked for."""
+    cuts = list(found)
+    if cuts and not partial:
+        raise refusal(cuts, revision)
+    return tuple(cut.at for cut in cuts)
+
+
+def refusal(cuts: list[Cut], revision: int) -> Compacted:
+    """Return the refusal to read keys below their floors."""
+    floor = max(cut.floor for cut in cuts)
+    at = cuts[0].at
+    more = f" and {len(cuts) - 1:,} more" if len(cuts) > 1 else ""
+    return Compacted(
+        f"what {at.key} ({at.state_type} of {at.agent_id}){more} was at revision {revision} lies below what retention "
+        f"kept; the first revision that can be read is {floor}",
+        floor=floor,
+        missing=tuple(cut.at for cut in cuts),
+    )
+
+
+def _cut(agent: str, state_type: str, key: str, floor: int) -> Cut:
+    return Cut(Address(agent, StateType(state_type), key), floor)
+
+
+_s, _a = agent_states.c, agents.c
+# Above zero is said as well: then the few keys that were cut are found by an index that holds no others.
+_below = (
+    select(_a.name, _s.state_type, _s.state_key, _s.floor)
+    .select_from(agent_states.join(agents, _a.id == _s.agent_id))
+    .where(_s.floor > literal_column("0"), _s.floor > bindparam("revision"), _s.branch_id == bindparam("branch"))
+    .order_by(_a.name, _s.state_type, _s.state_key)
+)
+_of_agent = _below.where(_a.name == bindparam("agent"))
+_ALL = Statement(_below)
+_OF_AGENT = Statement(_of_agent)
+_IN_RANGE = Statement(
+    _of_agent.where(
+        _s.state_type == bindparam("state_type"),
+        _s.state_key >= bindparam("low"),
+        _s.state_key < bindparam("high"),
+    )
+)

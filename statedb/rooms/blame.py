@@ -1,0 +1,76 @@
+"""Blame: which version last set each part of a value."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from statedb.db.entries import shown
+from statedb.db.statements import Row, Statement
+from statedb.db.tables import state_versions
+from statedb.db.tx import Tx
+from statedb.db.versions import LISTED, listed, version_of
+from statedb.errors import Compacted, Erased
+from statedb.models import MISSING, UNAVAILABLE, Address, Blame, Version
+from statedb.values.arguments import LARGEST
+from statedb.values.codec import Stored
+from statedb.values.leaves import Leaves
+from statedb.values.names import address
+
+_FIRST_PAGE, _LARGEST_PAGE = 16, 256
+"""Versions read at once: few at first, since often the newest ones account for everything."""
+
+
+def blame(tx: Tx, agent_id: str, state_type: str, key: str, *, partial: bool = False) -> Blame:
+    """Return the version that last set each leaf of the value, by JSON Pointer; empty where there is no value.
+
+    A leaf is a scalar or an empty container. It was set by the version since which its place has held it without a
+    break: an element that moved within a list was set anew. Reads back as far as the oldest of these versions, no
+    further. Where that is cut or erased, raises Compacted or Erased, or with `partial` names the leaves in `missing`.
+    """
+    at = address(agent_id, state_type, key)
+    head = tx.committed(at)
+    if head is None or head.id is None or not tx.alive(head):
+        return Blame()
+    lines = _lines(tx, at, head.id)
+    since, value = next(lines)
+    leaves, found = Leaves(value), dict.fromkeys(Leaves(value).take(MISSING), since)
+    for version, older in lines:
+        if older is UNAVAILABLE:
+            reason: Compacted = Erased(f"version {version.version} of {key} was erased, and so who set parts of it")
+            return _broken(reason, found, leaves, partial)
+        found |= dict.fromkeys(leaves.take(older), since)
+        since = version
+        if not leaves:
+            return Blame(found)
+    if since.version > 1 and head.floor:
+        reason = Compacted(f"what {key} was before revision {head.floor} has been cut", floor=head.floor, missing=(at,))
+        return _broken(reason, found, leaves, partial)
+    return Blame(found | dict.fromkeys(leaves.take(MISSING), since))
+
+
+def _lines(tx: Tx, at: Address, state: int) -> Iterator[tuple[Version, Any]]:
+    """Yield the versions of a key with their values, newest first; MISSING for a deletion."""
+    top, size = tx.point.revision if tx.point else LARGEST, _FIRST_PAGE
+    while rows := tx.db.all(_LINES, {"state": state, "since": 0, "top": top, "limit": size}):
+        for row in rows:
+            yield _line(at, row)
+        top, size = rows[-1][_REVISION] - 1, min(2 * size, _LARGEST_PAGE)
+
+
+def _line(at: Address, row: Row) -> tuple[Version, Any]:
+    stored = Stored(*row[len(LISTED) :])
+    return version_of(at, row[: len(LISTED)]), MISSING if stored.codec is None else shown(stored)
+
+
+def _broken(reason: Compacted, found: dict[str, Version], leaves: Leaves, partial: bool) -> Blame:
+    """Return what is known, with the leaves that are not; raise the reason where that is not enough."""
+    if not partial:
+        raise reason
+    missing = leaves.take(MISSING)
+    return Blame({leaf: version for leaf, version in found.items() if leaf not in set(missing)}, missing)
+
+
+_v = state_versions.c
+_REVISION = LISTED.index(_v.revision)
+_LINES = Statement(listed(*LISTED, _v.codec, _v.value, _v.data))

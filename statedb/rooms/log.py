@@ -1,0 +1,117 @@
+"""The log: commits, newest first, and what each changed."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any
+
+from sqlalchemy import Select, bindparam, select
+
+from statedb.db import changes, cuts
+from statedb.db.changes import COMMIT_COLUMNS
+from statedb.db.entries import json_object
+from statedb.db.points import Told, checked, resolve
+from statedb.db.statements import Row, Statement
+from statedb.db.tables import agents, commit_agents, state_commits
+from statedb.db.tx import Tx
+from statedb.errors import NoSuchRevision
+from statedb.models import Change, Commit, Listing
+from statedb.times import moment
+from statedb.values.arguments import LARGEST, natural, natural_or_all, said
+from statedb.values.names import name
+
+
+def commits(
+    tx: Tx,
+    *,
+    agent_id: str | None = None,
+    limit: int | None = 50,
+    before: int | None = None,
+    by: str | None = None,
+    since: Told | None = None,
+    until: Told | None = None,
+    values: bool = True,
+    partial: bool = False,
+) -> Listing[Commit]:
+    """Return commits, newest first: of one agent or all, at most `limit`, those below revision `before`.
+
+    `by` picks those of one actor, `since` and `until` those after one point and up to another. `values=False` leaves
+    the values of their changes out (None), which spares reading them. Where retention has cut versions as young as
+    these commits, raises Compacted, or with `partial` names the keys in `missing`.
+    """
+    given: dict[str, Any] = {
+        "since": 0 if since is None else resolve(tx, checked(since)).revision,
+        "top": _top(tx, before, until),
+        "limit": natural_or_all(limit, "limit"),
+        "agent": None if agent_id is None else name(agent_id, "agent_id"),
+        "by": said(by, "by"),
+    }
+    rows = tx.db.all(_COMMITS[agent_id is not None, by is not None], given)
+    if not rows:
+        return Listing()
+    missing = cuts.settle(cuts.below(tx, rows[-1][0], agent_id), rows[-1][0], partial=partial)
+    return Listing([_commit(tx, row, agent_id, values) for row in rows], missing)
+
+
+def commit(tx: Tx, revision: int, *, partial: bool = False) -> Commit:
+    """Return one commit and all it changed. NoSuchRevision where there is none.
+
+    Raises Compacted where retention has cut versions that young, unless `partial` is enough.
+    """
+    row = tx.db.one(_COMMIT, {"revision": natural(revision, "revision")})
+    if row is None or (tx.point and revision > tx.point.revision):
+        raise NoSuchRevision(f"there is no revision {revision}")
+    found = _commit(tx, row, None, True)
+    cuts.settle(cuts.below(tx, revision), revision, partial=partial)
+    return found
+
+
+# ---- inside
+
+
+def _top(tx: Tx, before: int | None, until: Told | None) -> int:
+    """Return the newest revision that may be shown."""
+    tops = [LARGEST if before is None else natural(before, "before") - 1]
+    if tx.point is not None:
+        tops.append(tx.point.revision)
+    if until is not None:
+        tops.append(resolve(tx, checked(until)).revision)
+    return min(tops)
+
+
+def _commit(tx: Tx, row: Row, agent_id: str | None, values: bool) -> Commit:
+    revision, kind, at, origin_at, actor, message, context = row
+    return Commit(
+        revision=revision,
+        kind=kind,
+        at=moment(at),
+        origin_at=moment(at if origin_at is None else origin_at),
+        by=actor,
+        message=message,
+        context=json_object(context),
+        changes=tuple(_of(changes.between(tx, revision, revision, values=values), agent_id)),
+    )
+
+
+def _of(found: Iterable[Change], agent_id: str | None) -> Iterable[Change]:
+    return (each for each in found if agent_id is None or each.agent_id == agent_id)
+
+
+_c, _a, _ca = state_commits.c, agents.c, commit_agents.c
+
+
+def _listed(of_agent: bool, by_actor: bool) -> Statement:
+    found: Select[*tuple[Any, ...]] = select(*COMMIT_COLUMNS)
+    column = _c.revision
+    if of_agent:
+        column = _ca.revision
+        joined = agents.join(commit_agents, _ca.agent_id == _a.id).join(state_commits, _c.revision == _ca.revision)
+        found = found.select_from(joined).where(_a.name == bindparam("agent"))
+    if by_actor:
+        found = found.where(_c.actor == bindparam("by"))
+    within = found.where(column > bindparam("since"), column <= bindparam("top"))
+    return Statement(within.order_by(column.desc()).limit(bindparam("limit")))
+
+
+_COMMITS = {(of, by): _listed(of, by) for of in (False, True) for by in (False, True)}
+_COMMIT = Statement(select(*COMMIT_COLUMNS).where(_c.revision == bindparam("revision")))
