@@ -26,6 +26,7 @@ from statedb.errors import (
 from statedb.models import (
     MISSING,
     UNAVAILABLE,
+    Address,
     Blame,
     Change,
     Commit,
@@ -48,6 +49,7 @@ __all__ = [
     "MISSING",
     "TIERS",
     "UNAVAILABLE",
+    "Address",
     "AsyncStore",
     "AsyncTransaction",
     "Blame",

@@ -19,10 +19,12 @@ from typing import Any
 import pytest
 from pydantic_core import from_json, to_json
 
-from statedb import Store
+from statedb import InvalidValue, Store
 from statedb.times import micros
 from statedb.values.codec import zstd
-from statedb.values.same import same
+from statedb.values.patch import json_patch, merge_patch
+from statedb.values.same import equal, same
+from tests.values.plainly import leaves, sayable
 
 FOLDER = Path(os.environ.get("STATEDB_HISTORIES", Path(__file__).parents[2] / "shared" / "data" / "histories"))
 REAL = sorted(FOLDER.glob("*.jsonl.zst"))
@@ -108,3 +110,53 @@ def test_all_histories_in_one_store_come_out_and_in_again_byte_for_byte(files: l
     assert (tmp_path / "one.jsonl").read_bytes() == (tmp_path / "two.jsonl").read_bytes()
     with Store(two) as store:
         assert store.health.check().ok
+
+
+def test_diffs_blame_and_bisect_agree_with_the_plain_way(files: list[Path], tmp_path: Path) -> None:
+    for path in files:
+        target = tmp_path / f"{path.name}.db"
+        imported(target, path)
+        with Store(target) as store:
+            where = ("repo", "persistent", path.name)
+            values = [value for _, value in lines(path)]
+            check_diffs(store, where, values)
+            check_blame(store, where, values)
+            check_bisect(store, where, values)
+
+
+def check_diffs(store: Store, where: tuple[str, str, str], values: list[Any]) -> None:
+    """The patches between random pairs of versions turn one into the other."""
+    chance = random.Random(0)
+    for _ in range(200):
+        a, b = chance.randrange(len(values)), chance.randrange(len(values))
+        found = store.history.diff(*where, a + 1, b + 1)
+        assert equal(json_patch(values[a], found.json_patch()), values[b])
+        if sayable(values[a], values[b]):
+            assert equal(merge_patch(values[a], found.merge_patch()), values[b])
+        else:
+            with pytest.raises(InvalidValue):
+                found.merge_patch()
+
+
+def check_blame(store: Store, where: tuple[str, str, str], values: list[Any]) -> None:
+    """Blame names for every leaf the version that a replay of all versions names, at the newest and at an older one."""
+    found: dict[str, int] = {}
+    before: dict[str, str] = {}
+    for version, value in enumerate(values, 1):
+        now = leaves(value)
+        found = {at: found[at] if before.get(at) == leaf else version for at, leaf in now.items()}
+        before = now
+        if version in (len(values) // 2, len(values)):
+            past = store.at(store.history.get(*where, version).revision)
+            assert {at: each.version for at, each in past.history.blame(*where).items()} == found
+
+
+def check_bisect(store: Store, where: tuple[str, str, str], values: list[Any]) -> None:
+    """Bisect finds the version a scan finds, for every version at which something turned true and stayed so."""
+    texts = [to_json(value) for value in values]
+    turns = [n for n in range(len(texts)) if not set(texts[:n]) & set(texts[n:])]
+    for turn in random.Random(0).sample(turns, min(20, len(turns))):
+        since = set(texts[turn:])
+        found = store.history.bisect(*where, lambda value: to_json(value) in since)  # noqa: B023
+        assert found is not None
+        assert found.version == next(n for n, text in enumerate(texts, 1) if text in since)

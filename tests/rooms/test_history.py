@@ -7,6 +7,8 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from statedb import InvalidValue, NoSuchRevision, NoSuchVersion, ReadOnly, Store
 from tests.helpers import Clock, calls
@@ -206,3 +208,152 @@ def test_limits_that_are_none_are_refused(store: Store) -> None:
             store.history.versions(*K, limit=limit)  # type: ignore[arg-type]
         with pytest.raises(InvalidValue):
             store.history.commits(limit=limit)  # type: ignore[arg-type]
+
+
+# ---- patterns and filters
+
+
+def names(found: Any) -> list[tuple[str, int]]:
+    return [(each.key, each.version) for each in found]
+
+
+def test_the_history_of_a_pattern_is_that_of_its_keys_together(store: Store) -> None:
+    for number in range(1, 4):
+        store.states.set("a", "local", "plan/x", number)
+        store.states.set_many("a", "local", {"plan/z": number, "plan/y": number, "other": number})
+    store.states.delete("a", "local", "plan/y")
+    whole = [("plan/y", 4)]
+    for number in (3, 2, 1):
+        whole += [("plan/y", number), ("plan/z", number), ("plan/x", number)]
+    versions = store.history.versions
+    assert names(versions("a", "local", "plan/*")) == whole
+    assert names(versions("a", "local", "plan/*", limit=4)) == whole[:4]
+    assert names(versions("a", "local", "plan/[xz]")) == [each for each in whole if each[0] != "plan/y"]
+    assert names(store.at(2).history.versions("a", "local", "plan/*")) == whole[-3:]
+    assert versions("a", "shared", "*") == versions("b", "local", "*") == []
+    with pytest.raises(InvalidValue, match="pattern"):
+        versions("a", "local", "plan/*", before=3)
+
+
+def test_the_pages_of_a_pattern_are_the_whole_of_it(store: Store) -> None:
+    for number in range(30):
+        store.states.set_many("a", "local", {f"k{each}": number for each in range(number % 4 + 1)})
+    whole = store.history.versions("a", "local", "k*")
+    assert len(whole) == sum(number % 4 + 1 for number in range(30))
+    for size in (1, 2, 3, 7, 100):
+        pages: list[Any] = []
+        page = store.history.versions("a", "local", "k*", limit=size)
+        while page:
+            pages += page
+            page = store.history.versions("a", "local", "k*", limit=size, before=page[-1])
+        assert pages == whole
+    one = store.history.versions("a", "local", "k0")
+    assert store.history.versions("a", "local", "k0", before=one[4]) == one[5:]
+
+
+def test_a_key_that_is_named_like_a_pattern_comes_first(store: Store) -> None:
+    store.states.set_many("a", "local", {"x*": 1, "xy": 1})
+    assert names(store.history.versions("a", "local", "x*")) == [("x*", 1)]
+    assert names(store.history.versions("a", "local", "x[*]")) == [("x*", 1)]
+    assert names(store.history.versions("a", "local", "x?")) == [("x*", 1), ("xy", 1)]
+
+
+def test_versions_and_commits_are_picked_by_author_and_time(store: Store, clock: Clock) -> None:
+    start = clock.moment
+    for number in range(1, 9):
+        with store.transaction(actor=("ann", "bob")[number % 2], message=str(number)) as tx:
+            tx.states.set(*K, number)
+            tx.states.set("b", "local", "k", number)
+        clock.advance(60)
+    by_time: list[tuple[dict[str, Any], list[int]]] = [
+        ({"by": "bob"}, [7, 5, 3, 1]),
+        ({"by": "bob", "limit": 2}, [7, 5]),
+        ({"by": "nobody"}, []),
+        ({"since": 6}, [8, 7]),
+        ({"until": 2}, [2, 1]),
+        ({"since": 2, "until": 4}, [4, 3]),
+        ({"since": start, "until": start + timedelta(seconds=150)}, [3, 2]),
+        ({"since": (start + timedelta(seconds=360)).isoformat()}, [8]),
+        ({"since": timedelta(seconds=119)}, [8]),
+        ({"since": 2, "by": "ann", "limit": 1}, [8]),
+    ]
+    for how, expected in by_time:
+        assert [each.version for each in store.history.versions(*K, **how)] == expected
+        assert [each.version for each in store.history.versions("a", "persistent", "[k]", **how)] == expected
+        for of in (None, "a"):
+            assert [each.revision for each in store.history.commits(agent_id=of, **how)] == expected
+    assert [each.revision for each in store.history.commits(by="bob", before=6)] == [5, 3, 1]
+    for wrong in ({"since": 9}, {"until": clock.moment + timedelta(days=1)}):
+        with pytest.raises(NoSuchRevision):
+            store.history.versions(*K, **wrong)  # type: ignore[arg-type]
+    with pytest.raises(InvalidValue):
+        store.history.commits(since="soon")
+
+
+def test_a_key_comes_with_its_history_in_one_reading(store: Store) -> None:
+    fill(store, 12)
+    found = store.history.get_with_history(*K, max_versions=3)
+    assert found.entry == store.states.entry(*K)
+    assert [each.version for each in found.versions] == [12, 11, 10]
+    assert len(store.history.get_with_history(*K).versions) == 10
+    store.states.delete(*K)
+    found = store.history.get_with_history(*K, max_versions=None)
+    assert (found.entry, len(found.versions)) == (None, 13)
+
+
+# ---- diff and bisect
+
+
+def test_a_diff_of_two_versions(store: Store) -> None:
+    store.states.set(*K, {"a": 1, "b": [1, 2]})
+    store.states.set(*K, {"b": [0, 1, 2], "c": None})
+    store.states.delete(*K)
+    found = store.history.diff(*K, 1, 2)
+    assert (found.added, found.modified, found.removed) == ({"/b/0": 0, "/c": None}, {}, {"/a": 1})
+    assert store.history.diff(*K, 2, 3).removed == {"": {"b": [0, 1, 2], "c": None}}
+    assert store.history.diff(*K, 3, 1).added == {"": {"a": 1, "b": [1, 2]}}
+    assert not store.history.diff(*K, 2, 2)
+    for old, new in ((0, 1), (1, 4)):
+        with pytest.raises(NoSuchVersion):
+            store.history.diff(*K, old, new)
+
+
+@given(st.lists(st.integers(0, 3) | st.none(), max_size=20), st.integers(0, 3))
+@example([0, None, 1, None], 1)
+@example([0, None, None, 2], 1)
+def test_bisect_finds_what_a_scan_finds(history: list[int | None], bound: int) -> None:
+    with Store(":memory:") as store:
+        highest = 0
+        for value in history:
+            if value is None:
+                store.states.delete(*K)
+            else:  # rising, so that the predicate turns true once
+                highest = max(highest, value)
+                store.states.set(*K, {"n": highest}, metadata={"i": store.transfer.head()})
+        asked: list[int] = []
+
+        def predicate(value: Any) -> bool:
+            asked.append(value["n"])
+            return bool(value["n"] >= bound)
+
+        found = store.history.bisect(*K, predicate)
+        scanned = [
+            version for version in store.history.versions(*K)[::-1]
+            if version.change != "delete" and store.history.get(*K, version.version).value["n"] >= bound
+        ]  # fmt: skip
+        assert found == (scanned[0] if scanned else None)
+        assert len(asked) <= 2 + len(history).bit_length()
+
+
+def test_bisect_of_nothing_is_nothing_and_an_error_of_the_predicates_comes_through(store: Store) -> None:
+    assert store.history.bisect(*K, lambda value: True) is None
+    fill(store, 3)
+    assert store.history.bisect(*K, lambda value: value > 3) is None
+    with pytest.raises(TypeError):
+        store.history.bisect(*K, lambda value: value["n"])
+    past: Any = store.at(2)
+    assert past.history.bisect(*K, lambda value: value >= 2).version == 2
+    assert past.history.bisect(*K, lambda value: value >= 3) is None
+    with store.transaction() as tx:
+        tx.states.set(*K, 9)
+        assert tx.history.bisect(*K, lambda value: value >= 9) is None, "that one is not committed yet"

@@ -14,31 +14,9 @@ from statedb import MISSING, InvalidValue
 from statedb.values import diff as module
 from statedb.values.diff import Modified, diff
 from statedb.values.patch import json_patch, merge_patch
-from statedb.values.same import is_list, is_object, json_type
+from statedb.values.same import json_type
 from tests.strategies import json_scalars, json_texts, json_values
-
-
-def alike(a: Any, b: Any) -> bool:
-    """Tell whether two values are the same but for the order of members."""
-    if type(a) is not type(b):
-        return False
-    if is_object(a):
-        return a.keys() == b.keys() and all(alike(member, b[name]) for name, member in a.items())
-    if is_list(a):
-        return len(a) == len(b) and all(map(alike, a, b))
-    return repr(a) == repr(b)
-
-
-def sayable(old: Any, new: Any) -> bool:
-    """Tell whether a merge patch can say this change: it must put no null into an object."""
-    if not is_object(new):
-        return True
-    before = old if is_object(old) else {}
-    return all(
-        (name in before and alike(before[name], member)) or (member is not None and sayable(before.get(name), member))
-        for name, member in new.items()
-    )
-
+from tests.values.plainly import alike, sayable
 
 ids = st.lists(
     st.fixed_dictionaries({"id": st.integers(0, 6)}, optional={"done": st.booleans(), "n": st.integers(0, 2)}),
