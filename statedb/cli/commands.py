@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from typer.core import TyperCommand
 
-from statedb.cli import demo, history, schema, states, transfer
+from statedb.cli import bisect, blame, demo, diff, history, log, schema, states, stats, transfer, undo
 from statedb.cli.pager import Paged
 
 WRITE, READ, PAST, TRANSFER, STORE = "Write", "Read", "The past", "Transfer", "The store"
@@ -38,6 +38,10 @@ COMMANDS = (
     ),
     Command("delete", states.delete, WRITE, ("statedb -f app.db delete agent-1 persistent prefs",)),
     Command(
+        "undo", undo.undo, WRITE, ("statedb -f app.db undo 17", "statedb -f app.db undo 17 18 -m 'that was wrong'")
+    ),
+    Command("revert", undo.revert, WRITE, ("statedb -f app.db revert agent-1 persistent prefs 3",)),
+    Command(
         "get",
         states.get,
         READ,
@@ -59,7 +63,10 @@ COMMANDS = (
         "history",
         history.history,
         PAST,
-        ("statedb -f app.db history agent-1 persistent prefs --limit 5",),
+        (
+            "statedb -f app.db history agent-1 persistent prefs --limit 5",
+            "statedb -f app.db history agent-1 persistent 'prefs/*' --by ui --since yesterday",
+        ),
         "an array of versions, newest first",
         Paged,
     ),
@@ -82,11 +89,49 @@ COMMANDS = (
         "the value of one key; of many, an array of state_type, key and value",
     ),
     Command(
-        "log",
-        history.log,
+        "diff",
+        diff.diff,
         PAST,
-        ("statedb -f app.db log --agent agent-1 --limit 5",),
-        "an array of commits, newest first, whose changes come without values",
+        (
+            "statedb -f app.db diff agent-1 persistent prefs",
+            "statedb -f app.db diff agent-1 persistent prefs 2 5 --patch",
+            "statedb -f app.db diff agent-1 persistent prefs --from 'yesterday 14:00' --to 1h",
+            "statedb -f app.db diff --from 2h --agent agent-1",
+        ),
+        'an object of "added", "modified" (each with "old" and "new") and "removed" by JSON Pointer; without a key, an '
+        "array of the keys that differ, with both values",
+        Paged,
+    ),
+    Command(
+        "blame",
+        blame.blame,
+        PAST,
+        ("statedb -f app.db blame agent-1 persistent prefs",),
+        "an array of leaves, each with its pointer, value and version",
+        Paged,
+    ),
+    Command(
+        "bisect",
+        bisect.bisect,
+        PAST,
+        (
+            """statedb -f app.db bisect agent-1 persistent prefs '/theme == "dark"'""",
+            "statedb -f app.db bisect agent-1 persistent prefs '/size > 10'",
+            "statedb -f app.db bisect agent-1 persistent prefs --run grep -q dark",
+        ),
+        "the version",
+        bisect.Running,
+    ),
+    Command(
+        "log",
+        log.log,
+        PAST,
+        (
+            "statedb -f app.db log --agent agent-1 --limit 5",
+            "statedb -f app.db log --graph --since 'last friday' --key 'prefs/*'",
+            "statedb -f app.db log -p --by ui --until 2026-11-20T09:00Z",
+        ),
+        "an array of commits, newest first; their changes come with values where --patch is given",
         Paged,
     ),
     Command(
@@ -100,6 +145,13 @@ COMMANDS = (
     ),
     Command("export", transfer.export, TRANSFER, ("statedb -f app.db export --output history.jsonl.zst",)),
     Command("init", schema.init, STORE, ("statedb -f app.db init",)),
+    Command(
+        "stats",
+        stats.stats,
+        STORE,
+        ("statedb -f app.db stats",),
+        "an object; keys and versions are counted by tier",
+    ),
     Command("migrate", schema.migrate, STORE, ("statedb -f app.db migrate",)),
     Command("demo", demo.demo, STORE, ("statedb demo", "statedb demo --keep story")),
 )

@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import typer
 
-from statedb.cli.texts import one_line
+from statedb.cli.output import note
 from statedb.errors import StateDBError
 
 INTERRUPTED = 128 + 2
@@ -64,12 +64,11 @@ def _usage(error: typer.TyperException) -> str:
         return said
     if context.parent is not None and getattr(error, "option_name", "") in ("-f", "--file", "--actor"):
         said += "; it stands before the command"
-    return f"{said}. Try '{context.command_path} --help'"
+    return f"{said}{'' if said.endswith('?') else '.'} Try '{context.command_path} --help'"
 
 
 def _say(message: str, code: int) -> int:
-    if sys.stderr is not None:
-        print(f"statedb: {one_line(message)}", file=sys.stderr)
+    note(message)
     return code
 
 

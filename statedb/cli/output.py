@@ -10,8 +10,9 @@ from contextlib import contextmanager
 from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from statedb.cli.forms import member
+from statedb.cli.forms import plain
 from statedb.cli.texts import one_line, safe_json, shortened
+from statedb.models import UNAVAILABLE
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -75,7 +76,12 @@ def value(found: Any, as_json: bool) -> None:
     if isinstance(found, bytes) and not as_json:
         raw(found)
     else:
-        json(dict([member("value", found)]) if isinstance(found, bytes) else found)
+        json(plain(found))
+
+
+def printed(found: Any) -> bytes:
+    """Return a value as a program is given it: JSON on one line, or bytes as they are."""
+    return found if isinstance(found, bytes) else _json_text(found, people=False).encode() + b"\n"
 
 
 def line(text: str) -> None:
@@ -86,6 +92,25 @@ def line(text: str) -> None:
 def lines(texts: Iterable[str]) -> None:
     """Print a line for each text."""
     raw("".join(f"{one_line(text)}\n" for text in texts).encode())
+
+
+def styled(texts: Iterable[Sequence[tuple[str, str]]]) -> None:
+    """Print lines made of parts, each with its style, which a terminal alone is shown."""
+    if not is_terminal():
+        return lines("".join(part for part, _ in parts) for parts in texts)
+    from rich.text import Text
+
+    shown = Text("\n", overflow="ignore").join(
+        Text.assemble(*((one_line(part), style) for part, style in parts)) for parts in texts
+    )
+    if shown.plain:
+        show(console(_WIDE), shown, wrap=False)
+
+
+def note(text: str) -> None:
+    """Print a line for people beside the output, where it disturbs no program that reads that."""
+    if sys.stderr is not None:
+        print(f"statedb: {one_line(text)}", file=sys.stderr)
 
 
 def facts(pairs: Iterable[tuple[str, Any]]) -> None:
@@ -111,7 +136,13 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
     made = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 2, 0, 0))
     for each in headings:
-        made.add_column(each, no_wrap=True, overflow="ellipsis", justify="right" if each in _NUMBERS else "left")
+        made.add_column(
+            each,
+            no_wrap=True,
+            overflow="ellipsis",
+            justify="right" if each in _NUMBERS else "left",
+            style=_STYLES.get(each),
+        )
     for row in rows:
         made.add_row(*(_cell(each) for each in row))
     show(console(_WIDE), made)
@@ -143,10 +174,13 @@ def when(moment: datetime) -> str:
 
 def brief(found: Any) -> str:
     """Return a value on one line, its beginning where it is long."""
+    if found is UNAVAILABLE:
+        return "erased"
     return f"{len(found):,} bytes" if isinstance(found, bytes) else shortened(_json_text(found, people=False), CELL)
 
 
-_NUMBERS = frozenset({"version", "revision", "size"})
+_NUMBERS = frozenset({"version", "revision", "size", "keys", "versions"})
+_STYLES = {"version": "yellow", "revision": "yellow", "at": "dim", "by": "green", "key": "bold", "pointer": "bold"}
 
 
 def _cell(said: object) -> str:

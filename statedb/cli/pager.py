@@ -63,13 +63,12 @@ def _paged(command: str, data: bytes) -> bool:
 
     # less would show colours as what they are written with; a setting of the user's own goes first, as with git.
     env = {"LESS": "FRX", **os.environ}
-    with subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, env=env) as process:
-        # An interrupt is the pager's business: it goes on, or it ends and so do we.
-        before = signal.signal(signal.SIGINT, signal.SIG_IGN)
-        try:
+    # An interrupt is the pager's business; it goes on, or it ends. How it ends is no matter of ours: the shell around
+    # a pager that went on tells of an interrupt all the same. Not SIG_IGN, which the pager would inherit.
+    before = signal.signal(signal.SIGINT, lambda *_: None)
+    try:
+        with subprocess.Popen(command, shell=True, stdin=subprocess.PIPE, env=env) as process:
             process.communicate(data)
-        finally:
-            signal.signal(signal.SIGINT, before)
-    if process.returncode in (-signal.SIGINT, 128 + signal.SIGINT):
-        raise KeyboardInterrupt
+    finally:
+        signal.signal(signal.SIGINT, before)
     return process.returncode not in _NOT_RUN

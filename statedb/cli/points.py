@@ -14,8 +14,12 @@ _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks
 _MOST_DIGITS = 18
 
 
-def point(text: str) -> int | datetime | timedelta:
-    """Return the point a text means, as `Store.at` takes it. Usage where it means none.
+Asked = int | datetime | timedelta
+"""A point as `Store.at` takes it."""
+
+
+def point(text: str) -> Asked:
+    """Return the point a text means. Usage where it means none.
 
     Digits alone are a revision, though ISO 8601 would read eight of them as a day.
     """

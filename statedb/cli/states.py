@@ -10,7 +10,7 @@ import typer
 from typer.core import TyperCommand
 
 from statedb.cli import completion, output
-from statedb.cli.arguments import POINT, Agent, Expect, Json, Key, Message, Tier
+from statedb.cli.arguments import Agent, At, Expect, Json, Key, Message, Tier
 from statedb.cli.exits import Refused, Usage
 from statedb.cli.forms import form
 from statedb.cli.points import point
@@ -23,7 +23,6 @@ Metadata = Annotated[
 ]
 Value = Annotated[str, typer.Argument(metavar="VALUE", help="JSON text, or - for standard input.", show_default=False)]
 Raw = Annotated[bool, typer.Option("--bytes", help="VALUE is no JSON but bytes, kept as they are.")]
-At = Annotated[str | None, typer.Option("--at", metavar="POINT", help=f"As it was then: {POINT}.")]
 Pattern = Annotated[
     str,
     typer.Argument(
@@ -75,7 +74,7 @@ def set_(
     if on_conflict is not None and expect is None:
         raise Usage("--on-conflict needs --expect: without it there is nothing to conflict with")
     said = None if metadata is None else _metadata(metadata)
-    given = _bytes(value) if raw else _parsed(_bytes(value))
+    given = _bytes(value) if raw else parsed(_bytes(value))
     with opened(context, create=True) as store:
         entry = store.states.set(
             agent,
@@ -158,7 +157,7 @@ def _bytes(text: str) -> bytes:
     return output.stdin().read() if text == "-" else os.fsencode(text)
 
 
-def _parsed(text: bytes, what: str = "VALUE") -> Any:
+def parsed(text: bytes, what: str = "VALUE") -> Any:
     from pydantic_core import from_json
 
     try:
@@ -170,7 +169,7 @@ def _parsed(text: bytes, what: str = "VALUE") -> Any:
 
 
 def _metadata(text: str) -> dict[str, Any]:
-    found = _parsed(text.encode(errors="surrogateescape"), "--metadata")
+    found = parsed(text.encode(errors="surrogateescape"), "--metadata")
     if not isinstance(found, dict):
         raise Usage('--metadata is no JSON object, such as \'{"src": "ui"}\'')
     return found

@@ -122,8 +122,9 @@ class Terminal:
             fcntl.ioctl(0, termios.TIOCSCTTY, 0)
 
         command = [sys.executable, "-m", "statedb", *args]
-        ends = {"stdin": theirs, "stdout": theirs, "stderr": theirs}
-        self._process = subprocess.Popen(command, env={"TERM": "xterm", **env}, preexec_fn=sit_down, **ends)
+        self._process = subprocess.Popen(
+            command, env={"TERM": "xterm", **env}, preexec_fn=sit_down, stdin=theirs, stdout=theirs, stderr=theirs
+        )
         os.close(theirs)
         self.shown, self._looked = "", 0
 

@@ -107,7 +107,7 @@ def test_help_lists_every_command_with_a_sentence(cli: Cli) -> None:
         ((), "Missing command"),
         (("--nope",), "No such option: --nope"),
         (("-f",), "requires an argument"),
-        (("sett",), "Did you mean 'set'?"),
+        (("sett",), "Did you mean 'set', 'stats', 'bisect'? Try"),
         (("get",), "no store is named"),
         (("-f", "", "log"), "no store is named"),
         (("log", "-f", "x.db"), "it stands before the command"),
