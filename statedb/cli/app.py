@@ -21,7 +21,18 @@ _COMPLETE = "_STATEDB_COMPLETE"
 
 
 class Shell(TyperGroup):
-    """The commands, with this program's own way to end."""
+    """The commands, each made when it is asked for, with this program's own way to end."""
+
+    def list_commands(self, ctx: Any) -> list[str]:
+        return [each.name for each in COMMANDS]
+
+    def get_command(self, ctx: Any, cmd_name: str) -> Any:
+        # Where nothing is called so all are made, since what is called alike is looked for among those.
+        wanted = [each for each in COMMANDS if each.name == cmd_name] or COMMANDS
+        for each in wanted:
+            if each.name not in self.commands:
+                self.add_command(each.made())
+        return self.commands.get(cmd_name)
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *_: Any, **__: Any) -> NoReturn:
         if os.environ.get(_COMPLETE):
@@ -69,16 +80,6 @@ def options(
 ) -> None:
     """Work with an embedded store that remembers."""
     context.obj = Named(os.environ.get(ENVIRONMENT) if file is None else file, actor, not no_pager)
-
-
-for each in COMMANDS:
-    app.command(
-        each.name,
-        cls=each.cls,
-        help=manual.paragraphs(each.run.__doc__),
-        epilog=manual.epilog(each.examples, each.prints),
-        rich_help_panel=each.panel,
-    )(each.run)
 
 
 def main() -> None:

@@ -1,49 +1,79 @@
-"""The commands: what each is called, where the help lists it, what it prints for programs, how it is used."""
+"""The commands: what each is called, where the help lists it, what it prints for programs, how it is used.
+
+A command names its function instead of holding it: a process that runs one command reads the file of that one.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import NamedTuple
+from importlib import import_module
+from typing import Any, NamedTuple
 
+import typer
 from typer.core import TyperCommand
 
-from statedb.cli import bisect, blame, demo, diff, history, log, schema, states, stats, transfer, undo
-from statedb.cli.pager import Paged
+from statedb.cli import manual
 
 WRITE, READ, PAST, TRANSFER, STORE = "Write", "Read", "The past", "Transfer", "The store"
 """The panels of the help, in this order."""
 
 
 class Command(NamedTuple):
-    """A command as the help shows it. `prints`: what --json prints, of the commands that read."""
+    """A command as the help shows it.
+
+    `does` and `cls` name the function that does it and the class that reads its line, inside this package. `prints` is
+    what --json prints, of the commands that read.
+    """
 
     name: str
-    run: Callable[..., None]
+    does: str
     panel: str
     examples: tuple[str, ...]
     prints: str | None = None
-    cls: type[TyperCommand] = TyperCommand
+    cls: str | None = None
+
+    @property
+    def run(self) -> Any:
+        return _found(self.does)
+
+    def made(self) -> TyperCommand:
+        """Return the command ready to be called."""
+        alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
+        alone.command(
+            self.name,
+            cls=TyperCommand if self.cls is None else _found(self.cls),
+            help=manual.paragraphs(self.run.__doc__),
+            epilog=manual.epilog(self.examples, self.prints),
+            rich_help_panel=self.panel,
+        )(self.run)
+        made = typer.main.get_command(alone)
+        assert isinstance(made, TyperCommand)
+        return made
+
+
+def _found(name: str) -> Any:
+    module, _, thing = name.rpartition(".")
+    return getattr(import_module(f"statedb.cli.{module}"), thing)
 
 
 COMMANDS = (
     Command(
         "set",
-        states.set_,
+        "states.set_",
         WRITE,
         (
             """statedb -f app.db set agent-1 persistent prefs '{"theme":"dark"}' -m 'first run'""",
             "statedb -f app.db set agent-1 session call/1 - --ttl 3600",
         ),
-        cls=states.Numbers,
+        cls="states.Numbers",
     ),
-    Command("delete", states.delete, WRITE, ("statedb -f app.db delete agent-1 persistent prefs",)),
+    Command("delete", "states.delete", WRITE, ("statedb -f app.db delete agent-1 persistent prefs",)),
     Command(
-        "undo", undo.undo, WRITE, ("statedb -f app.db undo 17", "statedb -f app.db undo 17 18 -m 'that was wrong'")
+        "undo", "undo.undo", WRITE, ("statedb -f app.db undo 17", "statedb -f app.db undo 17 18 -m 'that was wrong'")
     ),
-    Command("revert", undo.revert, WRITE, ("statedb -f app.db revert agent-1 persistent prefs 3",)),
+    Command("revert", "undo.revert", WRITE, ("statedb -f app.db revert agent-1 persistent prefs 3",)),
     Command(
         "get",
-        states.get,
+        "states.get",
         READ,
         (
             "statedb -f app.db get agent-1 persistent prefs",
@@ -53,34 +83,34 @@ COMMANDS = (
     ),
     Command(
         "keys",
-        states.keys,
+        "states.keys",
         READ,
         ("statedb -f app.db keys agent-1 persistent 'prefs/*'",),
         "an array of keys",
-        Paged,
+        "pager.Paged",
     ),
     Command(
         "history",
-        history.history,
+        "history.history",
         PAST,
         (
             "statedb -f app.db history agent-1 persistent prefs --limit 5",
             "statedb -f app.db history agent-1 persistent 'prefs/*' --by ui --since yesterday",
         ),
         "an array of versions, newest first",
-        Paged,
+        "pager.Paged",
     ),
     Command(
         "show",
-        history.show,
+        "history.show",
         PAST,
         ("statedb -f app.db show agent-1 persistent prefs --version 3", "statedb -f app.db show 17"),
         "the entry, or the commit with its changes and their values",
-        Paged,
+        "pager.Paged",
     ),
     Command(
         "at",
-        history.at,
+        "history.at",
         PAST,
         (
             "statedb -f app.db at 2h agent-1 persistent 'prefs/*'",
@@ -90,7 +120,7 @@ COMMANDS = (
     ),
     Command(
         "diff",
-        diff.diff,
+        "diff.diff",
         PAST,
         (
             "statedb -f app.db diff agent-1 persistent prefs",
@@ -100,19 +130,19 @@ COMMANDS = (
         ),
         'an object of "added", "modified" (each with "old" and "new") and "removed" by JSON Pointer; without a key, an '
         "array of the keys that differ, with both values",
-        Paged,
+        "pager.Paged",
     ),
     Command(
         "blame",
-        blame.blame,
+        "blame.blame",
         PAST,
         ("statedb -f app.db blame agent-1 persistent prefs",),
         "an array of leaves, each with its pointer, value and version",
-        Paged,
+        "pager.Paged",
     ),
     Command(
         "bisect",
-        bisect.bisect,
+        "bisect.bisect",
         PAST,
         (
             """statedb -f app.db bisect agent-1 persistent prefs '/theme == "dark"'""",
@@ -120,11 +150,11 @@ COMMANDS = (
             "statedb -f app.db bisect agent-1 persistent prefs --run grep -q dark",
         ),
         "the version",
-        bisect.Running,
+        "bisect.Running",
     ),
     Command(
         "log",
-        log.log,
+        "log.log",
         PAST,
         (
             "statedb -f app.db log --agent agent-1 --limit 5",
@@ -132,26 +162,26 @@ COMMANDS = (
             "statedb -f app.db log -p --by ui --until 2026-11-20T09:00Z",
         ),
         "an array of commits, newest first; their changes come with values where --patch is given",
-        Paged,
+        "pager.Paged",
     ),
     Command(
         "import",
-        transfer.import_,
+        "transfer.import_",
         TRANSFER,
         (
             "statedb -f copy.db import history.jsonl.zst",
             "statedb -f app.db import prefs.jsonl --agent a --type persistent --key prefs",
         ),
     ),
-    Command("export", transfer.export, TRANSFER, ("statedb -f app.db export --output history.jsonl.zst",)),
-    Command("init", schema.init, STORE, ("statedb -f app.db init",)),
+    Command("export", "transfer.export", TRANSFER, ("statedb -f app.db export --output history.jsonl.zst",)),
+    Command("init", "schema.init", STORE, ("statedb -f app.db init",)),
     Command(
         "stats",
-        stats.stats,
+        "stats.stats",
         STORE,
         ("statedb -f app.db stats",),
         "an object; keys and versions are counted by tier",
     ),
-    Command("migrate", schema.migrate, STORE, ("statedb -f app.db migrate",)),
-    Command("demo", demo.demo, STORE, ("statedb demo", "statedb demo --keep story")),
+    Command("migrate", "schema.migrate", STORE, ("statedb -f app.db migrate",)),
+    Command("demo", "demo.demo", STORE, ("statedb demo", "statedb demo --keep story")),
 )

@@ -7,7 +7,6 @@ from datetime import UTC, datetime, timedelta
 
 from statedb.cli.arguments import POINT
 from statedb.cli.exits import Usage
-from statedb.cli.spoken import spoken
 
 _AGO = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw])(?: ago)?", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -31,7 +30,7 @@ def moment(text: str) -> datetime | timedelta:
     """Return the time a text means, or how long ago. Usage where it means none."""
     if ago := _AGO.fullmatch(text):
         return _span(float(ago[1]), _UNITS[ago[2]])
-    found = _iso(text) or spoken(text)
+    found = _iso(text) or _spoken(text)
     if found is None:
         raise Usage(f"{text!r:.80} names no point in time; give {POINT}")
     return found
@@ -40,6 +39,12 @@ def moment(text: str) -> datetime | timedelta:
 def revision(text: str) -> int | None:
     """Return the revision a text means, None where it means none."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+
+
+def _spoken(text: str) -> datetime | timedelta | None:
+    from statedb.cli.spoken import spoken
+
+    return spoken(text)
 
 
 def _iso(text: str) -> datetime | None:

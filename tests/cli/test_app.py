@@ -20,7 +20,8 @@ import sys, types
 package = types.ModuleType("statedb")
 package.__path__, package.__version__ = [{str(Path(sys.modules["statedb"].__path__[0]))!r}], "0"
 sys.modules["statedb"] = package
-import statedb.cli.app
+import statedb.cli.app, statedb.cli.commands
+[each.run for each in statedb.cli.commands.COMMANDS]
 sys.exit(", ".join({{"sqlalchemy", "rich", "pydantic", "asyncio", "alembic", "dateparser"}} & sys.modules.keys()) or 0)
 """
 

@@ -1,4 +1,4 @@
-"""Completion, as shells ask for it: a process with what the line holds so far in its environment."""
+"""Completion, as shells ask for it: a call with what the line holds so far in its environment."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from statedb import Store
 from statedb.cli.commands import COMMANDS
 from statedb.db import peek
 from statedb.db.migrate import create_at
-from tests.cli.helpers import Program, Ran
+from tests.cli.helpers import Cli, Program, Ran
 
 EVIL = ["$(touch pwned)", "`x`", "a b", "a'b", 'a"b', "a\\b", "a;b", "-rf", "~root", "*", "a\nb", "\x1b[2J", "!!", "#x"]
 
@@ -31,18 +31,27 @@ def program(program: Program) -> Program:
     return program
 
 
-def asked(program: Program, line: str, shell: str = "bash") -> Ran:
-    words = line.split(" ")
-    program.env |= {"_STATEDB_COMPLETE": f"complete_{shell}"}
+def question(line: str, shell: str = "bash") -> dict[str, str]:
+    """Return the environment in which a shell asks how a line may go on."""
     if shell == "bash":
-        program.env |= {"COMP_WORDS": line, "COMP_CWORD": str(len(words) - 1)}
+        said = {"COMP_WORDS": line, "COMP_CWORD": str(len(line.split(" ")) - 1)}
     else:
-        program.env |= {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+        said = {"_TYPER_COMPLETE_ARGS": line, "_TYPER_COMPLETE_FISH_ACTION": "get-args"}
+    return {"_STATEDB_COMPLETE": f"complete_{shell}", **said}
+
+
+def asked(program: Program, line: str, shell: str = "bash") -> Ran:
+    """Ask a process of its own."""
+    program.env |= question(line, shell)
     return program()
 
 
-def offered(program: Program, line: str, shell: str = "bash") -> list[str]:
-    ran = asked(program, line, shell)
+def offered(program: Program, line: str) -> list[str]:
+    """Ask in this process, which is quick."""
+    with pytest.MonkeyPatch.context() as patch:
+        for name, value in (program.env | question(line)).items():
+            patch.setenv(name, value)
+        ran = Cli(program.path).bare()
     assert (ran.code, ran.err) == (0, "")
     return ran.text.split()
 
@@ -69,6 +78,7 @@ def offered(program: Program, line: str, shell: str = "bash") -> list[str]:
         ("log --agent b", ["bob"]),
         ("his", ["history"]),
         ("get --a", ["--at"]),
+        ("get 'a", ["agent-1", "agent-2"]),
     ],
 )
 def test_the_line_goes_on_with_what_the_store_holds(program: Program, line: str, names: list[str]) -> None:
@@ -90,25 +100,38 @@ def test_the_store_is_the_one_that_the_line_names(program: Program, tmp_path: Pa
 
 @pytest.mark.parametrize("shell", ["bash", "zsh", "fish"])
 def test_each_shell_is_answered_and_a_name_that_it_would_obey_is_left_out(program: Program, shell: str) -> None:
-    answer = "\n".join(offered(program, "statedb get agent-1 persistent pre", shell))
-    assert "prefs" in answer
-    assert "prefs/ui" in answer
-    answer = "\n".join(offered(program, "statedb get evil local ", shell))
-    assert answer in ("", "_files")
+    answer = asked(program, "statedb get agent-1 persistent pre", shell)
+    assert (answer.code, answer.err) == (0, "")
+    assert "prefs" in answer.text
+    assert "prefs/ui" in answer.text
+    answer = asked(program, "statedb get evil local ", shell)
+    assert (answer.code, answer.err) == (0, "")
+    assert answer.text.strip() in ("", "_files")
 
 
-@pytest.mark.parametrize("line", ["get ", "get agent-1 local ", "get agent-1 nope ", "nope ", "-f", "get 'a"])
-def test_what_cannot_be_read_is_met_with_silence(program: Program, tmp_path: Path, line: str) -> None:
+@pytest.mark.parametrize(
+    "place", ["missing.db", "text", "folder", "no/folder", "old.db", "", ":memory:", "postgresql://x/y", "x\x01"]
+)
+def test_a_store_that_cannot_be_read_is_met_with_silence_and_left_alone(
+    program: Program, tmp_path: Path, place: str
+) -> None:
     (tmp_path / "text").write_text("no store at all, and longer than a page of one " * 100)
     (tmp_path / "folder").mkdir()
     create_at(str(tmp_path / "old.db"), "0001")
     before = sorted(tmp_path.iterdir())
-    for place in ("missing.db", "text", "folder", "no/folder", "old.db", "", ":memory:", "postgresql://x/y", "\x01"):
-        program.env["STATEDB_URL"] = str(tmp_path / place) if place.isascii() and ":" not in place else place
-        ran = asked(program, f"statedb {line}")
-        assert ran.err == ""
-        assert "agent" not in ran.text
+    program.env["STATEDB_URL"] = place if ":" in place or not place else str(tmp_path / place)
+    assert offered(program, "statedb get ") == []
+    assert offered(program, "statedb get agent-1 local ") == []
+    ran = asked(program, "statedb get ")
+    assert (ran.code, ran.out, ran.err) == (0, b"\n", "")
     assert sorted(tmp_path.iterdir()) == before
+
+
+@pytest.mark.parametrize("line", ["get agent-1 nope ", "nope ", "-f", "--nope ", "get a local k too much "])
+def test_a_line_that_is_wrong_is_met_with_silence(program: Program, line: str) -> None:
+    ran = asked(program, f"statedb {line}")
+    assert ran.err == ""
+    assert "agent" not in ran.text
 
 
 def test_a_request_that_is_none_is_met_with_silence(program: Program) -> None:
