@@ -6,7 +6,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import processes, reads, report, together, writes
+from benchmarks import past, processes, reads, report, together, writes
 from benchmarks.rounds import FULL, QUICK, Row, Sizes
 from benchmarks.sample import template
 
@@ -16,7 +16,7 @@ RESULTS = Path(__file__).with_name("RESULTS.md")
 def measure(folder: Path, sizes: Sizes) -> list[Row]:
     """Run everything in a folder and return the rows."""
     made = template(folder, sizes.keys)
-    return [row for part in (reads, writes, together, processes) for row in part.rows(made, sizes)]
+    return [row for part in (reads, past, writes, together, processes) for row in part.rows(made, sizes)]
 
 
 def main() -> None:

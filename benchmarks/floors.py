@@ -48,6 +48,18 @@ VERSIONS = (
     "where a.name = ? and s.branch_id = 1 and s.state_type = ? and s.state_key = ? order by v.revision desc limit 20"
 )
 
+_VERSIONS_OF = (
+    "from agents a join agent_states s on s.agent_id = a.id join state_versions v on v.state_id = s.id "
+    "where a.name = ? and s.branch_id = 1 and s.state_type = ? and s.state_key = ?"
+)
+VALUES = f"select v.value {_VERSIONS_OF} order by v.revision desc limit ?"
+VALUE_AT = (
+    "select v.value from agents a join agent_states s on s.agent_id = a.id "
+    "join state_versions v on v.revision = ? and v.state_id = s.id "
+    "where a.name = ? and s.branch_id = 1 and s.state_type = ? and s.state_key = ?"
+)
+BETWEEN = "select value from state_versions where revision > ? and revision <= ?"
+
 _NEWEST = "select max(revision) from state_commits"
 _HEAD = f"select s.id, s.agent_id, s.version, s.created_revision, s.value {_KEY}"
 _UPDATE = (

@@ -9,7 +9,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from benchmarks import floors
-from benchmarks.rounds import Contender, Row, Sizes, Stopwatch, race
+from benchmarks.rounds import Contender, Row, Sizes, Stopwatch, race, repeated
 from benchmarks.sample import AGENT, DEEP, LISTED, TIER, Picks, Template
 from statedb import Store
 
@@ -80,7 +80,7 @@ def _whole(store: Store, db: sqlite3.Connection, made: Template, sizes: Sizes) -
          lambda: history.versions(AGENT, TIER, DEEP, limit=20),
          lambda: db.execute(floors.VERSIONS, (AGENT, TIER, DEEP)).fetchall(), few),
     ]  # fmt: skip
-    return [race(row, _times(ours, n), _times(raw, n), sizes.rounds) for row, ours, raw, n in raced]
+    return [race(row, repeated(ours, n), repeated(raw, n), sizes.rounds) for row, ours, raw, n in raced]
 
 
 def _opening(path: Any, sizes: Sizes) -> Row:
@@ -93,7 +93,7 @@ def _opening(path: Any, sizes: Sizes) -> Row:
         db.close()
 
     row = Row("open and close a current file", "sqlite3.connect, the same pragmas, one select, close")
-    return race(row, _times(ours, 3), _times(raw, 3), sizes.rounds)
+    return race(row, repeated(ours, 3), repeated(raw, 3), sizes.rounds)
 
 
 def _each(read: Callable[[str], Any], made: Template, sizes: Sizes) -> Contender:
@@ -106,15 +106,5 @@ def _each(read: Callable[[str], Any], made: Template, sizes: Sizes) -> Contender
             for name in names:
                 read(name)
         return watch.per(len(names))
-
-    return contender
-
-
-def _times(call: Callable[[], Any], times: int) -> Contender:
-    def contender(_turn: int) -> float:
-        with Stopwatch() as watch:
-            for _ in range(times):
-                call()
-        return watch.per(times)
 
     return contender

@@ -20,17 +20,21 @@ Contender = Callable[[int], float]
 
 @dataclass(frozen=True, slots=True)
 class Sizes:
-    """How much is measured: keys in the store, rounds per row, operations of the cheap kind per round, seconds."""
+    """How much is measured: keys in the store, rounds per row, operations of the cheap kind per round, seconds.
+
+    `histories` are lengths of history, in versions of a key.
+    """
 
     keys: int = 10_000
     rounds: int = 100
     operations: int = 400
     together: int = 1_000
     seconds: float = 3.0
+    histories: tuple[int, ...] = (1_000, 100_000)
 
 
 FULL = Sizes()
-QUICK = Sizes(keys=1_000, rounds=5, operations=100, seconds=0.4)
+QUICK = Sizes(keys=1_000, rounds=5, operations=100, seconds=0.4, histories=(200, 2_000))
 
 
 @dataclass(slots=True)
@@ -105,3 +109,15 @@ class Stopwatch:
 
     def per(self, operations: int) -> float:
         return (self._end - self._start) / operations * 1e6
+
+
+def repeated(call: Callable[[], object], times: int) -> Contender:
+    """Return a contender that makes the same call again and again."""
+
+    def contender(_turn: int) -> float:
+        with Stopwatch() as watch:
+            for _ in range(times):
+                call()
+        return watch.per(times)
+
+    return contender

@@ -141,6 +141,19 @@ class Blame(dict[str, Version]):
         self.missing: tuple[str, ...] = tuple(missing)
 
 
+class Imported(NamedTuple):
+    """A version made elsewhere: when, in seconds since 1970, and what; `MISSING` is a deletion.
+
+    `by`, `message` and `context` (a JSON object) are its commit's. A plain (seconds, value) pair will do for the rest.
+    """
+
+    at: float
+    value: Any
+    by: str | None = None
+    message: str | None = None
+    context: Mapping[str, Any] | None = None
+
+
 @dataclass(frozen=True, slots=True)
 class Change:
     """What a commit did to one key. A side with no value is None; `event_id` is unique over all stores."""

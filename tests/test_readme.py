@@ -1,4 +1,4 @@
-"""The README: every block of its tour is run, and what it says a line returns is what the line returns."""
+"""The README and the pages in docs: every block is run, and what it says a line returns is what the line returns."""
 
 from __future__ import annotations
 
@@ -18,8 +18,11 @@ README = (ROOT / "README.md").read_text()
 TOUR = README[README.index("## A tour") : README.index("## The four tiers")]
 
 
-def blocks(language: str) -> list[str]:
-    return re.findall(rf"```{language}\n(.*?)```", TOUR, re.DOTALL)
+DOCUMENTS = {"README.md": TOUR, "docs/asking-the-past.md": (ROOT / "docs/asking-the-past.md").read_text()}
+
+
+def blocks(text: str, language: str) -> list[str]:
+    return re.findall(rf"```{language}\n(.*?)```", text, re.DOTALL)
 
 
 def checked(block: str) -> str:
@@ -37,32 +40,37 @@ def checked(block: str) -> str:
     return "\n".join(lines)
 
 
-def test_every_python_block_of_the_tour_runs_and_returns_what_it_says(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+def shown(printed: str) -> re.Pattern[str]:
+    """Return a pattern of what a command is said to print: an ellipsis stands for times, which no page can know."""
+    return re.compile("[^\\n]*".join(map(re.escape, printed.split("…"))))
+
+
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_every_block_runs_and_returns_or_prints_what_it_says(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(tmp_path)
     space: dict[str, object] = {"pytest": pytest, "statedb": statedb}
-    for block in blocks("python"):
-        exec(compile(checked(block), "README.md", "exec"), space)
+    for block in blocks(DOCUMENTS[name], "python"):
+        exec(compile(checked(block), name, "exec"), space)
+    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
+    for block in blocks(DOCUMENTS[name], "console"):
+        for command, printed in re.findall(r"^\$ (.+)\n((?:[^$].*\n)*)", block, re.MULTILINE):
+            done = subprocess.run(shlex.split(command), env=environment, capture_output=True, text=True, check=True)
+            assert shown(printed).fullmatch(done.stdout), f"{command}\n{done.stdout}"
 
 
 def test_a_line_that_returns_something_else_is_noticed() -> None:
     with pytest.raises(AssertionError):
         exec(checked("1 + 1  # -> 3"))
+    assert shown("at …Z: 1\n").fullmatch("at 12:00Z: 1\n")
+    assert not shown("at …Z: 1\n").fullmatch("at 12:00Z: 2\n")
 
 
-def test_every_shell_block_of_the_tour_prints_what_it_says(tmp_path: Path) -> None:
-    environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
-    for block in blocks("console"):
-        for command, printed in re.findall(r"^\$ (.+)\n((?:[^$].*\n)*)", block, re.MULTILINE):
-            done = subprocess.run(
-                shlex.split(command), cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
-            )
-            assert done.stdout == printed, command
-
-
-def test_no_block_of_the_tour_is_left_out() -> None:
-    assert TOUR.count("```") == 2 * (len(blocks("python")) + len(blocks("console")))
+@pytest.mark.parametrize("name", DOCUMENTS)
+def test_no_block_is_left_out(name: str) -> None:
+    text = DOCUMENTS[name]
+    assert text.count("```") == 2 * (len(blocks(text, "python")) + len(blocks(text, "console")))
 
 
 def test_the_table_of_the_tiers_is_the_table_in_the_code() -> None:

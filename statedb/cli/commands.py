@@ -171,9 +171,19 @@ COMMANDS = (
         (
             "statedb -f copy.db import history.jsonl.zst",
             "statedb -f app.db import prefs.jsonl --agent a --type persistent --key prefs",
+            "statedb -f app.db import --format git --repo . --path app.json --agent a --type persistent",
+            "statedb -f app.db import --format dir folder --agent a --type persistent -m 'by hand'",
         ),
     ),
-    Command("export", "transfer.export", TRANSFER, ("statedb -f app.db export --output history.jsonl.zst",)),
+    Command(
+        "export",
+        "transfer.export",
+        TRANSFER,
+        (
+            "statedb -f app.db export --output history.jsonl.zst",
+            "statedb -f app.db export --format dir --output folder --agent a --type persistent --at yesterday",
+        ),
+    ),
     Command("init", "schema.init", STORE, ("statedb -f app.db init",)),
     Command(
         "stats",

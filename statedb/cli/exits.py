@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import typer
 
-from statedb.cli.output import note
+from statedb.cli.texts import one_line
 from statedb.errors import StateDBError
 
 INTERRUPTED = 128 + 2
@@ -54,6 +54,12 @@ def run(command: Callable[[], object]) -> int:
     except KeyboardInterrupt:
         return INTERRUPTED
     return 0
+
+
+def note(message: str) -> None:
+    """Say something in one line beside the output: an error, or what else a person should know."""
+    if sys.stderr is not None:
+        print(f"statedb: {one_line(message)}", file=sys.stderr)
 
 
 def _usage(error: typer.TyperException) -> str:

@@ -6,46 +6,18 @@ import io
 import os
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
-from typing import Any, BinaryIO, Generic, TypeVar, cast
+from typing import Any, BinaryIO, TypeVar, cast
 
 from statedb.cli import output
+from statedb.cli.batches import Batch, Item, batched
 from statedb.cli.exits import Refused
+from statedb.cli.files import LONGEST, parsed, whole
 
 T = TypeVar("T")
 Write = Callable[[Any], int]
 """Write a document as a line; returns its bytes."""
 
-BATCH_LINES = 200
-BATCH_BYTES = 4 * 1024 * 1024
-LONGEST = 512 * 1024 * 1024
-"""Bytes of one line. It stops a file without line ends, or one that decompresses to no end, before memory does."""
-
 _ZSTD_MAGIC = b"\x28\xb5\x2f\xfd"
-
-
-class Batch(Generic[T]):
-    """Some lines, parsed. `line` is the number of the one handed out last, so that an error can name it."""
-
-    def __init__(self) -> None:
-        self.size = 0
-        self.line = 0
-        self._parsed: list[tuple[int, T]] = []
-
-    def __len__(self) -> int:
-        return len(self._parsed)
-
-    def __iter__(self) -> Iterator[T]:
-        for line, each in self._parsed:
-            self.line = line
-            yield each
-
-    @property
-    def full(self) -> bool:
-        return len(self._parsed) >= BATCH_LINES or self.size >= BATCH_BYTES
-
-    def add(self, line: int, size: int, parsed: T) -> None:
-        self._parsed.append((line, parsed))
-        self.size += size
 
 
 class Lines:
@@ -74,31 +46,27 @@ class Lines:
 
     def next(self) -> tuple[int, Any] | None:
         """Return the size and the JSON of the next line that is not empty, None at the end."""
-        from pydantic_core import from_json
-
         while text := self._read():
             if not text.strip():
                 continue
             try:
-                return len(text), from_json(text, allow_inf_nan=False, cache_strings="keys")
+                return len(text), parsed(text)
             except ValueError as error:
                 raise Refused(f"line {self.number} is not JSON ({error})") from None
         return None
 
     def batches(self, parse: Callable[[Any], T]) -> Iterator[Batch[T]]:
         """Return what the lines mean, in batches. `parse` raises ValueError for a line that means nothing."""
-        batch: Batch[T] = Batch()
+        return batched(self._parsed(parse))
+
+    def _parsed(self, parse: Callable[[Any], T]) -> Iterator[Item[T]]:
         while (found := self.next()) is not None:
             size, document = found
             try:
-                batch.add(self.number, size, parse(document))
+                meant = parse(document)
             except ValueError as error:
                 raise Refused(f"line {self.number} {error}") from None
-            if batch.full:
-                yield batch
-                batch = Batch()
-        if batch:
-            yield batch
+            yield Item(f"line {self.number}", size, meant)
 
     def _read(self) -> bytes:
         self.number += 1
@@ -133,7 +101,7 @@ def writing(path: str | None) -> Iterator[Write]:
         elif os.path.exists(path) and not os.path.isfile(path):
             target = stack.enter_context(open(path, "wb"))  # a pipe or a device, which no file may take the place of
         else:
-            target = stack.enter_context(_whole_or_not_at_all(os.path.realpath(path)))
+            target = stack.enter_context(whole(os.path.realpath(path)))
         packed = path is not None and path.endswith(".zst")
         plain = stack.enter_context(_zstd().open(target, "wb")) if packed else target
         yield _writer(plain)
@@ -146,22 +114,6 @@ def _writer(plain: BinaryIO) -> Write:
         return plain.write(to_json(document) + b"\n")
 
     return write
-
-
-@contextmanager
-def _whole_or_not_at_all(path: str) -> Iterator[BinaryIO]:
-    part = f"{path}.{os.getpid()}.part"
-    try:
-        target = open(part, "xb")  # noqa: SIM115  (closed below)
-    except OSError as error:
-        raise OSError(error.errno, error.strerror, path) from None
-    try:
-        with target:
-            yield target
-        os.replace(part, path)
-    except BaseException:
-        os.unlink(part)
-        raise
 
 
 def _stdin(stack: ExitStack) -> io.BufferedReader[Any]:

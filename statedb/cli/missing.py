@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
-from statedb.cli.output import note
+from statedb.cli.exits import note
 from statedb.models import Address
 
 _NAMED = 3

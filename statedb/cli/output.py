@@ -107,12 +107,6 @@ def styled(texts: Iterable[Sequence[tuple[str, str]]]) -> None:
         show(console(_WIDE), shown, wrap=False)
 
 
-def note(text: str) -> None:
-    """Print a line for people beside the output, where it disturbs no program that reads that."""
-    if sys.stderr is not None:
-        print(f"statedb: {one_line(text)}", file=sys.stderr)
-
-
 def facts(pairs: Iterable[tuple[str, Any]]) -> None:
     """Print names with what is known under them, a line each; what is None is left out, unless it is the value."""
     for name, known in pairs:

@@ -48,6 +48,11 @@ def file_of(context: typer.Context) -> str:
     return path_of(named.url)
 
 
+def files_of(path: str) -> set[str]:
+    """Return the files a store is kept in."""
+    return {os.path.realpath(path) + end for end in ("", "-wal", "-shm")}
+
+
 @contextmanager
 def valid_settings() -> Iterator[None]:
     """Say which variable of the environment holds no such setting."""

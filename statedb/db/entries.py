@@ -14,7 +14,7 @@ from statedb.values import codec
 from statedb.values.codec import Stored
 
 _UNREAD = object()
-_TIERS = {tier.value: tier for tier in StateType}
+TIER_OF = {tier.value: tier for tier in StateType}
 
 
 def entry_of(tx: Tx, at: Address, head: Head, value: Any = _UNREAD) -> Entry:
@@ -22,7 +22,7 @@ def entry_of(tx: Tx, at: Address, head: Head, value: Any = _UNREAD) -> Entry:
     # By position, and with a table for the tier: this runs once for every write.
     return Entry(
         at.agent_id,
-        _TIERS[at.state_type],
+        TIER_OF[at.state_type],
         at.key,
         codec.decode(head.stored) if value is _UNREAD else value,
         head.version,

@@ -8,13 +8,13 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import Select, bindparam, func, select
 
-from statedb.db.entries import json_object
+from statedb.db.entries import TIER_OF, json_object
 from statedb.db.heads import Head
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import agent_states, agents, state_commits, state_versions
 from statedb.db.tx import Tx
 from statedb.errors import Corrupted
-from statedb.models import Address, StateType, Version
+from statedb.models import Address, Version
 from statedb.times import maybe, moment
 from statedb.values import codec
 from statedb.values.arguments import LARGEST
@@ -204,23 +204,25 @@ def keys_in_range(tx: Tx, first: Address, high: str) -> list[Key]:
 
 def version_of(at: Address, row: Row) -> Version:
     """Return the version of a row of the columns `LISTED`."""
+    # By position, and with a time made once where both are the same: a page is many of these.
     version, parent, source, revision, made, origin, actor, message, change, size, expires, metadata = row
+    at_, origin_at = moment(made), None if origin is None else moment(origin)
     return Version(
-        agent_id=at.agent_id,
-        state_type=StateType(at.state_type),
-        key=at.key,
-        version=version,
-        parent_version=parent,
-        source_version=source,
-        revision=revision,
-        at=moment(made),
-        origin_at=moment(made if origin is None else origin),
-        by=actor,
-        message=message,
-        change=change,
-        size=size,
-        expires_at=maybe(expires),
-        metadata=json_object(metadata),
+        at.agent_id,
+        TIER_OF[at.state_type],
+        at.key,
+        version,
+        parent,
+        source,
+        revision,
+        at_,
+        origin_at or at_,
+        actor,
+        message,
+        change,
+        size,
+        maybe(expires),
+        json_object(metadata),
     )
 
 

@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Iterable, Mapping
-from dataclasses import replace
 from typing import Any
 
 from pydantic import ValidationError
@@ -31,6 +30,7 @@ from statedb.db.tables import (
 )
 from statedb.db.tx import NEWEST, Note, Tx
 from statedb.errors import InvalidKey, InvalidValue
+from statedb.models import MISSING, Address, Imported
 from statedb.times import LATEST, micros
 from statedb.values import codec
 from statedb.values.arguments import natural
@@ -120,32 +120,39 @@ def load_versions(
     agent_id: str,
     state_type: str,
     key: str,
-    versions: Iterable[tuple[float, Any]],
+    versions: Iterable[Imported | tuple[float, Any]],
     *,
     message: str | None = None,
 ) -> int:
-    """Append (seconds since 1970, value) pairs to a key's history, a version and a commit each; return how many.
+    """Append versions to a key's history, a commit each, and return how many.
 
-    Every one becomes a version, equal to the one before or not, and keeps its time as `load` says.
+    A version is (seconds since 1970, value), or `Imported`, which also says who made it and why, or that it is a
+    deletion; where there is nothing to delete, that is no version. `message` stands in where a version has none. Every
+    other one becomes a version, equal to the one before or not, and keeps its time as `load` says.
     """
     at = address(agent_id, state_type, key)
     note = Note.of(tx.writing.actor, message, None)
     count = 0
-    for pair in versions:
-        count += 1
-        made, value = _timed(pair)
-        _be_at(tx, made, replace(note))
-        encoded = codec.encode(as_json(value), tx.settings.max_value_bytes)
-        # Its life began when it was made, be that long ago.
-        journal.put(tx, at, encoded, expiry=Expiry.after(made, default_ttl(at.state_type)), replay=True)
+    for given in versions:
+        made, version = _timed(given)
+        said = Note.of(version.by, version.message, version.context)
+        _be_at(tx, made, Note(said.actor or note.actor, said.message or note.message, said.context))
+        count += _append_version(tx, at, version.value, made)
         journal.flush(tx, origin=Origin(made))
     return count
 
 
-def _timed(pair: Any) -> tuple[int, Any]:
+def _append_version(tx: Tx, at: Address, value: Any, made: int) -> bool:
+    encoded = None if value is MISSING else codec.encode(as_json(value), tx.settings.max_value_bytes)
+    # Its life began when it was made, be that long ago.
+    expiry = Expiry.after(made, default_ttl(at.state_type))
+    return journal.put(tx, at, encoded, expiry=expiry, replay=True) is not None
+
+
+def _timed(given: Any) -> tuple[int, Imported]:
     try:
-        seconds, value = pair
-        return micros(seconds), value
+        version = Imported(*given)
+        return micros(version.at), version
     except (TypeError, ValueError, OverflowError) as error:
         raise InvalidValue(f"a version is a pair of seconds since 1970 and a value: {error}") from error
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import os
 import shutil
+import sqlite3
 import subprocess
 import sys
+from contextlib import closing
 from pathlib import Path
 
 import pytest
@@ -144,6 +146,12 @@ def test_the_store_is_left_as_it_is(program: Program) -> None:
     before = {each.name: each.read_bytes() for each in program.path.parent.iterdir()}
     assert offered(program, "statedb get ")
     assert {each.name: each.read_bytes() for each in program.path.parent.iterdir()} == before
+
+
+def test_a_store_of_another_schema_is_not_read(program: Program) -> None:
+    with closing(sqlite3.connect(program.path)) as raw, raw:
+        raw.execute("update alembic_version set version_num = '9999'")
+    assert offered(program, "statedb get ") == []
 
 
 def test_what_others_have_just_written_is_offered(program: Program) -> None:

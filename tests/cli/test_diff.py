@@ -151,3 +151,18 @@ def test_a_diff_of_what_is_not_there_is_refused(changed: Cli) -> None:
     assert "has no history" in changed.refused("diff", "a", "local", "nope")
     assert "has no version 9" in changed.refused("diff", *PREFS, "9")
     assert "there is no revision 99" in changed.refused("diff", "--from", "99")
+
+
+def test_a_terminal_is_shown_nothing_that_it_would_obey(program: Program) -> None:
+    program("set", "a\x1b[2J", "local", "k", '{"\\u001b]0;x":"\\u009b\\n"}')
+    terminal = program.on_a_terminal("diff", "a\x1b[2J", "local", "k")
+    assert terminal.end() == 0
+    assert "\x1b[2J" not in terminal.shown
+    assert "\\u001b[2J" in terminal.shown
+    assert "\\u009b" in terminal.shown
+    program("set", "a\x1b[2J", "local", "k", '{"\\u001b]0;x":1}')
+    for args in (("log", "-p"), ("log", "--oneline"), ("blame", "a\x1b[2J", "local", "k"), ("diff", "--from", "1")):
+        terminal = program.on_a_terminal(*args)
+        assert terminal.end() == 0
+        assert "\x1b[2J" not in terminal.shown
+        assert "\x1b]" not in terminal.shown

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from statedb.cli import batches
 from statedb.cli import lines as module
 from statedb.cli.exits import Refused
 from statedb.cli.lines import reading, writing
@@ -26,13 +27,13 @@ def file(tmp_path: Path) -> Path:
 
 
 def test_lines_come_in_batches(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BATCH_LINES", 3)
+    monkeypatch.setattr(batches, "MOST_ITEMS", 3)
     file.write_bytes(b"1\n2\n3\n4\n")
     assert _numbers(file) == [[1, 2, 3], [4]]
 
 
 def test_a_batch_is_bounded_by_its_size_too(file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "BATCH_BYTES", 5)
+    monkeypatch.setattr(batches, "MOST_BYTES", 5)
     file.write_bytes(b"1\n2\n100000\n4\n")
     assert _numbers(file) == [[1, 2, 100000], [4]]
 

@@ -9,7 +9,7 @@ import pytest
 from pydantic_core import from_json, to_json
 
 from statedb import Store
-from statedb.cli import lines as lines_module
+from statedb.cli import batches
 from tests.cli.helpers import Cli, lines
 from tests.helpers import Clock
 
@@ -61,6 +61,30 @@ def test_a_time_may_be_a_fraction_or_lie_before_1970(cli: Cli) -> None:
     assert [each["origin_at"] for each in found] == ["1970-01-01T00:00:01.250000Z", "1969-12-31T23:59:58.500000Z"]
 
 
+def test_a_line_may_say_who_and_why_and_that_a_value_was_deleted(cli: Cli) -> None:
+    told = [
+        {"at": 1, "value": {"a": 1}, "by": "ann", "message": "first"},
+        {"at": 2, "deleted": True, "by": None, "message": "away"},
+        {"at": 3, "deleted": True, "message": "there is nothing to delete"},
+        {"at": 4, "value": None, "deleted": False, "what else": "is passed over, as ever"},
+    ]
+    assert cli.ok("import", "-", *KEY, stdin=lines(*told)).text == "imported 3 versions of k\n"
+    found = cli.ok("history", "a", "persistent", "k", "--json").json
+    said = [(each["change"], each["by"], each["message"]) for each in found]
+    assert said == [("create", None, None), ("delete", None, "away"), ("create", "ann", "first")]
+
+
+def test_a_line_without_a_name_is_by_whoever_imports(cli: Cli) -> None:
+    cli(
+        "import",
+        "-",
+        *KEY,
+        stdin=lines({"at": 1, "value": 1}, {"at": 2, "value": 2, "by": "x"}),
+        options=("--actor", "me"),
+    )
+    assert [each["by"] for each in cli.ok("history", "a", "persistent", "k", "--json").json] == ["x", "me"]
+
+
 def test_versions_older_than_the_store_keep_their_own_time_beside_the_commits(cli: Cli) -> None:
     cli.ok("set", "a", "local", "x", "1")
     cli.ok("import", "-", *KEY, stdin=_versions(1))
@@ -83,12 +107,17 @@ def test_versions_older_than_the_store_keep_their_own_time_beside_the_commits(cl
         (b'{"at": true, "value": 1}', "no number of seconds"),
         (b'{"at": 1e999, "value": 1}', "no number of seconds"),
         (b'{"at": 1700000000000, "value": 1}', "milliseconds"),
+        (b'{"at": 1, "value": 1, "deleted": true}', "is no version"),
+        (b'{"at": 1, "deleted": false}', "is no version"),
+        (b'{"at": 1, "deleted": 1}', "neither true nor false"),
+        (b'{"at": 1, "value": 1, "by": 5}', "'by' that is no text"),
+        (b'{"at": 1, "value": 1, "message": ["x"]}', "'message' that is no text"),
     ],
 )
 def test_a_bad_line_is_named_and_its_batch_left_out(
     cli: Cli, monkeypatch: pytest.MonkeyPatch, line: bytes, why: str
 ) -> None:
-    monkeypatch.setattr(lines_module, "BATCH_LINES", 2)
+    monkeypatch.setattr(batches, "MOST_ITEMS", 2)
     said = cli.refused("import", "-", *KEY, stdin=_versions(3) + line + b"\n" + _versions(1))
     assert said.startswith("line 4")
     assert why in said
@@ -114,6 +143,33 @@ def test_a_key_that_cannot_be_is_no_lines_fault(cli: Cli) -> None:
 
 def test_part_of_a_key_is_wrong_usage(cli: Cli) -> None:
     assert "go together" in cli.wrong("import", "-", "--agent", "a", "--key", "k")
+
+
+@pytest.mark.parametrize(
+    ("args", "why"),
+    [
+        ("import", "import --format jsonl needs FILE"),
+        ("import x --prune", "import --format jsonl takes no --prune; that is for --format dir"),
+        ("import x --repo .", "takes no --repo; that is for --format git"),
+        ("import x -m y", "takes no --message; that is for --format dir"),
+        ("import --format git", "import --format git needs --repo, --path, --agent, --type"),
+        ("import x --format git", "import --format git takes no FILE; that is for --format jsonl or dir"),
+        ("import --format git --repo . --path x --agent a", "import --format git needs --type"),
+        ("import --format dir --agent a --type local", "import --format dir needs FILE"),
+        ("import x --format dir --agent a --type local --key k", "takes no --key; that is for --format jsonl or git"),
+        ("import x --format dir --agent a --type local --branch k", "takes no --branch; that is for --format git"),
+        ("import x --format csv", "'csv' is not one of 'jsonl', 'git', 'dir'"),
+        ("export --format git", "export does not write git; --format is jsonl or dir"),
+        ("export --format dir", "export --format dir needs --output, --agent, --type"),
+        ("export --format dir --agent a --type local -o -", "standard output is none"),
+        ("export --agent a", "export --format jsonl takes no --agent; that is for --format dir"),
+        ("export --overwrite", "takes no --overwrite; that is for --format dir"),
+        ("export --pattern x", "takes no --pattern; that is for --format dir"),
+    ],
+)
+def test_what_a_format_does_not_take_is_wrong_usage(cli: Cli, args: str, why: str) -> None:
+    assert why in cli.wrong(*args.split())
+    assert not cli.path.exists()
 
 
 def test_a_file_that_is_not_there_is_one_line_and_no_store(cli: Cli) -> None:
@@ -273,7 +329,7 @@ def test_what_is_no_export_is_refused_and_leaves_nothing(cli: Cli, text: bytes, 
 
 
 def test_a_bad_record_far_down_is_named_by_its_line(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(lines_module, "BATCH_LINES", 4)
+    monkeypatch.setattr(batches, "MOST_ITEMS", 4)
     cli.ok("import", "-", *KEY, stdin=_versions(10))
     exported = cli.ok("export").out.splitlines(keepends=True)
     exported[7] = to_json(from_json(exported[7]) | {"changes": [{"agent": "a"}]}) + b"\n"

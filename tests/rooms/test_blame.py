@@ -15,7 +15,7 @@ from tests.values.plainly import leaves
 
 K = ("a", "persistent", "k")
 
-few = st.sampled_from([0, 0.0, -0.0, 1, 1.0, True, None, "", "x", [], {}])
+few: st.SearchStrategy[Any] = st.sampled_from([0, 0.0, -0.0, 1, 1.0, True, None, "", "x", [], {}])
 small = st.recursive(
     few, lambda below: st.lists(below, max_size=3) | st.dictionaries(st.sampled_from(["a", "b", "", "/~"]), below)
 )

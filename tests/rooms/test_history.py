@@ -283,9 +283,10 @@ def test_versions_and_commits_are_picked_by_author_and_time(store: Store, clock:
         for of in (None, "a"):
             assert [each.revision for each in store.history.commits(agent_id=of, **how)] == expected
     assert [each.revision for each in store.history.commits(by="bob", before=6)] == [5, 3, 1]
-    for wrong in ({"since": 9}, {"until": clock.moment + timedelta(days=1)}):
+    wrongs: list[dict[str, Any]] = [{"since": 9}, {"until": clock.moment + timedelta(days=1)}]
+    for wrong in wrongs:
         with pytest.raises(NoSuchRevision):
-            store.history.versions(*K, **wrong)  # type: ignore[arg-type]
+            store.history.versions(*K, **wrong)
     with pytest.raises(InvalidValue):
         store.history.commits(since="soon")
 

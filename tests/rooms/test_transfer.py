@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from statedb import InTransaction, InvalidValue, Store
+from statedb import MISSING, Imported, InTransaction, InvalidValue, Store
 from tests.helpers import Clock, calls, pages
 
 K = ("a", "persistent", "k")
@@ -132,6 +132,42 @@ def test_versions_are_loaded_with_their_times_equal_or_not(store: Store, clock: 
     assert later == 1
     assert store.history.versions(*K)[0].origin_at == datetime.fromtimestamp(first, UTC)
     assert store.history.versions(*K)[0].at == datetime.fromtimestamp(first + 4, UTC) or clock.moment
+
+
+def test_a_version_says_who_why_and_that_it_is_a_deletion(store: Store, clock: Clock) -> None:
+    first = clock.micros / 1_000_000 - 1000
+    made: list[Imported | tuple[float, Any]] = [
+        Imported(first, MISSING, "x", "there is nothing to delete yet"),
+        Imported(first + 1, 1, "ann", "one", {"ticket": 7}),
+        (first + 2, 2),
+        Imported(first + 3, MISSING, "bob"),
+        Imported(first + 4, MISSING),
+        Imported(first + 5, 3),
+    ]
+    assert store.transfer.load_versions(*K, made, message="otherwise") == 4
+    found = [(each.change, each.by, each.message, each.at.timestamp()) for each in store.history.versions(*K)]
+    assert found == [
+        ("create", None, "otherwise", first + 5),
+        ("delete", "bob", "otherwise", first + 3),
+        ("update", None, "otherwise", first + 2),
+        ("create", "ann", "one", first + 1),
+    ]
+    assert store.history.commit(1).context == {"ticket": 7}
+    assert store.at(3).states.get(*K, MISSING) is MISSING
+    with Store(":memory:", clock=clock) as other:
+        other.transfer.load(pages(store))
+        assert list(pages(other)) == list(pages(store))
+
+
+@pytest.mark.parametrize(
+    "wrong",
+    [(1,), (1, 2, 3), (1, 2, None, 4), (1, 2, None, None, [5]), (1, 2, "\ud800"), (1, 2, "x", "y", {}, 6), None, "ab"],
+    ids=repr,
+)
+def test_what_is_no_version_is_refused(store: Store, wrong: Any) -> None:
+    with pytest.raises(InvalidValue):
+        store.transfer.load_versions(*K, [(0, "fine"), wrong])
+    assert store.transfer.head() == 0
 
 
 def test_an_export_can_be_read_in_any_pieces(store: Store, clock: Clock) -> None:

@@ -1,0 +1,104 @@
+"""Import of the history of one file in a git repository: a version for each commit that changed it."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import TYPE_CHECKING
+
+import typer
+
+from statedb.cli import output
+from statedb.cli.batches import Item, batched, load
+from statedb.cli.exits import Refused, note
+from statedb.cli.files import LONGEST, parsed
+from statedb.cli.stores import valid_settings
+from statedb.models import MISSING, Imported, StateType
+
+if TYPE_CHECKING:
+    from statedb.cli.filehistory import FileHistory, Step
+    from statedb.cli.repository import Blobs
+
+_NAMED = 5
+"""How many of the commits left out are named."""
+
+
+def import_file(
+    context: typer.Context, repo: str, path: str, branch: str | None, agent: str, state_type: StateType, key: str
+) -> None:
+    """Import what a file was on a branch. Commits whose contents the store does not take are left out, and named."""
+    from statedb.cli.filehistory import FileHistory
+    from statedb.cli.repository import Repository
+
+    repository = Repository(repo)
+    history = FileHistory(repository, path, branch)
+    with repository.blobs() as blobs:
+        versions = Versions(history, blobs)
+        count = load(
+            context,
+            history,
+            batched(versions),
+            lambda store, batch: store.transfer.load_versions(agent, state_type, key, batch),
+        )
+    output.line(f"imported {count:,} versions of {key}")
+    if versions.skipped:
+        note(f"skipped {versions.left_out()}")
+
+
+class Versions:
+    """The versions a file's history makes; `skipped` are the commits that make none, with the reason."""
+
+    def __init__(self, history: FileHistory, blobs: Blobs) -> None:
+        from statedb.config import Settings
+
+        self._history, self._blobs = history, blobs
+        self.skipped: list[tuple[str, str]] = []
+        with valid_settings():
+            self._limit = Settings.load({}).max_value_bytes
+
+    def __iter__(self) -> Iterator[Item[Imported]]:
+        begun = False
+        for step in self._history:
+            try:
+                item = self._item(step)
+            except ValueError as error:
+                self.skipped.append((step.commit, str(error)))
+                continue
+            # A deletion of what never came in deletes nothing of ours: the key may be older than this import.
+            if begun or not step.deletes:
+                begun = True
+                yield item
+        if not begun:
+            raise Refused(f"the file never held what the store takes: {self.left_out()}")
+
+    def left_out(self) -> str:
+        """Return a line about the commits that made no version."""
+        if not self.skipped:
+            return "all its commits deleted it"
+        shown = ", ".join(commit[:10] for commit, _ in self.skipped[:_NAMED])
+        more = ", …" if len(self.skipped) > _NAMED else ""
+        which = "1 commit" if len(self.skipped) == 1 else f"{len(self.skipped):,} commits"
+        return f"{which} whose contents are no JSON the store takes: {shown}{more} (the first: {self.skipped[0][1]})"
+
+    def _item(self, step: Step) -> Item[Imported]:
+        """Return the version a commit makes. Raises ValueError where it makes none."""
+        from statedb.times import micros
+        from statedb.values.codec import json_text
+
+        micros(step.at)
+        text = b"" if step.deletes else self._contents(step)
+        value = MISSING if step.deletes else parsed(text)
+        if not step.deletes:
+            json_text(value, self._limit)
+        # The name alone, as whoever writes to a store is named: an address is personal data more, in a log of which
+        # nothing is ever taken back. The commit's id leads to it.
+        by, message = step.author.strip() or step.email, step.message.rstrip("\n")
+        made = Imported(step.at, value, by or None, message or None, {"git": step.commit})
+        return Item(f"commit {step.commit[:10]}", len(text) + len(message), made)
+
+    def _contents(self, step: Step) -> bytes:
+        if step.blob is None:
+            raise ValueError("no ordinary file")
+        found = self._blobs.read(step.blob, LONGEST)
+        if found is None:
+            raise ValueError(f"more than {LONGEST:,} bytes")
+        return found
