@@ -1,4 +1,4 @@
--- The schema of a store, as SQLite sees it. Generated from statedb/db/tables.py by `make schema`; do not edit.
+-- The schema of a store, as SQLite sees it. Generated from statedb/db by `make schema`; do not edit.
 -- What each table, row and column means: docs/format.md.
 
 CREATE TABLE agent_states (

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from alembic import context
 
-from statedb.db.tables import metadata
+from statedb.db.views import metadata
 
 connection = context.config.attributes.get("connection")
 if connection is None:

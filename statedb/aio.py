@@ -20,7 +20,7 @@ from statedb.db.tx import Connection, Context, Note, Point, Tx
 from statedb.db.writequeue import WriteQueue
 from statedb.errors import InTransaction, StoreClosed, TransactionAborted
 from statedb.handles import AsyncAgent, async_agent
-from statedb.operation import Async, Body, Operation, through
+from statedb.operation import Async, Body, Operation, Work, through
 from statedb.surface import Rooms
 from statedb.transaction import Joined, joining, run_in
 
@@ -46,6 +46,7 @@ class AsyncStore(Async, Rooms[Async]):
         self._writer: Hop | None = None
         self._reader: Hop | None = None
         self._queue: WriteQueue | None = None
+        self._apart: set[asyncio.Future[Any]] = set()
         self._why_closed = "the store is not open yet; use `async with` or await it"
         Rooms.__init__(self, self)
 
@@ -69,6 +70,8 @@ class AsyncStore(Async, Rooms[Async]):
         self._why_closed = "the store is closed; open it again"
         if self._queue is not None:
             await self._queue.drain(self._why_closed)
+        if self._apart:
+            await asyncio.wait(self._apart)
         if reader is not None and reader is not writer:
             await reader.close()
         await writer.close()
@@ -134,7 +137,13 @@ class AsyncStore(Async, Rooms[Async]):
         async def read(*args: Any, **kwargs: Any) -> Any:
             return await self._fetch(lambda tx: body(tx, *args, **kwargs), snapshot)
 
-        return read
+        if not operation.apart:
+            return read
+
+        async def work_apart(*args: Any, **kwargs: Any) -> Any:
+            return await self._root._finish(await read(*args, **kwargs))
+
+        return work_apart
 
     def _submit(self, body: Callable[[Tx], Any]) -> asyncio.Future[Any]:
         self._context.check_writable()
@@ -162,6 +171,25 @@ class AsyncStore(Async, Rooms[Async]):
                 connection.end_read()
 
         return reader.run(read)
+
+    async def _finish(self, work: Work[T]) -> T:
+        """Do work on a thread of its own; where the caller no longer waits, break it off."""
+        if self._writer is None:
+            raise StoreClosed(self._why_closed)
+        running = asyncio.get_running_loop().run_in_executor(None, work)
+        self._apart.add(running)
+        running.add_done_callback(self._finished)
+        try:
+            # Shielded: the thread cannot be cancelled, and `close` must know when it is done with the store's file.
+            return await asyncio.shield(running)
+        except asyncio.CancelledError:
+            work.stop()
+            raise
+
+    def _finished(self, running: asyncio.Future[Any]) -> None:
+        self._apart.discard(running)
+        if not running.cancelled():
+            running.exception()  # looked at, so that asyncio does not report what nobody waits for
 
     def _placed(self, tx: Tx) -> Tx:
         """Return a reading transaction at the point this store shows."""

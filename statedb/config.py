@@ -57,6 +57,10 @@ class Settings(BaseModel):
     """The largest value, in bytes of its JSON text or of itself."""
     max_batch: int = Field(default=256, gt=0)
     """The most concurrent asynchronous writes that share one transaction; then other processes get a turn."""
+    query_max_rows: int = Field(default=100_000, gt=0)
+    """The most rows a query may return; one with more is refused, never cut short."""
+    query_timeout: float = Field(default=10.0, gt=0, le=1_000_000)
+    """Seconds a query may take."""
     clock: Clock = time.time
     """The wall clock: seconds since 1970 or a datetime. The store never lets it go back."""
 
@@ -83,4 +87,6 @@ class Options(TypedDict, total=False):
     transaction_timeout: float
     max_value_bytes: int
     max_batch: int
+    query_max_rows: int
+    query_timeout: float
     clock: Clock

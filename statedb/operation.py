@@ -15,13 +15,14 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterable
-from typing import Any, Concatenate, Generic, ParamSpec, Self, TypeVar, overload
+from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, get_type_hints, overload
 
 from statedb.db.tx import Tx
 from statedb.errors import ReadOnly
 
 P = ParamSpec("P")
 T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
 
 Body = Callable[..., Any]
 
@@ -93,6 +94,8 @@ class Operation(Generic[P, T]):
     """One statement reads all it needs, so no snapshot has to be held around it."""
     alone = False
     """It makes commits of its own."""
+    apart = False
+    """It returns work that needs the transaction no more, and that work's result is what a caller gets."""
     hidden = 1
     """How many leading parameters of the function a caller does not give."""
 
@@ -139,6 +142,36 @@ class bulk(write[P, T]):
     """A writing operation that makes commits of its own, so it cannot join a transaction that makes one."""
 
     alone = True
+
+
+class Work(Protocol[T_co]):
+    """What remains to be done once a transaction is over."""
+
+    def __call__(self) -> T_co:
+        """Do it and return the result; on any thread."""
+        ...
+
+    def stop(self) -> None:
+        """Break it off; from any thread."""
+        ...
+
+
+class apart(Operation[P, T]):
+    """An operation that only reads, in two steps: what needs the transaction, and the work that needs it no more.
+
+    A query may take ten seconds. In one step it would hold a snapshot open for so long, and on `AsyncStore`, which has
+    one connection to read with, every other read would wait for it.
+    """
+
+    apart = True
+
+    def __init__(self, fn: Callable[Concatenate[Tx, P], Work[T]]) -> None:
+        super().__init__(fn)  # type: ignore[arg-type]
+
+    @functools.cached_property
+    def __signature__(self) -> inspect.Signature:
+        work = get_type_hints(self.fn)["return"]
+        return super().__signature__.replace(return_annotation=inspect.signature(work.__call__).return_annotation)
 
 
 class Scoped(Generic[P, T]):

@@ -17,7 +17,7 @@ from statedb.db.points import checked, resolve
 from statedb.db.pool import DriverError, Pool, explain, explained
 from statedb.db.tx import Context, Note, Point, Tx
 from statedb.handles import SyncAgent, sync_agent
-from statedb.operation import Body, Operation, Sync, through
+from statedb.operation import Body, Operation, Sync, Work, through
 from statedb.surface import Rooms
 from statedb.transaction import Joined, Transaction, run_in
 from statedb.watchdog import Watchdog
@@ -106,6 +106,8 @@ class Store(Sync, Rooms[Sync]):
             run = self._write
         else:
             run = self._glance if operation.single else self._read
+        if operation.apart:
+            return lambda *args, **kwargs: self._finish(run(body, args, kwargs))
         return lambda *args, **kwargs: run(body, args, kwargs)
 
     def _glance(self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -129,6 +131,15 @@ class Store(Sync, Rooms[Sync]):
                     reader.end_read()
             finally:
                 self._pool.give(reader)
+
+    def _finish(self, work: Work[T]) -> T:
+        # A reader is held, idle: were the store closed meanwhile, the query's own connection, which cannot write, would
+        # be the last to leave the file, and nobody would tidy up.
+        reader = self._pool.take()
+        try:
+            return work()
+        finally:
+            self._pool.give(reader)
 
     def _write(self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         with explained():

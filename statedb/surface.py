@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from statedb.operation import Room, S_co, bulk, glance, read, write
-from statedb.rooms import blame, feed, health, history, log, retention, states, transfer, undo
+from statedb.operation import Room, S_co, apart, bulk, glance, read, write
+from statedb.rooms import blame, feed, health, history, log, query, retention, states, transfer, undo
 
 
 class States(Room[S_co]):
@@ -70,6 +70,7 @@ class Rooms(Room[S_co]):
     """All the rooms of a shell, and what is asked of the store as a whole."""
 
     undo = write(undo.undo)
+    query = apart(query.query)
 
     def __init__(self, shell: S_co) -> None:
         super().__init__(shell)

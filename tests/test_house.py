@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+import inspect
 from pathlib import Path
 
 import pytest
@@ -85,13 +86,14 @@ def test_every_public_name_is_there_and_documented() -> None:
 
 def test_every_operation_is_documented_and_shows_its_own_signature() -> None:
     with statedb.Store(":memory:") as store:
-        for room in (store.states, store.history, store.feed, store.retention, store.transfer, store.health):
-            for name, operation in vars(type(room)).items():
+        for room in (store, store.states, store.history, store.feed, store.retention, store.transfer, store.health):
+            for name, operation in inspect.getmembers(type(room)):
                 if isinstance(operation, Operation):
                     call = getattr(room, name)
                     assert call.__doc__, name
                     assert call.__name__ == name
                     assert "tx" not in call.__signature__.parameters
+        assert str(inspect.signature(store.query)).endswith("-> 'Rows'")
 
 
 def test_every_module_says_what_it_is() -> None:

@@ -16,7 +16,7 @@ from statedb import Store
 from statedb.db import migrate, schema
 from statedb.db.sqlite import DIALECT
 from statedb.db.statements import Statement
-from statedb.db.tables import metadata
+from statedb.db.views import metadata
 
 ROOT = Path(__file__).parents[1]
 POSTGRESQL: Any = PGDialect_psycopg()  # type: ignore[no-untyped-call]

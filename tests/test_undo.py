@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from copy import deepcopy
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -11,7 +12,7 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import Bundle, RuleBasedStateMachine, invariant, rule, run_state_machine_as_test
 
-from statedb import MISSING, Store, VersionConflict
+from statedb import MISSING, Store, ValueTooLarge, VersionConflict
 from tests.helpers import SHELLS, Clock
 
 EFFORT = int(os.environ.get("TEST_EFFORT", "1"))
@@ -181,7 +182,7 @@ def test_undo_and_revert_agree_with_a_model_of_whole_copies(machine: type[Machin
     )
 
 
-K = ("a", "persistent", "k")
+K = ("a", "local", "k")
 
 
 def test_several_go_back_in_any_order(store: Store) -> None:
@@ -236,8 +237,7 @@ def test_nothing_of_an_undo_is_left_where_one_key_of_many_conflicts(store: Store
     assert dict(store.states.items("a", "shared")) == {"x": 2, "y": 3, "z": 1}
 
 
-def test_a_deletion_and_an_expiry_come_back_with_their_ttl(store: Store, open_store: Any) -> None:
-    clock: Clock = store_clock(store)
+def test_a_deletion_and_an_expiry_come_back_with_their_ttl(store: Store, clock: Clock) -> None:
     store.states.set("a", "local", "k", 1, ttl=60)
     store.states.delete("a", "local", "k")
     clock.advance(10)
@@ -254,14 +254,7 @@ def test_a_deletion_and_an_expiry_come_back_with_their_ttl(store: Store, open_st
     assert store.states.get("a", "local", "k") is None
 
 
-def store_clock(store: Any) -> Clock:
-    settings = store._target.settings if hasattr(store, "_target") else store.settings
-    clock: Clock = settings.clock
-    return clock
-
-
-def test_in_a_session_the_clock_stays_the_sessions(store: Store) -> None:
-    clock = store_clock(store)
+def test_in_a_session_the_clock_stays_the_sessions(store: Store, clock: Clock) -> None:
     chat = store.agent("a").session("c", ttl=100)
     chat.set("x", 1)
     chat.set("y", 1)
@@ -274,10 +267,10 @@ def test_in_a_session_the_clock_stays_the_sessions(store: Store) -> None:
     assert chat.items() == []
 
 
-def test_an_expiry_since_is_a_conflict_of_its_own(store: Store) -> None:
+def test_an_expiry_since_is_a_conflict_of_its_own(store: Store, clock: Clock) -> None:
     store.states.set(*K, 1, ttl=50)
     store.states.set(*K, 2, ttl=50)
-    store_clock(store).advance(60)
+    clock.advance(60)
     with pytest.raises(VersionConflict, match="expired"):
         store.undo(revision=2)
 
@@ -311,4 +304,84 @@ def test_inside_a_transaction_an_undo_stands_on_what_was_written_there(store: St
         inside = outcome.revision
     assert (inside, outcome.revision, tx.revision) == (None, 3, 3)
     assert store.states.get(*K) == {"a": 1, "b": 2}
-    assert store.history.commit(3).message == "both"
+    assert store.history.commit(3).message == "both\nundo revision 2"
+
+
+def test_several_undone_at_once_bring_a_key_back_with_its_ttl(store: Store) -> None:
+    store.states.set(*K, 1, ttl=60)
+    store.states.set(*K, 2, ttl=60)
+    store.states.delete(*K)
+    store.undo(revision=[2, 3])
+    entry = store.states.entry(*K)
+    assert entry is not None
+    assert entry.value == 1
+    assert entry.expires_at is not None, "undone one by one it has 60 s; at once it lives for ever"
+
+
+def test_an_undo_does_not_shorten_the_session_its_transaction_opened(store: Store) -> None:
+    store.states.set("a", "session", "c/x", 1, ttl=5)
+    store.states.delete("a", "session", "c/x")
+    with store.transaction() as tx:
+        tx.agent("a").session("c", ttl=1000).set("y", 1)
+        tx.undo(revision=2)
+    left = store.agent("a").session("c").entry("y").expires_at - store.history.commit(3).at  # type: ignore[union-attr,operator]
+    assert left == timedelta(seconds=1000), "in a session the clock is the session's"
+
+
+def test_an_undo_takes_back_the_ttl_that_the_commit_gave(store: Store) -> None:
+    store.states.set(*K, 1)
+    store.states.set(*K, 2, ttl=60)
+    store.undo(revision=2)
+    entry = store.states.entry(*K)
+    assert entry is not None
+    assert entry.expires_at is None, "before revision 2 the key lived for ever; after its undo it dies in a minute"
+
+
+def test_an_undo_that_fails_in_a_transaction_leaves_nothing_staged(open_store: Any) -> None:
+    store = open_store(max_value_bytes=1000)
+    store.states.set_many("a", "local", {"a": 1, "b": {"x": "." * 600}})
+    store.states.set_many("a", "local", {"a": 2, "b": {"x": ""}})
+    store.states.patch("a", "local", "b", {"y": "." * 600})
+    with store.transaction() as tx:
+        with pytest.raises(ValueTooLarge):
+            tx.undo(revision=2)
+        tx.states.set("a", "local", "z", 1)
+    assert store.states.get("a", "local", "a") == 2, "half of the refused undo was committed"
+    assert store.history.commit(4).message is None
+
+
+def test_an_undo_that_changes_nothing_says_nothing_in_its_transaction(store: Store) -> None:
+    store.states.set(*K, 1)
+    store.undo(revision=1)
+    with store.transaction() as tx:
+        tx.states.set("a", "local", "z", 1)
+        tx.undo(revision=1)
+    assert store.history.commit(3).message is None
+
+
+def test_two_undos_in_one_transaction_are_both_named(store: Store) -> None:
+    store.states.set(*K, 1)
+    store.states.set("a", "local", "j", 1)
+    with store.transaction() as tx:
+        tx.undo(revision=2)
+        tx.undo(revision=1)
+    assert store.history.commit(3).message == "undo revision 2\nundo revision 1"
+
+
+def test_a_conflict_never_names_an_innocent_revision(store: Store) -> None:
+    store.states.set(*K, {"theme": 1, "n": 0})
+    store.states.patch(*K, {"theme": 2})
+    store.states.patch(*K, {"theme": 3})  # 3: the culprit
+    for number in range(1, 1002):
+        store.states.patch(*K, {"n": number})
+    with pytest.raises(VersionConflict) as caught:
+        store.undo(revision=2)
+    assert [later.revision for later in caught.value.later] == [3]
+
+
+def test_a_conflict_does_not_name_what_is_taken_back_with_it(store: Store) -> None:
+    for number in range(4):
+        store.states.set(*K, number)
+    with pytest.raises(VersionConflict) as caught:
+        store.undo(revision=[2, 4])
+    assert [later.revision for later in caught.value.later] == [3], "4 is being taken back by this very call"

@@ -11,7 +11,7 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, assert_type
 
-from statedb import AsyncStore, Change, Commit, Entry, Health, Listing, Store, Transaction, Version
+from statedb import AsyncStore, Change, Commit, Entry, Health, Listing, Row, Rows, Store, Transaction, Version
 from statedb.transaction import Joined
 
 
@@ -28,6 +28,8 @@ def sync_calls_are_values(store: Store) -> None:
     assert_type(store.feed.changes(since=12, limit=100), list[Change])
     assert_type(store.health.check(), Health)
     assert_type(store.at(3).states.entry("a", "local", "k"), Entry | None)
+    assert_type(store.query("select 1", [1], partial=True), Rows)
+    assert_type(store.at(3).query("select :a", {"a": 1})[0], Row)
 
 
 async def async_calls_are_awaitables(store: AsyncStore) -> None:
@@ -39,6 +41,8 @@ async def async_calls_are_awaitables(store: AsyncStore) -> None:
     assert_type(await task, Listing[str])
     assert_type(await asyncio.wait_for(store.health.check(), 1), Health)
     assert_type(await store.feed.changes(), list[Change])
+    asking: Coroutine[Any, Any, Rows] = store.query("select 1")
+    assert_type((await asking).columns, tuple[str, ...])
 
 
 def handles_know_their_first_arguments(store: Store) -> None:
@@ -91,6 +95,7 @@ def wrong_calls_are_errors(store: Store) -> None:
     store.states.nothing()  # type: ignore[attr-defined]
     store.agent("a").persistent.set("a", "persistent", "k", 1)  # type: ignore[call-arg, arg-type]
     store.history.commits("a")  # type: ignore[call-arg]
+    store.query("select ?", 5)  # type: ignore[arg-type]
     Store("app.db", durability="some")  # type: ignore[arg-type]
     Store("app.db", nonsense=1)  # type: ignore[call-arg]
 

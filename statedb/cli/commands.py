@@ -90,6 +90,18 @@ COMMANDS = (
         "pager.Paged",
     ),
     Command(
+        "query",
+        "query.query",
+        READ,
+        (
+            """statedb -f app.db query "select value ->> '$.theme' from states where agent_id = ?" agent-1""",
+            "statedb -f app.db query --csv 'select actor, count(*) from commits group by actor' --at yesterday",
+            "statedb -f app.db query --json-params 'select * from history where version > ?' 3",
+        ),
+        "an array of objects, a member for each column",
+        "query.Asking",
+    ),
+    Command(
         "history",
         "history.history",
         PAST,

@@ -73,11 +73,16 @@ def _cut(agent: str, state_type: str, key: str, floor: int) -> Cut:
 
 
 _s, _a = agent_states.c, agents.c
-# Above zero is said as well: then the few keys that were cut are found by an index that holds no others.
+# That it is above zero is said as well: then the few keys that were cut are found by an index that holds no others. The
+# sum keeps SQLite from the index that begins with the branch, by which it would look at every key: 11 ms at 100,000.
 _below = (
     select(_a.name, _s.state_type, _s.state_key, _s.floor)
     .select_from(agent_states.join(agents, _a.id == _s.agent_id))
-    .where(_s.floor > literal_column("0"), _s.floor > bindparam("revision"), _s.branch_id == bindparam("branch"))
+    .where(
+        _s.floor > literal_column("0"),
+        _s.floor > bindparam("revision"),
+        _s.branch_id + literal_column("0") == bindparam("branch"),
+    )
     .order_by(_a.name, _s.state_type, _s.state_key)
 )
 _of_agent = _below.where(_a.name == bindparam("agent"))

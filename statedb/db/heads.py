@@ -9,7 +9,7 @@ from dataclasses import dataclass, fields
 from operator import attrgetter
 from typing import Any
 
-from sqlalchemy import Select, and_, bindparam, case, func, literal_column, null, select
+from sqlalchemy import FromClause, Select, and_, bindparam, case, func, literal_column, null, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from statedb.db.statements import Statement
@@ -71,10 +71,10 @@ _fields_of = attrgetter(*(field.name for field in fields(Head)))
 
 _s, _a, _w, _c = agent_states.c, agents.c, sessions.c, state_commits.c
 
-_newest_at = select(_c.at).where(_c.revision == select(func.max(_c.revision)).scalar_subquery()).scalar_subquery()
+newest_at = select(_c.at).where(_c.revision == select(func.max(_c.revision)).scalar_subquery()).scalar_subquery()
 expires = case((_s.session_id.is_(None), _s.expires_at), else_=_w.expires_at)
 """When a key of `agent_states`, joined to its session if it has one, expires."""
-_newest = case((expires.is_not(None), _newest_at))
+_newest = case((expires.is_not(None), newest_at))
 
 
 def _present(*columns: Any) -> Select[*tuple[Any, ...]]:
@@ -117,11 +117,12 @@ _PRESENT_HEAD = (
 
 # ---- as of a revision
 
-_v = state_versions.alias("v").c
+VERSION = state_versions.alias("v")
+_v = VERSION.c
 _x = state_versions.alias("x").c
 _t, _tx = state_touches.alias("t").c, state_touches.alias("tx").c
 _st, _stx = session_touches.alias("st").c, session_touches.alias("stx").c
-_made, _born = state_commits.alias("made").c, state_commits.alias("born").c
+MADE, BORN = state_commits.alias("made"), state_commits.alias("born")
 _asked: ColumnElement[Any] = bindparam("revision")
 
 
@@ -142,15 +143,20 @@ def _in_force(of_session: Any, of_touch: Any, of_version: Any) -> ColumnElement[
     )
 
 
-_past_expires = _in_force(_st.expires_at, _t.expires_at, _v.expires_at)
+past_expires = _in_force(_st.expires_at, _t.expires_at, _v.expires_at)
 # A version's own ttl is the time from when it was first made, here or elsewhere, to its expiry.
-_past_ttl = _in_force(_st.ttl, _t.ttl, _v.expires_at - func.coalesce(_made.origin_at, _made.at))
+_past_ttl = _in_force(_st.ttl, _t.ttl, _v.expires_at - func.coalesce(MADE.c.origin_at, MADE.c.at))
 
 
-def _past_anywhere(*columns: Any) -> Select[*tuple[Any, ...]]:
-    joined = (
+def past_keys(*, even_cut: bool = False) -> FromClause:
+    """Return every key beside its newest version as of a revision, its clocks, and the commits that made it.
+
+    With `even_cut`, also keys that have no version left there, since retention cut it; those have NULLs beside them.
+    """
+    newest_then = _newest_of(_x.revision, _x.state_id, _s.id)
+    return (
         agents.join(agent_states, _s.agent_id == _a.id)
-        .join(_v.revision.table, and_(_v.state_id == _s.id, _v.revision == _newest_of(_x.revision, _x.state_id, _s.id)))
+        .join(VERSION, and_(_v.state_id == _s.id, _v.revision == newest_then), isouter=even_cut)
         .outerjoin(
             _t.revision.table, and_(_t.state_id == _s.id, _t.revision == _newest_of(_tx.revision, _tx.state_id, _s.id))
         )
@@ -161,14 +167,21 @@ def _past_anywhere(*columns: Any) -> Select[*tuple[Any, ...]]:
                 _st.revision == _newest_of(_stx.revision, _stx.session_id, _s.session_id),
             ),
         )
-        .join(_made.revision.table, _made.revision == _v.revision)
-        .join(_born.revision.table, _born.revision == _v.created_revision)
+        .join(MADE, MADE.c.revision == _v.revision, isouter=even_cut)
+        .join(BORN, BORN.c.revision == _v.created_revision, isouter=even_cut)
     )
-    return select(*columns).select_from(joined).where(_s.branch_id == bindparam("branch"))
 
 
 def _past(*columns: Any) -> Select[*tuple[Any, ...]]:
-    return _past_anywhere(*columns).where(_a.name == bindparam("agent"), _s.state_type == bindparam("state_type"))
+    return (
+        select(*columns)
+        .select_from(past_keys())
+        .where(
+            _a.name == bindparam("agent"),
+            _s.branch_id == bindparam("branch"),
+            _s.state_type == bindparam("state_type"),
+        )
+    )
 
 
 _PAST_HEAD = (
@@ -179,11 +192,11 @@ _PAST_HEAD = (
     _v.parent_version,
     _v.revision,
     _v.created_revision,
-    _born.at,
-    _born.actor,
-    _made.at,
+    BORN.c.at,
+    BORN.c.actor,
+    MADE.c.at,
     _past_ttl,
-    _past_expires,
+    past_expires,
     _s.session_id,
     _s.floor,
     _s.salt,
@@ -210,11 +223,15 @@ PRESENT_NAMES = Statement(_present(_s.state_key, expires, _newest).where(_range,
 PAST_ONE = Statement(_past(*_PAST_HEAD).where(_one))
 PAST_RANGE = Statement(_past(*_PAST_HEAD).where(_range, _alive_version).order_by(_s.state_key))
 PAST_NAMES = Statement(
-    _past(_s.state_key, _past_expires, literal_column("0")).where(_range, _alive_version).order_by(_s.state_key)
+    _past(_s.state_key, past_expires, literal_column("0")).where(_range, _alive_version).order_by(_s.state_key)
 )
 
 
 def past_of(states: Any) -> Select[*tuple[Any, ...]]:
     """Return the select of a selection of keys, by id, as of a revision: names, change, author, and the head."""
-    found = _past_anywhere(_a.name, _s.state_type, _v.change, _made.actor, *_PAST_HEAD)
-    return found.where(_s.id.in_(states))
+    # The sum keeps SQLite from the index that begins with the branch, by which it would look at every key there is.
+    return (
+        select(_a.name, _s.state_type, _v.change, MADE.c.actor, *_PAST_HEAD)
+        .select_from(past_keys())
+        .where(_s.id.in_(states), _s.branch_id + literal_column("0") == bindparam("branch"))
+    )

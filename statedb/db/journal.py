@@ -77,7 +77,7 @@ def put(
     if encoded is None and not live_before:
         tx.staged.pop(at, None)
         return None
-    session = _session_of(tx, at) if replay else _restart_session(tx, at, expiry)
+    session = session_of(tx, at) if replay else _restart_session(tx, at, expiry)
     head = _next_head(tx, at, before)
     _set_expiry(tx, at, head, current, session, expiry if encoded is not None else Expiry(None, None))
     change: str | None = "delete"
@@ -217,7 +217,7 @@ def _set_expiry(
     head.ttl, head.expires_at = expiry
 
 
-def _session_of(tx: Tx, at: Address) -> Session | None:
+def session_of(tx: Tx, at: Address) -> Session | None:
     """Return the session a key belongs to, if it belongs to one."""
     name = session_name(at.agent_id, at.key) if at.state_type == StateType.SESSION else None
     return tx.session(name) if name else None

@@ -48,7 +48,8 @@ def resolve(tx: Tx, asked: Asked) -> Point:
     newest, now = newest_point(tx)
     if isinstance(asked, int):
         return _at_revision(tx, asked, newest)
-    return _at_time(tx, now - micros_of(asked) if isinstance(asked, timedelta) else micros(asked), newest, now)
+    instant = max(EARLIEST, now - micros_of(asked)) if isinstance(asked, timedelta) else micros(asked)
+    return _at_time(tx, instant, newest, now)
 
 
 def micros_of(ago: timedelta) -> int:
@@ -59,6 +60,8 @@ def newest_point(tx: Tx) -> Point:
     """Return the newest place there is, which in a store that shows the past is the one it shows."""
     if tx.point is not None:
         return tx.point
+    if tx.note is not None:  # time stands still inside a transaction
+        return Point(tx.revision, tx.now)
     row = tx.db.one(NEWEST, {})
     revision, at = (row[0], row[1]) if row else (0, EARLIEST)
     return Point(revision, max(tx.wall(), at))

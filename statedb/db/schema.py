@@ -8,16 +8,16 @@ from contextlib import closing
 from sqlalchemy import create_engine
 from sqlalchemy.pool import StaticPool
 
-from statedb.db.tables import metadata
+from statedb.db.views import metadata
 
 _HEADER = """\
--- The schema of a store, as SQLite sees it. Generated from statedb/db/tables.py by `make schema`; do not edit.
+-- The schema of a store, as SQLite sees it. Generated from statedb/db by `make schema`; do not edit.
 -- What each table, row and column means: docs/format.md.
 """
 
 
 def declared() -> str:
-    """Return the schema as `tables.py` declares it."""
+    """Return the schema as `tables.py` and `views.py` declare it."""
     with closing(sqlite3.connect(":memory:")) as raw:
         engine = create_engine("sqlite://", creator=lambda: raw, poolclass=StaticPool, pool_reset_on_return=None)
         metadata.create_all(engine)

@@ -32,8 +32,9 @@ _PAUSE = (0.0002, 0.002)
 class Connection:
     """One connection to a store's file, with the few verbs that transactions need."""
 
-    def __init__(self, raw: sqlite3.Connection, settings: Settings) -> None:
+    def __init__(self, raw: sqlite3.Connection, settings: Settings, path: str | None) -> None:
         self.raw = raw
+        self.path = path
         self.timeout = settings.busy_timeout
 
     def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
@@ -113,7 +114,7 @@ class MemoryConnection(Connection):
     """
 
     def __init__(self, raw: sqlite3.Connection, settings: Settings) -> None:
-        super().__init__(raw, settings)
+        super().__init__(raw, settings, None)
         self._busy = threading.RLock()
         self._flushing = False
 
@@ -169,9 +170,13 @@ def connect(path: str, settings: Settings, *, mode: str = "rwc", patience: float
     stops one (recovery after a crash, the last close); a writer waits in `begin_write`.
     """
     memory = path == ":memory:"
-    uri = "file::memory:" if memory else f"{Path(path).absolute().as_uri()}?mode={mode}"
     raw = sqlite3.connect(
-        uri, uri=True, isolation_level=None, timeout=patience, check_same_thread=False, cached_statements=256
+        "file::memory:" if memory else uri_of(path, mode),
+        uri=True,
+        isolation_level=None,
+        timeout=patience,
+        check_same_thread=False,
+        cached_statements=256,
     )
     try:
         raw.execute(f"pragma synchronous={settings.durability}")
@@ -184,7 +189,12 @@ def connect(path: str, settings: Settings, *, mode: str = "rwc", patience: float
     except BaseException:
         raw.close()
         raise
-    return MemoryConnection(raw, settings) if memory else Connection(raw, settings)
+    return MemoryConnection(raw, settings) if memory else Connection(raw, settings, str(Path(path).absolute()))
+
+
+def uri_of(path: str, mode: str) -> str:
+    """Return a file's name as SQLite takes it together with a mode."""
+    return f"{Path(path).absolute().as_uri()}?mode={mode}"
 
 
 def begin_life(connection: Connection) -> None:

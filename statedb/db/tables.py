@@ -1,4 +1,4 @@
-"""The schema in code, the one truth: alembic's migrations and `schema.sql` are held equal to it by a test.
+"""The tables in code, with `views.py` the one truth: a test holds alembic's migrations and `schema.sql` equal to it.
 
 Times are integer microseconds since 1970 (UTC), JSON is text made by the codec, and every other column is text, bytes
 or an integer: so no column needs a conversion on its way in or out, and statements can run on the driver's own cursor.
@@ -12,7 +12,6 @@ from typing import Any
 from sqlalchemy import (
     BigInteger,
     Column,
-    CreateView,
     ForeignKey,
     Index,
     Integer,
@@ -21,8 +20,6 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
-    func,
-    select,
 )
 from sqlalchemy.sql.schema import SchemaItem
 
@@ -184,66 +181,3 @@ session_touches = _clustered(
 )
 Index("ix_session_touches_history", session_touches.c.session_id, session_touches.c.revision.desc())
 _sparse(session_touches.c.expires_at, session_touches.c.expires_at.is_not(None))
-
-
-# ---- views, for people with an SQL shell
-
-_s, _v, _a = agent_states.alias("s"), state_versions.alias("v"), agents.alias("a")
-_c, _w = state_commits.alias("c"), sessions.alias("w")
-
-states_view = CreateView(
-    select(
-        _a.c.name.label("agent_id"),
-        _s.c.state_type,
-        _s.c.state_key,
-        _s.c.version,
-        _s.c.parent_version,
-        _s.c.revision,
-        _s.c.value,
-        _s.c.metadata,
-        _s.c.created_at,
-        _s.c.created_by,
-        _s.c.updated_at,
-        func.coalesce(_w.c.expires_at, _s.c.expires_at).label("expires_at"),
-    )
-    .select_from(_s.join(_a, _a.c.id == _s.c.agent_id).outerjoin(_w, _w.c.id == _s.c.session_id))
-    .where(_s.c.codec.is_not(None), _s.c.branch_id == MAIN),
-    "states",
-    metadata=metadata,
-)
-
-history_view = CreateView(
-    select(
-        _a.c.name.label("agent_id"),
-        _s.c.state_type,
-        _s.c.state_key,
-        _v.c.version,
-        _v.c.parent_version,
-        _v.c.source_version,
-        _v.c.revision,
-        _v.c.change,
-        _v.c.value,
-        _v.c.metadata,
-        _v.c.size,
-        _c.c.at,
-        _c.c.actor,
-        _c.c.message,
-        _v.c.expires_at,
-    )
-    .select_from(
-        _v.join(_s, _s.c.id == _v.c.state_id)
-        .join(_a, _a.c.id == _s.c.agent_id)
-        .join(_c, _c.c.revision == _v.c.revision)
-    )
-    .where(_s.c.branch_id == MAIN),
-    "history",
-    metadata=metadata,
-)
-
-commits_view = CreateView(
-    select(_c.c.revision, _c.c.kind, _c.c.at, _c.c.origin_at, _c.c.actor, _c.c.message, _c.c.context).where(
-        _c.c.branch_id == MAIN
-    ),
-    "commits",
-    metadata=metadata,
-)

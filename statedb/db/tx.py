@@ -37,6 +37,9 @@ NEWEST = Statement(
 class Connection(Protocol):
     """What transactions and shells need of a connection, whatever the dialect."""
 
+    path: str | None
+    """The file, where any number of connections may read it by themselves; None where only this one can."""
+
     def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
         """Run a statement and return every row."""
         ...

@@ -95,7 +95,7 @@ def listed(*columns: Any) -> Select[*tuple[Any, ...]]:
 _LISTED = Statement(listed(*LISTED))
 _LISTED_BY = Statement(listed(*LISTED).where(_made.actor == bindparam("by")))
 _KEYS = Statement(
-    select(_s.state_key, _s.id, _s.revision)
+    select(_s.state_key, _s.id, _s.revision, _s.floor)
     .select_from(agents.join(agent_states, _s.agent_id == agents.c.id))
     .where(
         agents.c.name == bindparam("agent"),
@@ -155,11 +155,12 @@ class Window(NamedTuple):
 
 
 class Key(NamedTuple):
-    """A key whose versions are listed, and the revision of its newest."""
+    """A key whose versions are listed, the revision of its newest, and the first it can be read at."""
 
     at: Address
     id: int
     revision: int
+    floor: int = 0
 
 
 def newest_first(tx: Tx, key: Key, window: Window, limit: int) -> list[Version]:
@@ -199,7 +200,7 @@ def keys_in_range(tx: Tx, first: Address, high: str) -> list[Key]:
         "low": first.key,
         "high": high,
     }
-    return [Key(first._replace(key=key), state, revision) for key, state, revision in tx.db.all(_KEYS, given)]
+    return [Key(first._replace(key=key), *rest) for key, *rest in tx.db.all(_KEYS, given)]
 
 
 def version_of(at: Address, row: Row) -> Version:

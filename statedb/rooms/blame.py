@@ -35,17 +35,18 @@ def blame(tx: Tx, agent_id: str, state_type: str, key: str, *, partial: bool = F
     lines = _lines(tx, at, head.id)
     since, value = next(lines)
     leaves, found = Leaves(value), dict.fromkeys(Leaves(value).take(MISSING), since)
+    if value is UNAVAILABLE:
+        return _broken(_erased(at, since), found, leaves, partial)
     for version, older in lines:
         if older is UNAVAILABLE:
-            reason: Compacted = Erased(f"version {version.version} of {key} was erased, and so who set parts of it")
-            return _broken(reason, found, leaves, partial)
+            return _broken(_erased(at, version), found, leaves, partial)
         found |= dict.fromkeys(leaves.take(older), since)
         since = version
         if not leaves:
             return Blame(found)
     if since.version > 1 and head.floor:
-        reason = Compacted(f"what {key} was before revision {head.floor} has been cut", floor=head.floor, missing=(at,))
-        return _broken(reason, found, leaves, partial)
+        cut = Compacted(f"what {key} was before revision {head.floor} has been cut", floor=head.floor, missing=(at,))
+        return _broken(cut, found, leaves, partial)
     return Blame(found | dict.fromkeys(leaves.take(MISSING), since))
 
 
@@ -68,7 +69,13 @@ def _broken(reason: Compacted, found: dict[str, Version], leaves: Leaves, partia
     if not partial:
         raise reason
     missing = leaves.take(MISSING)
-    return Blame({leaf: version for leaf, version in found.items() if leaf not in set(missing)}, missing)
+    for leaf in missing:
+        del found[leaf]
+    return Blame(found, missing)
+
+
+def _erased(at: Address, version: Version) -> Erased:
+    return Erased(f"version {version.version} of {at.key} was erased, and so who set parts of it", missing=(at,))
 
 
 _v = state_versions.c

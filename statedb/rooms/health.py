@@ -12,6 +12,7 @@ from statedb.db.points import newest_point
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import agent_states, agents, sessions, state_commits, state_versions
 from statedb.db.tx import NEWEST, Tx
+from statedb.errors import InvalidValue
 from statedb.models import Health, StateType, Stats
 from statedb.times import maybe
 
@@ -43,7 +44,12 @@ def check(tx: Tx) -> Health:
 
 
 def stats(tx: Tx) -> Stats:
-    """Return how much the store holds: keys with a value, versions of all times, bytes. Every version is counted."""
+    """Return how much the store holds: keys with a value, versions of all times, bytes. Every version is counted.
+
+    Raises InvalidValue for a store that shows the past: bytes are of the present alone.
+    """
+    if tx.point is not None:
+        raise InvalidValue("this store shows the past, and how much there is can be asked of the present alone")
     now = newest_point(tx)
     given = {"branch": tx.branch, "now": now.instant}
     versions = tx.db.all(_VERSIONS, given)

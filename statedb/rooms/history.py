@@ -140,8 +140,10 @@ def bisect(
     while low < high:
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)
-    if low == least > 1 and not partial:
-        raise _cut(at, head.floor, f"version {low} is the oldest kept, and it held there already")
+    # Of what a deletion ended that is the oldest kept, nobody knows whether it held there.
+    unknown = least > 1 and low <= least + (_value(_as_made(tx, at, least)) is MISSING)
+    if unknown and not partial:
+        raise _cut(at, head.floor, f"it holds at version {low} already, and what was before is not kept")
     [found] = newest_first(tx, Key(at, head.id, head.revision), Window(top=_revision_of(tx, at, low)), 1)
     return found
 
@@ -154,8 +156,7 @@ def revert(tx: Tx, agent_id: str, state_type: str, key: str, version: int, *, me
     at = address(agent_id, state_type, key)
     old = _as_made(tx, at, version)
     encoded = None if old.codec is None else Encoded(old.stored, codec.plain(old.stored))
-    if message is not None or tx.writing.message is None:
-        tx.writing.say(message or f"revert {key} to version {version}")
+    tx.writing.say(message or f"revert {key} to version {version}")
     staged = journal.put(tx, at, encoded, metadata=old.metadata, expiry=Ttl.KEEP, source_version=version)
     if staged is None:
         head = tx.head(at)
@@ -179,8 +180,7 @@ def _of_key(
         edge = find_by_number(tx, head, before)
         window = window._replace(top=min(window.top, edge.revision - 1 if edge else 0))
     found = newest_first(tx, Key(at, head.id, head.revision), window, limit)
-    reached = len(found) < limit and head.floor > window.since
-    return Listing(found, [at] if reached else [])
+    return Listing(found, [at] if len(found) < limit and head.floor > window.since + 1 else [])
 
 
 def _of_pattern(tx: Tx, at: Address, window: Window, before: int | Version | None, limit: int) -> Listing[Version]:
@@ -191,13 +191,18 @@ def _of_pattern(tx: Tx, at: Address, window: Window, before: int | Version | Non
     wanted = glob(at.key)
     there = keys_in_range(tx, at._replace(key=wanted.low), wanted.high)
     picked = frozenset(wanted.pick([key.at.key for key in there]))
+    there = [key for key in there if key.at.key in picked]
+    if tx.point is not None:
+        lost = [cuts.Cut(key.at, key.floor) for key in there if key.floor > tx.point.revision]
+        cuts.settle(lost, tx.point.revision, partial=False)
     if before is not None:
         window = window._replace(top=min(window.top, before.revision))
-    found = merged(tx, [key for key in there if key.at.key in picked], window)
+    found = merged(tx, there, window)
     if before is not None:
         seen = before
         found = dropwhile(lambda each: each.revision == seen.revision and each.key <= seen.key, found)
-    return Listing(islice(found, limit))
+    page = list(islice(found, limit))
+    return Listing(page, [key.at for key in there if len(page) < limit and key.floor > window.since + 1])
 
 
 def _top(tx: Tx, until: Told | None) -> int:

@@ -12,16 +12,18 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, select
 
 from statedb.db import changes, cuts, journal
+from statedb.db.heads import Head
 from statedb.db.journal import Expiry, Ttl
 from statedb.db.statements import Statement
 from statedb.db.tables import agents, commit_agents, state_commits
 from statedb.db.tx import Tx
-from statedb.db.versions import Key, Window, newest_first
+from statedb.db.versions import Key, Window, merged
 from statedb.errors import InvalidValue, NoSuchRevision, VersionConflict
 from statedb.models import MISSING, Address, ChangeKind, Difference, Outcome, StateType, Version
 from statedb.times import moment
 from statedb.values import codec
 from statedb.values.arguments import natural
+from statedb.values.codec import Encoded
 from statedb.values.merge import Merge, merge
 from statedb.values.same import same
 
@@ -30,30 +32,40 @@ def undo(tx: Tx, revision: int | Iterable[int], *, message: str | None = None) -
     """Take back what a commit did, or several did, in a new commit; return what that changes.
 
     Of each key the places that the commit changed go back to what they were, and what was written elsewhere since
-    stays. Where a later write overlaps, raises VersionConflict that names it, and nothing is changed. Several are taken
-    back newest first, whatever order they are given in. An undo is a commit, and can be undone. Raises NoSuchRevision,
-    and Compacted where what was before is no longer kept.
+    stays; so it is with metadata and ttl, each as a whole. Where a later write overlaps, raises VersionConflict that
+    names it, and nothing is changed. Several are taken back newest first, whatever order they are given in. An undo is
+    a commit, and can be undone. Raises NoSuchRevision, and Compacted where what was before is no longer kept.
     """
     wanted = _checked(revision)
     plan: dict[Address, _Content] = {}
     for each in wanted:
-        _take_back(tx, each, plan)
-    if message is not None or tx.writing.message is None:
-        tx.writing.say(message or _message(tx, wanted))
-    made = [found for at, content in sorted(plan.items()) if (found := _stage(tx, at, content)) is not None]
-    outcome = Outcome(None, tuple(made))
-    if made:
-        tx.told += [outcome, *made]
+        _take_back(tx, each, plan, frozenset(wanted))
+    changed = [_Step(at, _now(tx, at), content, _encoded(tx, content)) for at, content in sorted(plan.items())]
+    changed = [step for step in changed if not _is_done(step)]
+    if not changed:
+        return Outcome(None, ())
+    tx.writing.say(message or _message(tx, wanted))
+    outcome = Outcome(None, tuple(_stage(tx, step) for step in changed))
+    tx.told += [outcome, *outcome.changes]
     return outcome
 
 
 class _Content(NamedTuple):
-    """What a key holds: its value (MISSING: none) and metadata. `expiry` and `source` are how it comes back."""
+    """What a key holds: its value (MISSING: none), metadata, ttl in microseconds, and the version it is from."""
 
     value: Any
-    metadata: str | None
-    expiry: Expiry | Ttl = Ttl.KEEP
-    source: int | None = None
+    metadata: str | None = None
+    ttl: int | None = None
+    version: int | None = None
+
+
+class _Step(NamedTuple):
+    """What an undo does to a key."""
+
+    at: Address
+    now: _Content
+    content: _Content
+    encoded: Encoded | None
 
 
 def _checked(revision: int | Iterable[int]) -> list[int]:
@@ -69,20 +81,21 @@ def _message(tx: Tx, wanted: list[int]) -> str:
     if len(wanted) > 1:
         return f"undo revisions {', '.join(map(str, wanted))}"
     row = tx.db.one(_COMMIT, {"revision": wanted[0]})
-    said = row[1] if row else None
+    said = row[0] if row else None
     return f"undo revision {wanted[0]}" + (f": {said}" if said else "")
 
 
-def _take_back(tx: Tx, revision: int, plan: dict[Address, _Content]) -> None:
+def _take_back(tx: Tx, revision: int, plan: dict[Address, _Content], wanted: frozenset[int]) -> None:
     """Add to the plan what each key that a commit changed is to hold."""
-    done = _done_by(tx, revision)
     clashes: list[VersionConflict] = []
-    for at in done:
-        before, after = _content(tx, at, revision - 1), _content(tx, at, revision)
+    for at in _done_by(tx, revision):
+        before, after = _as_of(tx, at, revision - 1), _as_of(tx, at, revision)
         now = plan[at] if at in plan else _now(tx, at)
         found = merge(after.value, now.value, before.value)
         if found.conflicts:
-            clashes.append(_conflict(tx, at, revision, (before, after, now), found))
+            later = _overlapping(tx, at, revision, before.value, after.value)
+            others = tuple(version for version in later if version.revision not in wanted)
+            clashes.append(_conflict(tx, at, revision, (before, after, now), found, others))
         else:
             plan[at] = _result(found.value, before, after, now)
     if clashes:
@@ -93,10 +106,10 @@ def _take_back(tx: Tx, revision: int, plan: dict[Address, _Content]) -> None:
 
 def _done_by(tx: Tx, revision: int) -> list[Address]:
     """Return the keys a commit made versions of."""
-    found = changes.between(tx, revision, revision, values=False)
     # Of what retention has cut nothing tells which commits it belonged to: half of one must not pass for the whole.
-    for (agent,) in tx.db.all(_AGENTS, {"revision": revision}):
-        cuts.settle(cuts.below(tx, revision, agent), revision, partial=False)
+    cut = [each for each in cuts.below(tx, revision) if _touches(tx, revision, each.at.agent_id)]
+    cuts.settle(cut, revision, partial=False)
+    found = changes.between(tx, revision, revision, values=False)
     if not found:
         if tx.db.one(_COMMIT, {"revision": revision}) is None:
             raise NoSuchRevision(f"there is no revision {revision}")
@@ -104,53 +117,62 @@ def _done_by(tx: Tx, revision: int) -> list[Address]:
     return [Address(each.agent_id, each.state_type.value, each.key) for each in found]
 
 
-def _content(tx: Tx, at: Address, revision: int) -> _Content:
-    """Return what a key held as of a revision, and how it would come back."""
-    head = tx.as_of(at, revision)
-    if head is None or head.codec is None:
-        return _Content(MISSING, None)
-    # In a session the clock is the session's, which a write restarts.
-    expiry = Ttl.KEEP if head.session_id is not None else Expiry.after(tx.now, head.ttl)
-    return _Content(codec.decode(head.stored), head.metadata, expiry, head.version)
+def _touches(tx: Tx, revision: int, agent_id: str) -> bool:
+    return tx.db.one(_TOUCHES, {"revision": revision, "agent": agent_id}) is not None
+
+
+def _as_of(tx: Tx, at: Address, revision: int) -> _Content:
+    return _content(tx.as_of(at, revision))
 
 
 def _now(tx: Tx, at: Address) -> _Content:
-    head = tx.find(at)
-    return _Content(MISSING, None) if head is None else _Content(codec.decode(head.stored), head.metadata)
+    return _content(tx.find(at))
+
+
+def _content(head: Head | None) -> _Content:
+    if head is None or head.codec is None:
+        return _Content(MISSING)
+    return _Content(codec.decode(head.stored), head.metadata, head.ttl, head.version)
 
 
 def _result(value: Any, before: _Content, after: _Content, now: _Content) -> _Content:
-    back = same(value, before.value)
+    """Return what a key is to hold. What came of the commit goes back with the value; what came later stays."""
+    gone = now.value is MISSING
+    untouched = after.value is not MISSING
     return _Content(
         value,
-        before.metadata if now.value is MISSING or now.metadata == after.metadata else now.metadata,
-        before.expiry if now.value is MISSING else Ttl.KEEP,
-        before.source if back else None,
+        before.metadata if gone or (untouched and now.metadata == after.metadata) else now.metadata,
+        before.ttl if gone or (untouched and now.ttl == after.ttl) else now.ttl,
+        before.version if same(value, before.value) else None,
     )
 
 
-def _stage(tx: Tx, at: Address, content: _Content) -> Difference | None:
-    """Stage what a key is to hold; return the difference, None where it holds that already."""
-    now = _now(tx, at)
-    if same(now.value, content.value) and now.metadata == content.metadata:
-        return None
-    gone = content.value is MISSING
-    encoded = None if gone else codec.encode(content.value, tx.settings.max_value_bytes)
-    metadata = None if gone else content.metadata
-    staged = journal.put(
-        tx, at, encoded, metadata=metadata, expiry=content.expiry, source_version=content.source if not gone else None
-    )
-    if staged is None:
-        return None
-    change: ChangeKind = "delete" if gone else "create" if now.value is MISSING else "update"
+def _encoded(tx: Tx, content: _Content) -> Encoded | None:
+    return None if content.value is MISSING else codec.encode(content.value, tx.settings.max_value_bytes)
+
+
+def _is_done(step: _Step) -> bool:
+    """Tell whether a key holds already what it is to hold."""
+    return same(step.now.value, step.content.value) and step.now.metadata == step.content.metadata
+
+
+def _stage(tx: Tx, step: _Step) -> Difference:
+    at, now, content, encoded = step
+    if encoded is None:
+        staged = journal.put(tx, at, None)
+    else:
+        # In a session the clock is the session's, which a write restarts.
+        expiry = Ttl.KEEP if journal.session_of(tx, at) else Expiry.after(tx.now, content.ttl)
+        staged = journal.put(tx, at, encoded, metadata=content.metadata, expiry=expiry, source_version=content.version)
+    change: ChangeKind = "delete" if encoded is None else "create" if now.value is MISSING else "update"
     return Difference(
         agent_id=at.agent_id,
         state_type=StateType(at.state_type),
         key=at.key,
         change=change,
         old_value=None if now.value is MISSING else now.value,
-        new_value=None if gone else content.value,
-        version=staged.head.version,
+        new_value=None if encoded is None else content.value,
+        version=staged.head.version if staged else 0,
         revision=0,
         at=moment(tx.now),
         by=tx.writing.actor,
@@ -161,11 +183,15 @@ def _stage(tx: Tx, at: Address, content: _Content) -> Difference | None:
 
 
 def _conflict(
-    tx: Tx, at: Address, revision: int, sides: tuple[_Content, _Content, _Content], found: Merge
+    tx: Tx,
+    at: Address,
+    revision: int,
+    sides: tuple[_Content, _Content, _Content],
+    found: Merge,
+    later: tuple[Version, ...],
 ) -> VersionConflict:
     before, after, now = sides
     head = tx.head(at)
-    later = _overlapping(tx, at, revision, before.value, after.value)
     places = ", ".join(each.path or "the whole value" for each in found.conflicts[:5])
     return VersionConflict(
         f"revision {revision} cannot be taken back: of {at.key} ({at.state_type} of {at.agent_id}) "
@@ -173,7 +199,7 @@ def _conflict(
         agent_id=at.agent_id,
         state_type=at.state_type,
         key=at.key,
-        expected_version=after.source or 0,
+        expected_version=after.version or 0,
         version=head.version if head else 0,
         base=after.value,
         ours=now.value,
@@ -192,29 +218,34 @@ def _blamed(later: tuple[Version, ...]) -> str:
 
 
 def _overlapping(tx: Tx, at: Address, revision: int, before: Any, after: Any) -> tuple[Version, ...]:
-    """Return the later versions of a key that changed the places in conflict, oldest first."""
+    """Return the later versions of a key that changed the places in conflict, oldest first.
+
+    Goes back from the newest to the one with which the conflict began; what was settled before that is no matter.
+    """
     head = tx.committed(at)
     if head is None or head.id is None:
         return ()
-    later = newest_first(tx, Key(at, head.id, head.revision), Window(since=revision), _LOOKED_AT)
     found: list[Version] = []
-    seen: dict[str, Any] = {}
-    for version in reversed(later):
-        held = _content(tx, at, version.revision).value
-        stands = {each.path: each.ours for each in merge(after, held, before).conflicts}
-        if stands and not same(stands, seen):
-            found.append(version)
-        seen = stands
-    return tuple(found)
+    newer: tuple[Version, dict[str, Any]] | None = None
+    for version in merged(tx, [Key(at, head.id, head.revision)], Window(since=revision)):
+        stands = _clashing(before, after, _as_of(tx, at, version.revision).value)
+        if newer is not None and not same(stands, newer[1]):
+            found.append(newer[0])
+        if not stands:
+            return tuple(reversed(found))
+        newer = version, stands
+    return tuple(reversed([*found, newer[0]] if newer else found))
 
 
-_LOOKED_AT = 1_000
-"""The most later versions of a key that are searched for the one that overlaps."""
+def _clashing(before: Any, after: Any, held: Any) -> dict[str, Any]:
+    """Return what stands at the places that could not go back from a value."""
+    return {each.path: each.ours for each in merge(after, held, before).conflicts}
+
 
 _c, _a, _ca = state_commits.c, agents.c, commit_agents.c
-_COMMIT = Statement(select(_c.revision, _c.message).where(_c.revision == bindparam("revision")))
-_AGENTS = Statement(
-    select(_a.name)
-    .select_from(commit_agents.join(agents, _a.id == _ca.agent_id))
-    .where(_ca.revision == bindparam("revision"))
+_COMMIT = Statement(select(_c.message).where(_c.revision == bindparam("revision")))
+_TOUCHES = Statement(
+    select(_ca.revision)
+    .select_from(agents.join(commit_agents, _a.id == _ca.agent_id))
+    .where(_a.name == bindparam("agent"), _ca.revision == bindparam("revision"))
 )

@@ -170,3 +170,58 @@ def test_what_an_erased_value_was_is_unavailable_to_those_who_list(erased: Store
     assert erased.at(2).states.keys("a", "local") == ["k", "other"]
     blame = erased.history.blame(*K, partial=True)
     assert (dict(blame), blame.missing) == ({}, ("/n", "/secret"))
+
+
+def test_blame_of_a_past_whose_value_is_erased_says_so(path: Path) -> None:
+    with Store(path) as store:
+        store.states.set(*K, {"n": 1})
+        store.states.set(*K, {"n": 2})
+    tamper(path, "update state_versions set codec = 4, value = null, data = null where revision = 1")
+    with Store(path) as store, pytest.raises(Erased):
+        pytest.fail(f"it blames {dict(store.at(1).history.blame(*K))!r:.60} (the leaf is {UNAVAILABLE})")
+
+
+def test_bisect_across_a_deletion_that_is_the_oldest_kept(path: Path) -> None:
+    with Store(path) as store:
+        store.states.set(*K, 1)
+        store.states.set(*K, 5)  # it turned here
+        store.states.delete(*K)
+        store.states.set(*K, 6)
+        whole = store.history.bisect(*K, lambda value: value >= 5)
+        assert whole is not None
+        assert whole.version == 2
+    tamper(path, "update agent_states set floor = 3", "delete from state_versions where revision < 3")
+    with Store(path) as store, pytest.raises(Compacted):
+        pytest.fail(f"it turned at a version that is cut, not at {store.history.bisect(*K, lambda value: value >= 5)}")
+
+
+@pytest.fixture
+def bare(path: Path) -> Iterator[Store]:
+    """A store of one key that was cut below revision 4."""
+    with Store(path) as store:
+        for number in range(1, 7):
+            store.states.set(*K, number)
+    tamper(path, "update agent_states set floor = 4", "delete from state_versions where revision < 4")
+    with Store(path) as store:
+        yield store
+
+
+def test_a_listing_over_a_pattern_names_what_was_cut(bare: Store) -> None:
+    assert bare.history.versions(*K).missing == (Address(*K),)
+    assert bare.history.versions("a", "local", "*").missing == (Address(*K),)
+
+
+def test_a_listing_over_a_pattern_in_a_past_that_was_cut_is_no_silent_gap(bare: Store) -> None:
+    with pytest.raises(Compacted):
+        bare.at(2).history.versions(*K)
+    try:
+        found = bare.at(2).history.versions("a", "local", "*")
+    except Compacted:
+        return
+    assert found.missing == (Address(*K),), "an empty list, and not a word that something was there"
+
+
+def test_nothing_is_missing_above_the_floor(bare: Store) -> None:
+    whole = bare.history.versions(*K, since=3)
+    assert [version.revision for version in whole] == [6, 5, 4]
+    assert whole.missing == (), "every version after revision 3 is there"

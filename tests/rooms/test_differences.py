@@ -146,3 +146,32 @@ def test_points_of_every_kind_name_the_two_ends(store: Store, clock: Clock) -> N
         store.at(1).history.changes(1, 2)
     with pytest.raises(InvalidValue):
         store.history.changes(1, "soon")
+
+
+K = ("a", "local", "k")
+
+
+def test_a_very_long_time_ago_is_before_everything(store: Store) -> None:
+    store.states.set(*K, 1)
+    [change] = store.history.changes(timedelta.max, 1)
+    assert change.change == "create"
+
+
+def test_now_is_one_moment_throughout_a_transaction(store: Store, clock: Clock) -> None:
+    store.states.set(*K, 1, ttl=5)
+    with store.transaction() as tx:
+        clock.advance(10)
+        assert tx.states.get(*K) == 1, "time stands still inside"
+        assert tx.history.changes(1, timedelta(0)) == []
+
+
+def test_statistics_of_the_past_are_of_the_past(store: Store) -> None:
+    for number in range(5):
+        store.states.set("a", "local", f"k{number}", 1)
+    try:
+        found = store.at(1).health.stats()
+    except Exception as error:
+        assert "past" in str(error)  # noqa: PT017 - to refuse is fine too
+        return
+    assert found.revision == 1
+    assert sum(found.keys.values()) == 1
