@@ -47,8 +47,8 @@ class Shell(TyperGroup):
     def _complete(self) -> NoReturn:
         """Tell the shell how the line may go on; silence is better than an error in the middle of it."""
         try:
-            self._main_shell_completion({}, NAME, _COMPLETE)
-        except Exception:
+            super().main([], NAME, _COMPLETE)
+        except (Exception, KeyboardInterrupt):
             sys.exit(1)
         sys.exit(0)
 

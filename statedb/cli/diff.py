@@ -40,6 +40,8 @@ MergePatch = Annotated[
     bool, typer.Option("--merge-patch", help="Print the merge patch (RFC 7386) that leads from A to B.")
 ]
 
+Place = tuple[str, StateType, str]
+
 
 def diff(
     context: typer.Context,
@@ -62,22 +64,15 @@ def diff(
     points. Each line is a place inside the value: + added, ~ modified, - removed. Without a key, --from and --to tell
     all keys that differ between two points, those that merely expired included.
     """
-    points = None if first is None and second is None else (_asked(first), _asked(second))
     if patch + merge_patch + as_json > 1:
         raise Usage("--patch, --merge-patch and --json are three ways to print one thing; give one of them")
     if agent is None:
-        if points is None or first is None or patch or merge_patch:
+        if first is None or patch or merge_patch:
             raise Usage("diff takes AGENT TYPE KEY [A] [B], or --from POINT [--to POINT] [--agent AGENT]")
-        return _between_points(context, points, whose, partial, as_json)
+        return _print_between(context, (point(first), _or_now(second)), whose, partial, as_json)
     if state_type is None or key is None or whose is not None or partial:
         raise Usage("diff takes AGENT TYPE KEY together; --agent and --partial go without them")
-    if points is not None and (a is not None or first is None):
-        raise Usage("diff takes versions A and B, or points --from and --to")
-    with opened(context) as store:
-        if points is None:
-            heading, found = _of_versions(store, (agent, state_type, key), a, b)
-        else:
-            heading, found = _of_points(store, (agent, state_type, key), points, f"{first} → {second or 'now'}")
+    heading, found = _of_key(context, (agent, state_type, key), (a, b), (first, second))
     if patch or merge_patch:
         output.json(found.json_patch() if patch else found.merge_patch())
     elif as_json:
@@ -90,11 +85,31 @@ def diff(
 # ---- inside
 
 
-def _asked(text: str | None) -> Asked:
+def _or_now(text: str | None) -> Asked:
     return timedelta(0) if text is None else point(text)
 
 
-def _of_versions(store: Store, at: tuple[str, StateType, str], a: int | None, b: int | None) -> tuple[str, StateDiff]:
+def _of_key(
+    context: typer.Context,
+    at: Place,
+    versions: tuple[int | None, int | None],
+    points: tuple[str | None, str | None],
+) -> tuple[str, StateDiff]:
+    """Return what differs between two versions of a key or between two points, and between which."""
+    first, second = points
+    if first is None:
+        if second is not None:
+            raise Usage("--to is the second of two points; --from is the first")
+        with opened(context) as store:
+            return _of_versions(store, at, *versions)
+    if versions != (None, None):
+        raise Usage("diff takes versions A and B, or points --from and --to")
+    asked = point(first), _or_now(second)
+    with opened(context) as store:
+        return f"{first} → {second or 'now'}", _of_points(store, at, asked)
+
+
+def _of_versions(store: Store, at: Place, a: int | None, b: int | None) -> tuple[str, StateDiff]:
     from statedb.values.diff import diff as diff_of
 
     if b is None:
@@ -107,23 +122,21 @@ def _of_versions(store: Store, at: tuple[str, StateType, str], a: int | None, b:
     return heading, store.history.diff(*at, a, b) if a else diff_of(MISSING, _made(store, at, b))
 
 
-def _made(store: Store, at: tuple[str, StateType, str], version: int) -> Any:
+def _made(store: Store, at: Place, version: int) -> Any:
     entry = store.history.get(*at, version)
     return MISSING if entry.deleted else entry.value
 
 
-def _of_points(
-    store: Store, at: tuple[str, StateType, str], points: tuple[Asked, Asked], heading: str
-) -> tuple[str, StateDiff]:
+def _of_points(store: Store, at: Place, points: tuple[Asked, Asked]) -> StateDiff:
     from statedb.values.diff import diff as diff_of
 
     old, new = [store.at(each).states.get(*at, MISSING) for each in points]
     if old is MISSING and new is MISSING:
         raise Refused(f"{at[2]} ({at[1].value} of {at[0]}) has no value at either point")
-    return heading, diff_of(old, new)
+    return diff_of(old, new)
 
 
-def _between_points(
+def _print_between(
     context: typer.Context, points: tuple[Asked, Asked], whose: str | None, partial: bool, as_json: bool
 ) -> None:
     with opened(context) as store:

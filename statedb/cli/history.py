@@ -111,7 +111,8 @@ def at(
     """Print an agent's values as they stood at a moment.
 
     All of the agent's values, those of one tier, those whose keys match a glob, or one key's value alone, as get prints
-    it. What had expired by then is gone; sessions that have ended since are there.
+    it. What had expired by then is gone; sessions that have ended since are there. A day without a time of day means
+    its beginning, and a weekday the last one before today; all of it in UTC.
     """
     asked = point(moment)
     with opened(context) as store:

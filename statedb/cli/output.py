@@ -146,7 +146,10 @@ def console(width: int) -> Console:
     """Return a console on standard output: as wide as the terminal, or `width` columns where there is none."""
     from rich.console import Console
 
-    made = Console(highlight=False, markup=False, emoji=False)
+    # Told, since rich would also take FORCE_COLOR for a terminal: a program that reads would find colours in its input.
+    made = Console(
+        highlight=False, markup=False, emoji=False, force_terminal=sys.stdout is not None and sys.stdout.isatty()
+    )
     if not made.is_terminal:
         made.width = width
     return made

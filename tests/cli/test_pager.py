@@ -71,6 +71,7 @@ def test_nothing_is_paged_where_nobody_wants_it(program: Program) -> None:
 
 
 def test_nothing_is_paged_or_coloured_in_a_pipe(program: Program) -> None:
+    program.env |= {"FORCE_COLOR": "1", "TTY_COMPATIBLE": "1"}
     ran = program(*HISTORY)
     assert ran.code == 0
     assert "PAGED" not in ran.text
@@ -128,7 +129,6 @@ def test_less_is_quit_with_q_and_an_interrupt_leaves_it_running(program: Program
     terminal.until("\n:\x1b[K")
     terminal.type("\x03")  # with which a terminal drops what was typed before it
     terminal.until("\x07")
-    terminal.until("\n:\x1b[K")
     terminal.type("G")
     terminal.until("(END)")
     terminal.type("q")
