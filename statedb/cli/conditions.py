@@ -56,7 +56,7 @@ def condition(text: str) -> Condition:
         return lambda value: _stands(_found(value, path))
     right = _json(form["json"], text)
     if sign in ("==", "!="):
-        return lambda value: _equal(_found(value, path), right) is (sign == "==")
+        return lambda value: equal(_found(value, path), right) is (sign == "==")
     order = _ORDERS[sign]
     return lambda value: _comparable(left := _found(value, path), right) and order(left, right)
 
@@ -96,10 +96,6 @@ def _stands(found: Any) -> bool:
 
 def _is_index(part: str) -> bool:
     return part.isascii() and part.isdigit() and (part == "0" or part[0] != "0") and len(part) < 19
-
-
-def _equal(left: Any, right: Any) -> bool:
-    return left is not MISSING and not isinstance(left, bytes) and equal(left, right)
 
 
 def _comparable(left: Any, right: Any) -> bool:

@@ -5,6 +5,9 @@ import io
 
 import pytest
 
+from statedb import Store
+from statedb.errors import Compacted
+from statedb.models import Address, Rows
 from tests.cli.conftest import PREFS
 from tests.cli.helpers import Cli, Program
 
@@ -55,6 +58,19 @@ def test_a_query_sees_the_past(told: Cli) -> None:
     assert told.ok("query", value, "--at", "2023-11-14T22:13:20Z", "--json").json == [{"value": '{"theme":"dark"}'}]
     assert told.ok("query", value, "--at", "0", "--json").json == []
     assert "names no point" in told.wrong("query", value, "--at", "soon")
+
+
+def test_part_of_an_answer_is_asked_for_and_what_is_missing_named(told: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
+    def cut(self: Store, sql: str, parameters: object, *, partial: bool = False) -> Rows:
+        if not partial:
+            raise Compacted("it has been cut", floor=1)
+        return Rows([(1,)], ["x"], [Address("a", "local", "k")])
+
+    monkeypatch.setattr(Store, "query", cut)
+    assert told.refused("query", "select 1") == "it has been cut"
+    ran = told("query", "select 1", "--partial", "--json")
+    assert (ran.code, ran.json) == (0, [{"x": 1}])
+    assert "k (local of a)" in ran.line
 
 
 @pytest.mark.parametrize(

@@ -23,7 +23,7 @@ def test_undo_takes_back_a_commit_and_prints_what_that_changes(written: Cli) -> 
 
 
 def test_several_are_taken_back_in_one_commit_whatever_their_order(written: Cli) -> None:
-    assert written.ok("undo", "2", "3", "-m", "both").text.splitlines()[0] == "revision 4 takes back 2, 3"
+    assert written.ok("undo", "3", "2", "3", "-m", "both").text.splitlines()[0] == "revision 4 takes back 2, 3"
     assert written.ok("get", *PREFS).json == {"theme": "dark", "n": 1}
     assert written.ok("log", "--oneline", "--limit", "1").text == "4 both\n"
 
