@@ -14,7 +14,11 @@ survives pickling, so that it can cross a process pool.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from statedb.models import Address, Version
+    from statedb.values.merge import Clash
 
 
 class StateDBError(Exception):
@@ -82,7 +86,7 @@ class Compacted(StateDBError, LookupError):
     """
 
     floor: int
-    missing: tuple[Any, ...] = ()
+    missing: tuple[Address, ...] = ()
 
 
 class Erased(Compacted):
@@ -118,8 +122,8 @@ class VersionConflict(StateDBError):
     base: Any
     ours: Any
     theirs: Any
-    conflicts: tuple[Any, ...] = ()
-    later: tuple[Any, ...] = ()
+    conflicts: tuple[Clash, ...] = ()
+    later: tuple[Version, ...] = ()
 
 
 class InTransaction(StateDBError):

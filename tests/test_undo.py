@@ -385,3 +385,69 @@ def test_a_conflict_does_not_name_what_is_taken_back_with_it(store: Store) -> No
     with pytest.raises(VersionConflict) as caught:
         store.undo(revision=[2, 4])
     assert [later.revision for later in caught.value.later] == [3], "4 is being taken back by this very call"
+
+
+def test_metadata_that_was_changed_again_is_a_conflict_where_nothing_else_changed(store: Store) -> None:
+    for number in range(1, 4):
+        store.states.set(*K, "the same", metadata={"m": number})
+    with pytest.raises(VersionConflict, match="metadata was changed again by revision 3") as caught:
+        store.undo(revision=2)
+    assert [later.revision for later in caught.value.later] == [3]
+    store.states.set(*K, {"a": 1, "b": 1}, metadata={"m": 4})
+    store.states.set(*K, {"a": 2, "b": 1}, metadata={"m": 5})
+    store.states.set(*K, {"a": 2, "b": 2}, metadata={"m": 6})
+    store.undo(revision=5)
+    entry = store.states.entry(*K)
+    assert entry is not None
+    assert (entry.value, entry.metadata) == ({"a": 1, "b": 2}, {"m": 6})
+
+
+def test_a_ttl_that_was_changed_again_stays(store: Store, clock: Clock) -> None:
+    store.states.set(*K, {"a": 1})
+    store.states.set(*K, {"a": 2}, ttl=60)
+    store.states.set(*K, {"a": 2, "b": 1}, ttl=500)
+    store.undo(revision=2)
+    entry = store.states.entry(*K)
+    assert entry is not None
+    assert entry.value == {"a": 1, "b": 1}
+    assert entry.expires_at == clock.moment + timedelta(seconds=500)
+
+
+def test_a_version_names_its_source_only_where_it_is_as_that_was(store: Store) -> None:
+    store.states.set(*K, {"a": 1, "b": 1})
+    store.states.patch(*K, {"a": 2})
+    store.undo(revision=2)
+    store.states.patch(*K, {"a": 3})
+    store.states.patch(*K, {"b": 2})
+    store.undo(revision=4)
+    assert [version.source_version for version in store.history.versions(*K)] == [None, None, None, 1, None, None]
+
+
+def test_innocent_writes_after_the_overlapping_one_are_not_named(store: Store) -> None:
+    store.states.set(*K, {"theme": 1, "n": 0})
+    store.states.patch(*K, {"theme": 2})
+    store.states.patch(*K, {"n": 1})
+    store.states.patch(*K, {"theme": 3})
+    store.states.patch(*K, {"n": 2})
+    store.states.patch(*K, {"theme": 4})
+    store.states.patch(*K, {"n": 3})
+    with pytest.raises(VersionConflict, match="revision 4, 6;") as caught:
+        store.undo(revision=2)
+    assert [later.revision for later in caught.value.later] == [4, 6]
+
+
+def test_of_many_keys_in_conflict_their_number_is_said(store: Store) -> None:
+    for number in range(3):
+        store.states.set_many("a", "local", dict.fromkeys("xyz", number))
+    with pytest.raises(VersionConflict, match="with 2 more of its keys") as caught:
+        store.undo(revision=2)
+    assert caught.value.key == "x"
+
+
+def test_bytes_are_no_list_of_revisions(store: Store) -> None:
+    from statedb import InvalidValue
+
+    store.states.set(*K, 1)
+    for wrong in (b"\x01", bytearray(b"\x01")):
+        with pytest.raises(InvalidValue):
+            store.undo(revision=wrong)

@@ -78,7 +78,7 @@ def _difference(at: Address, before: Seen | None, after: Seen | None) -> Differe
     old, new = _visible(before), _visible(after)
     if old is new or (old and new and (old.digest, old.metadata) == (new.digest, new.metadata)):
         return None
-    version, revision, made, by = (0, 0, None, None) if after is None else _told(after)
+    version, revision, made, by = (0, 0, None, None) if after is None else _standing(after)
     return Difference(
         agent_id=at.agent_id,
         state_type=StateType(at.state_type),
@@ -93,7 +93,7 @@ def _difference(at: Address, before: Seen | None, after: Seen | None) -> Differe
     )
 
 
-def _told(seen: Seen) -> tuple[int, int, datetime, str | None]:
+def _standing(seen: Seen) -> tuple[int, int, datetime, str | None]:
     """Return the version and revision a key stands at, since when, and who made it so."""
     head = seen.head
     if head.codec is not None and not seen.visible and head.expires_at is not None:

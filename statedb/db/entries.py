@@ -8,7 +8,7 @@ from pydantic_core import from_json
 
 from statedb.db.heads import Head
 from statedb.db.tx import Tx
-from statedb.models import UNAVAILABLE, Address, Entry, StateType
+from statedb.models import MISSING, UNAVAILABLE, Address, Entry, StateType
 from statedb.times import maybe, moment
 from statedb.values import codec
 from statedb.values.codec import Stored
@@ -35,6 +35,11 @@ def entry_of(tx: Tx, at: Address, head: Head, value: Any = _UNREAD) -> Entry:
         json_object(head.metadata),
         head.codec is None,
     )
+
+
+def held(stored: Stored) -> Any:
+    """Return a stored value, MISSING where there is none. Raises Erased."""
+    return MISSING if stored.codec is None else codec.decode(stored)
 
 
 def shown(stored: Stored) -> Any:

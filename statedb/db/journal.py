@@ -276,9 +276,9 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
     tx.expired.clear()
     tx.sessions.clear()
     tx.written = tx.revision
-    for each in tx.told:
+    for each in tx.outcomes:
         object.__setattr__(each, "revision", tx.revision)
-    tx.told.clear()
+    tx.outcomes.clear()
     return tx.revision
 
 

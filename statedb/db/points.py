@@ -12,6 +12,7 @@ from statedb.db.tables import state_commits
 from statedb.db.tx import NEWEST, Asked, Point, Tx
 from statedb.errors import InvalidValue, NoSuchRevision
 from statedb.times import EARLIEST, LATEST, micros, moment
+from statedb.values.arguments import LARGEST
 
 _c = state_commits.c
 _x = state_commits.alias("x").c
@@ -24,7 +25,7 @@ _NEAREST = Statement(
 )
 
 
-Told = int | str | datetime | timedelta
+Named = int | str | datetime | timedelta
 """A point as a caller names it."""
 
 
@@ -50,6 +51,13 @@ def resolve(tx: Tx, asked: Asked) -> Point:
         return _at_revision(tx, asked, newest)
     instant = max(EARLIEST, now - micros_of(asked)) if isinstance(asked, timedelta) else micros(asked)
     return _at_time(tx, instant, newest, now)
+
+
+def span(tx: Tx, since: Named | None, until: Named | None) -> tuple[int, int]:
+    """Return the revision after which, and the one up to which, something is asked for."""
+    top = tx.point.revision if tx.point else LARGEST
+    first = 0 if since is None else resolve(tx, checked(since)).revision
+    return first, top if until is None else min(top, resolve(tx, checked(until)).revision)
 
 
 def micros_of(ago: timedelta) -> int:

@@ -170,12 +170,12 @@ class Tx:
         "note",
         "now",
         "opening",
+        "outcomes",
         "point",
         "revision",
         "sessions",
         "settings",
         "staged",
-        "told",
         "wall",
         "written",
     )
@@ -195,7 +195,7 @@ class Tx:
         self.expired: dict[Address, tuple[Head, Head]] = {}
         self.sessions: dict[SessionName, Session] = {}
         self.opening: Opening | None = None
-        self.told: list[Any] = []
+        self.outcomes: list[Any] = []
         self.written: int | None = None
 
     def begin(self, note: Note, after: Tx | None = None) -> Tx:

@@ -17,8 +17,10 @@ from statedb.values.codec import Stored
 from statedb.values.leaves import Leaves
 from statedb.values.names import address
 
-_FIRST_PAGE, _LARGEST_PAGE = 16, 256
+_FIRST_PAGE, _LARGEST_PAGE = 8, 256
 """Versions read at once: few at first, since often the newest ones account for everything."""
+_MOST_BYTES = 32 * 1024 * 1024
+"""Bytes of values read at once, going by the largest of the page before."""
 
 
 def blame(tx: Tx, agent_id: str, state_type: str, key: str, *, partial: bool = False) -> Blame:
@@ -32,40 +34,40 @@ def blame(tx: Tx, agent_id: str, state_type: str, key: str, *, partial: bool = F
     head = tx.committed(at)
     if head is None or head.id is None or not tx.alive(head):
         return Blame()
-    lines = _lines(tx, at, head.id)
-    since, value = next(lines)
-    leaves, found = Leaves(value), dict.fromkeys(Leaves(value).take(MISSING), since)
+    lines = _lines(tx, head.id)
+    row, value = next(lines)
+    leaves = Leaves(value)
+    found = dict.fromkeys(leaves.places, version_of(at, row))
     if value is UNAVAILABLE:
-        return _broken(_erased(at, since), found, leaves, partial)
-    for version, older in lines:
+        return _known(_erased(at, row), found, leaves, partial)
+    for older_row, older in lines:
         if older is UNAVAILABLE:
-            return _broken(_erased(at, version), found, leaves, partial)
-        found |= dict.fromkeys(leaves.take(older), since)
-        since = version
+            return _known(_erased(at, older_row), found, leaves, partial)
+        if taken := leaves.take(older):
+            found |= dict.fromkeys(taken, version_of(at, row))
+        row = older_row
         if not leaves:
             return Blame(found)
-    if since.version > 1 and head.floor:
+    since = version_of(at, row)
+    if since.change != "create":
         cut = Compacted(f"what {key} was before revision {head.floor} has been cut", floor=head.floor, missing=(at,))
-        return _broken(cut, found, leaves, partial)
+        return _known(cut, found, leaves, partial)
     return Blame(found | dict.fromkeys(leaves.take(MISSING), since))
 
 
-def _lines(tx: Tx, at: Address, state: int) -> Iterator[tuple[Version, Any]]:
-    """Yield the versions of a key with their values, newest first; MISSING for a deletion."""
+def _lines(tx: Tx, state: int) -> Iterator[tuple[Row, Any]]:
+    """Yield the versions of a key as rows, with their values, newest first; MISSING for a deletion."""
     top, size = tx.point.revision if tx.point else LARGEST, _FIRST_PAGE
     while rows := tx.db.all(_LINES, {"state": state, "since": 0, "top": top, "limit": size}):
         for row in rows:
-            yield _line(at, row)
-        top, size = rows[-1][_REVISION] - 1, min(2 * size, _LARGEST_PAGE)
+            stored = Stored(*row[len(LISTED) :])
+            yield row[: len(LISTED)], MISSING if stored.codec is None else shown(stored)
+        room = _MOST_BYTES // max(1, *(row[_SIZE] for row in rows))
+        top, size = rows[-1][_REVISION] - 1, max(1, min(2 * size, _LARGEST_PAGE, room))
 
 
-def _line(at: Address, row: Row) -> tuple[Version, Any]:
-    stored = Stored(*row[len(LISTED) :])
-    return version_of(at, row[: len(LISTED)]), MISSING if stored.codec is None else shown(stored)
-
-
-def _broken(reason: Compacted, found: dict[str, Version], leaves: Leaves, partial: bool) -> Blame:
-    """Return what is known, with the leaves that are not; raise the reason where that is not enough."""
+def _known(reason: Compacted, found: dict[str, Version], leaves: Leaves, partial: bool) -> Blame:
+    """Return what is known and name the leaves that are not; raise the reason where that is not enough."""
     if not partial:
         raise reason
     missing = leaves.take(MISSING)
@@ -74,10 +76,12 @@ def _broken(reason: Compacted, found: dict[str, Version], leaves: Leaves, partia
     return Blame(found, missing)
 
 
-def _erased(at: Address, version: Version) -> Erased:
-    return Erased(f"version {version.version} of {at.key} was erased, and so who set parts of it", missing=(at,))
+def _erased(at: Address, row: Row) -> Erased:
+    return Erased(
+        f"version {version_of(at, row).version} of {at.key} was erased, and so who set parts of it", missing=(at,)
+    )
 
 
 _v = state_versions.c
-_REVISION = LISTED.index(_v.revision)
+_REVISION, _SIZE = LISTED.index(_v.revision), LISTED.index(_v.size)
 _LINES = Statement(listed(*LISTED, _v.codec, _v.value, _v.data))

@@ -7,10 +7,10 @@ from itertools import dropwhile, islice
 from typing import Any
 
 from statedb.db import cuts, differences, journal
-from statedb.db.entries import entry_of
+from statedb.db.entries import entry_of, held
 from statedb.db.heads import Head
 from statedb.db.journal import Ttl
-from statedb.db.points import Told, checked, resolve
+from statedb.db.points import Named, checked, resolve, span
 from statedb.db.tx import Tx
 from statedb.db.versions import (
     Key,
@@ -24,7 +24,7 @@ from statedb.db.versions import (
 from statedb.errors import Compacted, InvalidValue, NoSuchVersion
 from statedb.models import MISSING, Address, Difference, Entry, Listing, StateWithHistory, Version
 from statedb.values import codec
-from statedb.values.arguments import LARGEST, natural, natural_or_all, said
+from statedb.values.arguments import natural, natural_or_all, said
 from statedb.values.codec import Encoded
 from statedb.values.diff import StateDiff
 from statedb.values.diff import diff as diff_of
@@ -41,8 +41,8 @@ def versions(
     limit: int | None = None,
     before: int | Version | None = None,
     by: str | None = None,
-    since: Told | None = None,
-    until: Told | None = None,
+    since: Named | None = None,
+    until: Named | None = None,
 ) -> Listing[Version]:
     """Return the versions of a key, or of all keys that match a glob, newest first; at most `limit` of them.
 
@@ -51,11 +51,7 @@ def versions(
     has cut some, what is left is returned, and `missing` names the key.
     """
     at = address(agent_id, state_type, key)
-    window = Window(
-        since=0 if since is None else resolve(tx, checked(since)).revision,
-        top=_top(tx, until),
-        by=said(by, "by"),
-    )
+    window = Window(*span(tx, since, until), said(by, "by"))
     most = natural_or_all(limit, "limit")
     head = tx.committed(at)
     if head is not None and head.id is not None:
@@ -85,11 +81,11 @@ def get_with_history(
 def diff(tx: Tx, agent_id: str, state_type: str, key: str, old: int, new: int) -> StateDiff:
     """Return what differs between two versions of a key, by JSON Pointer; a deletion has no value (MISSING)."""
     at = address(agent_id, state_type, key)
-    return diff_of(_value(_as_made(tx, at, old)), _value(_as_made(tx, at, new)))
+    return diff_of(held(_as_made(tx, at, old).stored), held(_as_made(tx, at, new).stored))
 
 
 def changes(
-    tx: Tx, first: Told, second: Told, *, agent_id: str | None = None, partial: bool = False
+    tx: Tx, first: Named, second: Named, *, agent_id: str | None = None, partial: bool = False
 ) -> Listing[Difference]:
     """Return the keys that hold something else at the second point than at the first, in order of their names.
 
@@ -129,7 +125,7 @@ def bisect(
     high = head.version
 
     def holds(version: int) -> bool:
-        value = _value(_as_made(tx, at, version))
+        value = held(_as_made(tx, at, version).stored)
         if value is not MISSING:
             return bool(predicate(value))
         # Two deletions never follow each other, so what a deletion ended is right before it.
@@ -141,7 +137,7 @@ def bisect(
         middle = (low + high) // 2
         low, high = (low, middle) if holds(middle) else (middle + 1, high)
     # Of what a deletion ended that is the oldest kept, nobody knows whether it held there.
-    unknown = least > 1 and low <= least + (_value(_as_made(tx, at, least)) is MISSING)
+    unknown = least > 1 and low <= least + (held(_as_made(tx, at, least).stored) is MISSING)
     if unknown and not partial:
         raise _cut(at, head.floor, f"it holds at version {low} already, and what was before is not kept")
     [found] = newest_first(tx, Key(at, head.id, head.revision), Window(top=_revision_of(tx, at, low)), 1)
@@ -189,7 +185,7 @@ def _of_pattern(tx: Tx, at: Address, window: Window, before: int | Version | Non
             "for a pattern `before` is a Version, the last one of the page before: keys number their own"
         )
     wanted = glob(at.key)
-    there = keys_in_range(tx, at._replace(key=wanted.low), wanted.high)
+    there = keys_in_range(tx, at._replace(key=wanted.low), wanted.high, window.top)
     picked = frozenset(wanted.pick([key.at.key for key in there]))
     there = [key for key in there if key.at.key in picked]
     if tx.point is not None:
@@ -203,12 +199,6 @@ def _of_pattern(tx: Tx, at: Address, window: Window, before: int | Version | Non
         found = dropwhile(lambda each: each.revision == seen.revision and each.key <= seen.key, found)
     page = list(islice(found, limit))
     return Listing(page, [key.at for key in there if len(page) < limit and key.floor > window.since + 1])
-
-
-def _top(tx: Tx, until: Told | None) -> int:
-    """Return the newest revision that may be shown."""
-    top = tx.point.revision if tx.point else LARGEST
-    return top if until is None else min(top, resolve(tx, checked(until)).revision)
 
 
 def _as_made(tx: Tx, at: Address, version: int) -> Head:
@@ -237,8 +227,3 @@ def _cut(at: Address, floor: int, why: str) -> Compacted:
 
 def _revision_of(tx: Tx, at: Address, version: int) -> int:
     return _as_made(tx, at, version).revision
-
-
-def _value(head: Head) -> Any:
-    """Return a version's value, MISSING for a deletion. Raises Erased."""
-    return MISSING if head.codec is None else codec.decode(head.stored)

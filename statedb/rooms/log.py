@@ -10,14 +10,14 @@ from sqlalchemy import Select, bindparam, select
 from statedb.db import changes, cuts
 from statedb.db.changes import COMMIT_COLUMNS
 from statedb.db.entries import json_object
-from statedb.db.points import Told, checked, resolve
+from statedb.db.points import Named, span
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import agents, commit_agents, state_commits
 from statedb.db.tx import Tx
 from statedb.errors import NoSuchRevision
 from statedb.models import Change, Commit, Listing
 from statedb.times import moment
-from statedb.values.arguments import LARGEST, natural, natural_or_all, said
+from statedb.values.arguments import natural, natural_or_all, said
 from statedb.values.names import name
 
 
@@ -28,8 +28,8 @@ def commits(
     limit: int | None = 50,
     before: int | None = None,
     by: str | None = None,
-    since: Told | None = None,
-    until: Told | None = None,
+    since: Named | None = None,
+    until: Named | None = None,
     values: bool = True,
     partial: bool = False,
 ) -> Listing[Commit]:
@@ -39,9 +39,10 @@ def commits(
     the values of their changes out (None), which spares reading them. Where retention has cut versions as young as
     these commits, raises Compacted, or with `partial` names the keys in `missing`.
     """
+    after, top = span(tx, since, until)
     given: dict[str, Any] = {
-        "since": 0 if since is None else resolve(tx, checked(since)).revision,
-        "top": _top(tx, before, until),
+        "since": after,
+        "top": top if before is None else min(top, natural(before, "before") - 1),
         "limit": natural_or_all(limit, "limit"),
         "agent": None if agent_id is None else name(agent_id, "agent_id"),
         "by": said(by, "by"),
@@ -67,16 +68,6 @@ def commit(tx: Tx, revision: int, *, partial: bool = False) -> Commit:
 
 
 # ---- inside
-
-
-def _top(tx: Tx, before: int | None, until: Told | None) -> int:
-    """Return the newest revision that may be shown."""
-    tops = [LARGEST if before is None else natural(before, "before") - 1]
-    if tx.point is not None:
-        tops.append(tx.point.revision)
-    if until is not None:
-        tops.append(resolve(tx, checked(until)).revision)
-    return min(tops)
 
 
 def _commit(tx: Tx, row: Row, agent_id: str | None, values: bool) -> Commit:

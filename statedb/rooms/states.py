@@ -10,7 +10,7 @@ from typing import Any, Literal
 from statedb import times
 from statedb.db import journal
 from statedb.db.cuts import in_range, settle
-from statedb.db.entries import entry_of
+from statedb.db.entries import entry_of, held
 from statedb.db.heads import Head
 from statedb.db.journal import Expiry, Ttl
 from statedb.db.tx import Tx
@@ -19,7 +19,7 @@ from statedb.errors import InvalidValue, VersionConflict
 from statedb.models import MISSING, Address, Entry, Listing, StateType
 from statedb.values import codec
 from statedb.values.arguments import natural, said
-from statedb.values.codec import Encoded, Stored
+from statedb.values.codec import Encoded
 from statedb.values.glob import Glob, glob
 from statedb.values.merge import merge
 from statedb.values.names import address, name, tier
@@ -314,14 +314,10 @@ def _clash(tx: Tx, at: Address, expected: int, ours: Any) -> VersionConflict | N
         key=at.key,
         expected_version=expected,
         version=version,
-        base=_side(base.stored if base else None),
+        base=held(base.stored) if base else MISSING,
         ours=ours,
-        theirs=_side(standing.stored if standing else None),
+        theirs=held(standing.stored) if standing else MISSING,
     )
-
-
-def _side(stored: Stored | None) -> Any:
-    return MISSING if stored is None or stored.codec is None else codec.decode(stored)
 
 
 def _settle(clash: VersionConflict, how: OnConflict) -> Any:

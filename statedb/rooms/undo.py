@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import bindparam, select
 
 from statedb.db import changes, cuts, journal
+from statedb.db.entries import held
 from statedb.db.heads import Head
 from statedb.db.journal import Expiry, Ttl
 from statedb.db.statements import Statement
@@ -46,7 +47,7 @@ def undo(tx: Tx, revision: int | Iterable[int], *, message: str | None = None) -
         return Outcome(None, ())
     tx.writing.say(message or _message(tx, wanted))
     outcome = Outcome(None, tuple(_stage(tx, step) for step in changed))
-    tx.told += [outcome, *outcome.changes]
+    tx.outcomes += [outcome, *outcome.changes]
     return outcome
 
 
@@ -70,7 +71,8 @@ class _Step(NamedTuple):
 
 def _checked(revision: int | Iterable[int]) -> list[int]:
     """Return the revisions to take back, newest first, each once."""
-    given = revision if isinstance(revision, Iterable) else [revision]
+    several = isinstance(revision, Iterable) and not isinstance(revision, str | bytes | bytearray)
+    given: Iterable[Any] = revision if several else [revision]  # type: ignore[assignment]
     found = sorted({natural(each, "revision", 1) for each in given}, reverse=True)
     if not found:
         raise InvalidValue("no revision is named; give one or several")
@@ -92,8 +94,8 @@ def _take_back(tx: Tx, revision: int, plan: dict[Address, _Content], wanted: fro
         before, after = _as_of(tx, at, revision - 1), _as_of(tx, at, revision)
         now = plan[at] if at in plan else _now(tx, at)
         found = merge(after.value, now.value, before.value)
-        if found.conflicts:
-            later = _overlapping(tx, at, revision, before.value, after.value)
+        if found.conflicts or _only_metadata_clashes(before, after, now):
+            later = _overlapping(tx, at, revision, before, after)
             others = tuple(version for version in later if version.revision not in wanted)
             clashes.append(_conflict(tx, at, revision, (before, after, now), found, others))
         else:
@@ -132,7 +134,19 @@ def _now(tx: Tx, at: Address) -> _Content:
 def _content(head: Head | None) -> _Content:
     if head is None or head.codec is None:
         return _Content(MISSING)
-    return _Content(codec.decode(head.stored), head.metadata, head.ttl, head.version)
+    return _Content(held(head.stored), head.metadata, head.ttl, head.version)
+
+
+def _only_metadata_clashes(before: _Content, after: _Content, now: _Content) -> bool:
+    """Tell whether the commit changed nothing but metadata, and that has been changed again.
+
+    Beside a change of value it does not count: metadata often tells of the write it came with, and is new each time.
+    """
+    return (
+        same(before.value, after.value)
+        and before.metadata != after.metadata
+        and now.metadata not in (before.metadata, after.metadata)
+    )
 
 
 def _result(value: Any, before: _Content, after: _Content, now: _Content) -> _Content:
@@ -192,7 +206,7 @@ def _conflict(
 ) -> VersionConflict:
     before, after, now = sides
     head = tx.head(at)
-    places = ", ".join(each.path or "the whole value" for each in found.conflicts[:5])
+    places = ", ".join(each.path or "the whole value" for each in found.conflicts[:5]) or "metadata"
     return VersionConflict(
         f"revision {revision} cannot be taken back: of {at.key} ({at.state_type} of {at.agent_id}) "
         f"{places} {_blamed(later)}; take that back first, or write what it should be",
@@ -217,7 +231,7 @@ def _blamed(later: tuple[Version, ...]) -> str:
     return f"was changed again by revision {named}{more}"
 
 
-def _overlapping(tx: Tx, at: Address, revision: int, before: Any, after: Any) -> tuple[Version, ...]:
+def _overlapping(tx: Tx, at: Address, revision: int, before: _Content, after: _Content) -> tuple[Version, ...]:
     """Return the later versions of a key that changed the places in conflict, oldest first.
 
     Goes back from the newest to the one with which the conflict began; what was settled before that is no matter.
@@ -228,7 +242,7 @@ def _overlapping(tx: Tx, at: Address, revision: int, before: Any, after: Any) ->
     found: list[Version] = []
     newer: tuple[Version, dict[str, Any]] | None = None
     for version in merged(tx, [Key(at, head.id, head.revision)], Window(since=revision)):
-        stands = _clashing(before, after, _as_of(tx, at, version.revision).value)
+        stands = _clashing(before, after, _as_of(tx, at, version.revision))
         if newer is not None and not same(stands, newer[1]):
             found.append(newer[0])
         if not stands:
@@ -237,9 +251,11 @@ def _overlapping(tx: Tx, at: Address, revision: int, before: Any, after: Any) ->
     return tuple(reversed([*found, newer[0]] if newer else found))
 
 
-def _clashing(before: Any, after: Any, held: Any) -> dict[str, Any]:
-    """Return what stands at the places that could not go back from a value."""
-    return {each.path: each.ours for each in merge(after, held, before).conflicts}
+def _clashing(before: _Content, after: _Content, then: _Content) -> dict[str, Any]:
+    """Return what stood at the places that could not have gone back."""
+    if _only_metadata_clashes(before, after, then):
+        return {"metadata": then.metadata}
+    return {each.path: each.ours for each in merge(after.value, then.value, before.value).conflicts}
 
 
 _c, _a, _ca = state_commits.c, agents.c, commit_agents.c

@@ -9,7 +9,7 @@ Lists are aligned, so that an element put in front is one addition, not a change
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from collections.abc import Hashable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -121,7 +121,7 @@ def _compare_elements(old: list[Any], new: list[Any], was: Path, now: Path, foun
 # ---- aligning
 
 _MOST_PAIRS = 1_000_000
-"""Pairs of equal elements that are looked at; beyond that the most frequent elements align nothing any more."""
+"""Pairs of equal elements that are looked at in long lists of few different elements, by and large."""
 
 
 def _aligned(old: list[Any], new: list[Any]) -> Iterator[tuple[int | None, int | None]]:
@@ -131,7 +131,7 @@ def _aligned(old: list[Any], new: list[Any]) -> Iterator[tuple[int | None, int |
     modification, not a removal and an addition. In lists of objects with ids, elements correspond by id alone.
     """
     named = by_id(old), by_id(new)
-    by_name = named[0] is not None and named[1] is not None and bool(old) and bool(new)
+    by_name = named[0] is not None and named[1] is not None
     left, right = [_tokens(side, named=by_name) for side in (old, new)]
     i = j = 0
     for kept_i, kept_j in [*_common(left, right), (len(old), len(new))]:
@@ -160,15 +160,13 @@ def _common(left: Sequence[Hashable], right: Sequence[Hashable]) -> list[tuple[i
     end = 0
     while end < min(len(left), len(right)) - start and left[-1 - end] == right[-1 - end]:
         end += 1
-    places = _places(left[start : len(left) - end], right[start : len(right) - end])
     ends: list[int] = []  # ends[n]: the lowest right index at which a chain of n + 1 pairs can end
     chains: list[tuple[Any, ...]] = []  # the chain that does, as nested pairs (chain before, left, right)
-    for i in range(start, len(left) - end):
-        for j in places.get(left[i], ()):
-            n = bisect_left(ends, j)
-            chain = (chains[n - 1] if n else None, i, j + start)
-            # A slice of one or of none: the chain of this length is bettered, or a longer one begun.
-            ends[n : n + 1], chains[n : n + 1] = [j], [chain]
+    for i, j in _pairs(left[start : len(left) - end], right[start : len(right) - end]):
+        n = bisect_left(ends, j)
+        chain = (chains[n - 1] if n else None, i + start, j + start)
+        # A slice of one or of none: the chain of this length is bettered, or a longer one begun.
+        ends[n : n + 1], chains[n : n + 1] = [j], [chain]
     middle: list[tuple[int, int]] = []
     link = chains[-1] if chains else None
     while link is not None:
@@ -179,21 +177,35 @@ def _common(left: Sequence[Hashable], right: Sequence[Hashable]) -> list[tuple[i
     return head + middle[::-1] + tail
 
 
-def _places(left: Sequence[Hashable], right: Sequence[Hashable]) -> dict[Hashable, list[int]]:
-    """Return where each element of the left stands in the right, highest first, rare elements before frequent ones."""
+def _pairs(left: Sequence[Hashable], right: Sequence[Hashable]) -> Iterator[tuple[int, int]]:
+    """Yield the indexes of equal elements, rising on the left and for each of those falling on the right.
+
+    Where there are too many, the most frequent elements are paired near the diagonal only.
+    """
     places: dict[Hashable, list[int]] = {each: [] for each in left}
-    for j in range(len(right) - 1, -1, -1):
-        if right[j] in places:
-            places[right[j]].append(j)
+    for j, each in enumerate(right):
+        if each in places:
+            places[each].append(j)
+    reach = _reach(left, places)
+    for i, each in enumerate(left):
+        at, far = places[each], reach[each]
+        yield from ((i, j) for j in reversed(at[bisect_left(at, i - far) : bisect_right(at, i + far)]))
+
+
+def _reach(left: Sequence[Hashable], places: dict[Hashable, list[int]]) -> dict[Hashable, int]:
+    """Return for each element how far from the diagonal it is paired, so that the pairs stay within bounds."""
     counts: dict[Hashable, int] = {}
     for each in left:
         counts[each] = counts.get(each, 0) + len(places[each])
-    room = _MOST_PAIRS
+    room, near = _MOST_PAIRS // 2, _MOST_PAIRS // (4 * max(1, len(left)))
+    reach: dict[Hashable, int] = {}
     for each in sorted(counts, key=counts.__getitem__):
         room -= counts[each]
-        if room < 0:
-            del places[each]
-    return places
+        reach[each] = near if room < 0 else _ANYWHERE
+    return reach
+
+
+_ANYWHERE = 2**62
 
 
 # ---- merge patches

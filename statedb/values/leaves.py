@@ -25,6 +25,11 @@ class Leaves:
         self._value: list[Any] = [value]
         self._open: Shape = {0: _shape(value)}
 
+    @property
+    def places(self) -> list[str]:
+        """The JSON Pointers of the leaves, in the order of the value."""
+        return [pointer.render(map(str, path[1:])) for path in _ends(self._open, ())]
+
     def __bool__(self) -> bool:
         return bool(self._open)
 

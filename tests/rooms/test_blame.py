@@ -106,3 +106,12 @@ def test_inside_a_transaction_it_tells_of_what_is_committed(store: Store) -> Non
     with store.transaction() as tx:
         tx.states.set(*K, {"a": 2})
         assert tx.history.blame(*K)["/a"].version == 1
+
+
+def test_no_version_is_passed_over_between_two_pages(store: Store) -> None:
+    value = {f"f{number}": 0 for number in range(40)}
+    for number in range(40):
+        value[f"f{number}"] = 1
+        store.states.set(*K, value)
+    found = store.history.blame(*K)
+    assert {at: version.version for at, version in found.items()} == {f"/f{n}": n + 1 for n in range(40)}

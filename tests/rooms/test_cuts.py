@@ -225,3 +225,27 @@ def test_nothing_is_missing_above_the_floor(bare: Store) -> None:
     whole = bare.history.versions(*K, since=3)
     assert [version.revision for version in whole] == [6, 5, 4]
     assert whole.missing == (), "every version after revision 3 is there"
+
+
+def test_of_several_cut_keys_the_highest_floor_is_told_and_all_are_named(path: Path) -> None:
+    with Store(path) as store:
+        store.states.set_many("a", "local", {"x": 1, "y": 1})
+    tamper(
+        path,
+        "update agent_states set floor = 7 where state_key = 'x'",
+        "update agent_states set floor = 5 where state_key = 'y'",
+    )
+    with Store(path) as store, pytest.raises(Compacted, match=r"x .* and 1 more") as caught:
+        store.at(0).states.keys("a", "local")
+    assert caught.value.floor == 7
+    assert caught.value.missing == (Address("a", "local", "x"), Address("a", "local", "y"))
+
+
+def test_blame_needs_nothing_from_before_the_key_was_made_anew(path: Path) -> None:
+    with Store(path) as store:
+        store.states.set(*K, 1)
+        store.states.delete(*K)
+        store.states.set(*K, 2)
+    tamper(path, "update agent_states set floor = 3", "delete from state_versions where revision < 3")
+    with Store(path) as store:
+        assert store.history.blame(*K)[""].version == 3

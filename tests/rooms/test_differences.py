@@ -175,3 +175,26 @@ def test_statistics_of_the_past_are_of_the_past(store: Store) -> None:
         return
     assert found.revision == 1
     assert sum(found.keys.values()) == 1
+
+
+def test_an_expiry_that_a_touch_moved_is_found_where_it_came_to_pass(store: Store, clock: Clock) -> None:
+    start = clock.moment
+    store.states.set(*K, 1, ttl=5)
+    store.states.touch(*K, ttl=100)
+    chat = store.agent("a").session("c", ttl=5)
+    chat.set("x", 1)
+    chat.touch("x", ttl=100)
+    clock.advance(200)
+    for before, after, differ in ((50, 150, True), (0, 50, False), (50, 99, False), (99, 100, True), (100, 150, False)):
+        found = store.history.changes(start + timedelta(seconds=before), start + timedelta(seconds=after))
+        assert [(each.key, each.change, each.by) for each in found] == (
+            [("k", "expire", None), ("c/x", "expire", None)] if differ else []
+        )
+
+
+def test_who_wrote_what_merely_expired_did_not_make_it_expire(open_store: Any, clock: Clock) -> None:
+    store = open_store(actor="ann")
+    store.states.set(*K, 1, ttl=5)
+    clock.advance(10)
+    [found] = store.history.changes(1, clock.moment)
+    assert (found.change, found.by, found.at) == ("expire", None, clock.moment - timedelta(seconds=5))

@@ -99,3 +99,15 @@ def test_an_empty_feed_is_empty(store: Store) -> None:
 def test_a_limit_that_is_none_is_refused(store: Store, limit: Any) -> None:
     with pytest.raises(InvalidValue):
         store.feed.changes(limit=limit)
+
+
+def test_a_page_of_one_agent_ends_with_the_commit_that_fills_it(store: Store) -> None:
+    for number in range(5):
+        store.states.set("a", "local", f"k{number}", 1)
+        store.states.set("b", "local", f"k{number}", 1)
+    found = store.feed.changes(limit=2, agent_id="a")
+    assert [change.key for change in found] == ["k0", "k1"]
+    assert [change.key for change in store.feed.changes(since=found[-1].revision, limit=2, agent_id="a")] == [
+        "k2",
+        "k3",
+    ]

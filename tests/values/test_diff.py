@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import pickle
 from bisect import bisect_left
+from random import Random
 from typing import Any
 
 import pytest
@@ -109,8 +110,18 @@ def test_long_lists_of_few_elements_are_aligned_within_bounds(monkeypatch: pytes
     old = [i % 3 for i in range(6000)] + ["rare"] + [0] * 6000
     new = [(i + 1) % 2 for i in range(6000)] + ["rare"] + [1] * 5990
     found = diff(old, new)
-    assert looked <= module._MOST_PAIRS
+    assert looked <= 2 * module._MOST_PAIRS
     assert json_patch(old, found.json_patch()) == new
+
+
+def test_two_elements_put_into_a_long_list_of_few_are_two_additions() -> None:
+    chance = Random(0)
+    old = [chance.randrange(2) for _ in range(4000)]
+    new = [*old[:1000], 7, *old[1000:3000], 8, *old[3000:]]
+    assert diff(old, new).added == {"/1000": 7, "/3001": 8}
+    again = [1 - old[0], *old[:2500], 1 - old[2500], *old[2500:]]
+    found = diff(old, again)
+    assert (len(found.added), found.modified, found.removed) == (2, {}, {})
 
 
 @given(json_texts(), json_texts())
