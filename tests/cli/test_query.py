@@ -7,7 +7,7 @@ import pytest
 
 from statedb import Store
 from statedb.errors import Compacted
-from statedb.models import Address, Rows
+from statedb.models import Address, Row, Rows
 from tests.cli.conftest import PREFS
 from tests.cli.helpers import Cli, Program
 
@@ -64,7 +64,7 @@ def test_part_of_an_answer_is_asked_for_and_what_is_missing_named(told: Cli, mon
     def cut(self: Store, sql: str, parameters: object, *, partial: bool = False) -> Rows:
         if not partial:
             raise Compacted("it has been cut", floor=1)
-        return Rows([(1,)], ["x"], [Address("a", "local", "k")])
+        return Rows([Row((1,))], ["x"], [Address("a", "local", "k")])
 
     monkeypatch.setattr(Store, "query", cut)
     assert told.refused("query", "select 1") == "it has been cut"
