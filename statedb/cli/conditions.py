@@ -28,8 +28,8 @@ FORMS = (
 
 _FORM = re.compile(
     r"""
-    \s* (?P<place> "(?:[^"\\]|\\.)*" | [^\s"=<>!]* )
-    \s* (?: (?P<sign> ==|!=|<=|>=|<|> ) \s* (?P<json> .+? ) )? \s*
+    (?P<place> "(?:[^"\\]|\\.)*" | [^\s"=<>!]* )
+    (?: \s* (?P<sign> ==|!=|<=|>=|<|> ) \s* (?P<json> \S.* ) )?
     """,
     re.VERBOSE | re.DOTALL,
 )
@@ -47,8 +47,8 @@ def condition(text: str) -> Condition:
     Equality is JSON's: 1 and 1.0 are equal, and the order of members counts for nothing. Only numbers have an order
     among each other, and texts. A place that is not there is equal to nothing, and neither below nor above anything.
     """
-    form = _FORM.fullmatch(text)
-    if form is None or not text.strip():
+    form = _FORM.fullmatch(text.strip())
+    if form is None or not form[0]:
         raise Usage(f"{text!r:.80} is no condition; give {FORMS}")
     path = _path(form["place"], text)
     sign = form["sign"]

@@ -141,3 +141,9 @@ def test_whatever_stands_at_a_place_equals_itself(value: dict[str, Any]) -> None
         assert condition(f"{place} == {to_json(member).decode()}")(value)
         assert not condition(f"{place} != {to_json(member).decode()}")(value)
         assert condition(place)(value) is (member is not None and member is not False)
+
+
+@pytest.mark.parametrize("text", ["/a" + " " * 100_000 + "b", "/a ==" + " " * 100_000, '"' + "\\a" * 50_000])
+def test_a_long_text_is_read_in_no_time(text: str) -> None:
+    with pytest.raises(Usage):
+        condition(text)
