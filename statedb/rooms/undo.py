@@ -143,7 +143,8 @@ def _only_metadata_clashes(before: _Content, after: _Content, now: _Content) -> 
     Beside a change of value it does not count: metadata often tells of the write it came with, and is new each time.
     """
     return (
-        same(before.value, after.value)
+        now.value is not MISSING
+        and same(before.value, after.value)
         and before.metadata != after.metadata
         and now.metadata not in (before.metadata, after.metadata)
     )
@@ -151,6 +152,8 @@ def _only_metadata_clashes(before: _Content, after: _Content, now: _Content) -> 
 
 def _result(value: Any, before: _Content, after: _Content, now: _Content) -> _Content:
     """Return what a key is to hold. What came of the commit goes back with the value; what came later stays."""
+    if value is MISSING:
+        return _Content(MISSING)
     gone = now.value is MISSING
     untouched = after.value is not MISSING
     return _Content(
