@@ -6,16 +6,33 @@ from typing import Annotated
 
 import typer
 
+from statedb.cli import completion
 from statedb.models import StateType
 
-Agent = Annotated[str, typer.Argument(metavar="AGENT", help="Whose state.", show_default=False)]
+Agent = Annotated[
+    str, typer.Argument(metavar="AGENT", help="Whose state.", show_default=False, autocompletion=completion.agents)
+]
 Tier = Annotated[StateType, typer.Argument(metavar="TYPE", help="Which tier.", show_default=False)]
-Key = Annotated[str, typer.Argument(metavar="KEY", help="Which key.", show_default=False)]
+Key = Annotated[
+    str, typer.Argument(metavar="KEY", help="Which key.", show_default=False, autocompletion=completion.keys)
+]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")]
 Message = Annotated[str | None, typer.Option("-m", "--message", metavar="TEXT", help="Why; kept with the commit.")]
 Expect = Annotated[
     int | None, typer.Option("--expect", metavar="N", min=0, help="Write only at this version; 0: only where none is.")
 ]
+Partial = Annotated[
+    bool, typer.Option("--partial", help="Where retention has cut some, show what is left and name what is not.")
+]
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="How many at most; without it, all.")]
+By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Only what this one wrote.")]
 
-POINT = "a revision, an ISO 8601 time (UTC unless it names a zone), or how long ago: 45s, 10m, 2h, 3d, 1w"
+POINT = (
+    "a revision, an ISO 8601 time, how long ago (45s, 10m, 2h, 3d, 1w, '5 minutes ago'), or a day (today, "
+    "'yesterday 14:00', 'last friday 18:00', 'nov 19 2026 08:00'); UTC unless it names a zone"
+)
+At = Annotated[str | None, typer.Option("--at", metavar="POINT", help=f"As it was then: {POINT}.")]
+Since = Annotated[str | None, typer.Option("--since", metavar="POINT", help="Only what came after this point.")]
+Until = Annotated[
+    str | None, typer.Option("--until", metavar="POINT", help=f"Only what came up to this point. A point is {POINT}.")
+]

@@ -152,7 +152,11 @@ STORY: tuple[Step, ...] = (
 
 
 def demo(keep: Keep = None) -> None:
-    """Tell what the library is for, with real calls on a real file."""
+    """Tell what the library is for, with real calls on a real file.
+
+    Two agents work on one store in two processes, meet a conflict, make a mistake, and get back what was lost. Every
+    line of code that is shown is the code that runs.
+    """
     from statedb.cli.demo_page import Page
     from statedb.store import Store
 

@@ -70,7 +70,7 @@ def _usage(error: typer.TyperException) -> str:
         return said
     if context.parent is not None and getattr(error, "option_name", "") in ("-f", "--file", "--actor"):
         said += "; it stands before the command"
-    return f"{said}. Try '{context.command_path} --help'"
+    return f"{said}{'' if said.endswith('?') else '.'} Try '{context.command_path} --help'"
 
 
 def _say(message: str, code: int) -> int:

@@ -1,7 +1,7 @@
 """The library's values as JSON for programs.
 
-Members are named as in `statedb.models`; times are ISO 8601. Opaque bytes, which JSON cannot hold, stand in base64
-under a name that says so: `bytes` for `value`, `old_bytes` for `old_value`.
+Members are named as in `statedb.models`; times are ISO 8601. What JSON cannot hold stands under a name that says so:
+opaque bytes, in base64, as `bytes` for `value` and `old_bytes` for `old_value`; an erased value as `"erased": true`.
 """
 
 from __future__ import annotations
@@ -10,12 +10,12 @@ import base64
 from dataclasses import fields
 from typing import Any
 
-from statedb.models import Change, Commit, Entry, Version
+from statedb.models import UNAVAILABLE, Change, Commit, Difference, Entry, Stats, Version
 
 _CHANGE = ("agent_id", "state_type", "key", "change", "version")
 
 
-def form(made: Entry | Version | Change) -> dict[str, Any]:
+def form(made: Entry | Version | Change | Difference | Stats) -> dict[str, Any]:
     """Return the members of a value the library handed out."""
     return dict(member(field.name, getattr(made, field.name)) for field in fields(made))
 
@@ -28,7 +28,15 @@ def commit_form(commit: Commit, *, values: bool) -> dict[str, Any]:
 
 
 def member(name: str, value: Any) -> tuple[str, Any]:
-    """Return a member of a JSON object, one that holds bytes under a name that says so."""
+    """Return a member of a JSON object, one that holds no JSON under a name that says so."""
     if isinstance(value, bytes):
         return name.replace("value", "bytes"), base64.b64encode(value).decode()
+    if value is UNAVAILABLE:
+        return name.replace("value", "erased"), True
     return name, value
+
+
+def plain(value: Any) -> Any:
+    """Return a value as JSON where it stands on its own: bytes as an object with their one member."""
+    name, said = member("value", value)
+    return said if name == "value" else {name: said}

@@ -1,53 +1,97 @@
-"""history, show, at, log: what was."""
+"""history, show, at: what was."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from statedb.cli import output
-from statedb.cli.arguments import POINT, Agent, Json, Key, Limit, Tier
+from statedb.cli import completion, output
+from statedb.cli.arguments import POINT, Agent, By, Json, Limit, Since, Tier, Until
 from statedb.cli.exits import Refused, Usage
 from statedb.cli.forms import commit_form, form, member
-from statedb.cli.points import point, revision
+from statedb.cli.missing import tell_missing
+from statedb.cli.points import Asked, point, revision
 from statedb.cli.states import absent
 from statedb.cli.stores import opened
-from statedb.models import MISSING, Change, Commit, StateType, Version
+from statedb.models import MISSING, Change, StateType, Version
 
 if TYPE_CHECKING:
     from statedb.store import Store
 
+Versions = Annotated[
+    str,
+    typer.Argument(
+        metavar="KEY", help="Which key, or with * ? [ a glob.", show_default=False, autocompletion=completion.keys
+    ),
+]
 What = Annotated[
-    list[str], typer.Argument(metavar="AGENT TYPE KEY | REVISION", help="An entry, or a commit.", show_default=False)
+    list[str],
+    typer.Argument(
+        metavar="AGENT TYPE KEY | REVISION",
+        help="An entry, or a commit.",
+        show_default=False,
+        autocompletion=completion.entry,
+    ),
 ]
 Number = Annotated[int | None, typer.Option("--version", metavar="N", min=1, help="The entry as it was at version N.")]
 Point = Annotated[str, typer.Argument(metavar="POINT", help=f"When: {POINT}.", show_default=False)]
 Tiers = Annotated[StateType | None, typer.Argument(metavar="TYPE", help="Only this tier.", show_default=False)]
 Wanted = Annotated[
-    str | None, typer.Argument(metavar="KEY", help="This key's value, or with * ? [ a glob.", show_default=False)
+    str | None,
+    typer.Argument(
+        metavar="KEY",
+        help="This key's value, or with * ? [ a glob.",
+        show_default=False,
+        autocompletion=completion.keys,
+    ),
 ]
-
-_SHOWN_CHANGES = 3
 
 
 def history(
-    context: typer.Context, agent: Agent, state_type: Tier, key: Key, limit: Limit = None, as_json: Json = False
+    context: typer.Context,
+    agent: Agent,
+    state_type: Tier,
+    key: Versions,
+    by: By = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = None,
+    as_json: Json = False,
 ) -> None:
-    """Print a key's versions, newest first."""
+    """Print a key's versions, newest first, or those of all keys that match a glob.
+
+    Each line is a version: its number, the revision and time of its commit, who made it, what it did to the key, how
+    many bytes the value has, and the message. Deletions and expiries are versions too.
+    """
+    first, last = _point(since), _point(until)
     with opened(context) as store:
-        found = store.history.versions(agent, state_type, key, limit=limit)
-    if not found:
+        found = store.history.versions(agent, state_type, key, limit=limit, by=by, since=first, until=last)
+    if not found and (by, since, until) == (None, None, None):
         raise Refused(f"{key} ({state_type.value} of {agent}) has no history")
+    tell_missing(found.missing)
     if as_json:
         output.json([form(each) for each in found])
     else:
-        headings = ("version", "revision", "at", "by", "change", "size", "message")
+        version_table(found, keys=any(each.key != key for each in found))
+
+
+def version_table(found: Sequence[Version], *, keys: bool = False) -> None:
+    """Print versions as a table; `keys`: with the key of each."""
+    headings = ("version", "revision", "at", "by", "change", "size", "message")
+    if keys:
+        output.table(("key", *headings), ((each.key, *_version_row(each)) for each in found))
+    else:
         output.table(headings, map(_version_row, found))
 
 
 def show(context: typer.Context, what: What, version: Number = None, as_json: Json = False) -> None:
-    """Print all that is known of an entry, or of a commit and its changes."""
+    """Print all that is known of an entry, or of a commit and its changes.
+
+    An entry is named by agent, tier and key, and shown as it stands or, with --version, as it was; a commit is named by
+    its revision.
+    """
     if len(what) == 1 and version is None:
         _show_commit(context, what[0], as_json)
     elif len(what) == 3:
@@ -64,7 +108,12 @@ def at(
     key: Wanted = None,
     as_json: Json = False,
 ) -> None:
-    """Print an agent's values as they stood at a moment."""
+    """Print an agent's values as they stood at a moment.
+
+    All of the agent's values, those of one tier, those whose keys match a glob, or one key's value alone, as get prints
+    it. What had expired by then is gone; sessions that have ended since are there. A day without a time of day means
+    its beginning, and a weekday the last one before today; all of it in UTC.
+    """
     asked = point(moment)
     with opened(context) as store:
         past = store.at(asked)
@@ -80,22 +129,11 @@ def at(
         output.table(("type", "key", "value"), ((tier, name, output.brief(each)) for tier, name, each in rows))
 
 
-def log(
-    context: typer.Context,
-    agent: Annotated[str | None, typer.Option("--agent", metavar="AGENT", help="Only what changed this one.")] = None,
-    limit: Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many at most.")] = 50,
-    as_json: Json = False,
-) -> None:
-    """Print the store's commits, newest first."""
-    with opened(context) as store:
-        found = store.history.commits(agent_id=agent, limit=limit, values=False)
-    if as_json:
-        output.json([commit_form(each, values=False) for each in found])
-    else:
-        output.table(("revision", "at", "by", "kind", "changes", "message"), map(_commit_row, found))
-
-
 # ---- inside
+
+
+def _point(text: str | None) -> Asked | None:
+    return None if text is None else point(text)
 
 
 def _show_commit(context: typer.Context, text: str, as_json: bool) -> None:
@@ -148,13 +186,6 @@ def _values(past: Store, agent: str, tiers: list[StateType], pattern: str) -> li
 def _version_row(found: Version) -> tuple[object, ...]:
     change = found.change if found.source_version is None else f"{found.change} (as {found.source_version})"
     return (found.version, found.revision, output.when(found.at), found.by, change, f"{found.size:,}", found.message)
-
-
-def _commit_row(found: Commit) -> tuple[object, ...]:
-    places = [f"{each.agent_id}/{each.state_type}/{each.key}" for each in found.changes[:_SHOWN_CHANGES]]
-    more = len(found.changes) - len(places)
-    changes = ", ".join(places) + (f" and {more:,} more" if more else "")
-    return (found.revision, output.when(found.at), found.by, found.kind, changes, found.message)
 
 
 def _change_row(found: Change) -> tuple[object, ...]:

@@ -5,11 +5,14 @@ from __future__ import annotations
 import errno
 import os
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
-from statedb.cli.forms import member
+from statedb.cli.forms import plain
 from statedb.cli.texts import one_line, safe_json, shortened
+from statedb.models import UNAVAILABLE
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -18,6 +21,8 @@ if TYPE_CHECKING:
 
 CELL = 200
 """Characters of a value or message that a table shows; `show` and --json have all of it."""
+_held: BytesIO | None = None
+"""Where output goes while it is held back."""
 _WIDE = 4000
 """Columns of a table that is piped: nothing is cut to the width of a terminal that is not there."""
 
@@ -36,8 +41,26 @@ def stdin() -> BinaryIO:
     return sys.stdin.buffer
 
 
+@contextmanager
+def held() -> Iterator[BytesIO]:
+    """Hold back what the block prints, and return it; where the block fails, it is printed before that is said."""
+    global _held
+    _held = kept = BytesIO()
+    try:
+        yield kept
+    except BaseException:
+        _held = None
+        raw(kept.getvalue())
+        raise
+    finally:
+        _held = None
+
+
 def raw(data: bytes) -> None:
     """Print bytes as they are."""
+    if _held is not None:
+        _held.write(data)
+        return
     out = stdout()
     out.write(data)
     out.flush()
@@ -45,7 +68,7 @@ def raw(data: bytes) -> None:
 
 def json(document: Any) -> None:
     """Print one JSON document: indented on a terminal, on one line in a pipe."""
-    raw(f"{_json_text(document, people=_is_terminal())}\n".encode())
+    raw(f"{_json_text(document, people=is_terminal())}\n".encode())
 
 
 def value(found: Any, as_json: bool) -> None:
@@ -53,7 +76,12 @@ def value(found: Any, as_json: bool) -> None:
     if isinstance(found, bytes) and not as_json:
         raw(found)
     else:
-        json(dict([member("value", found)]) if isinstance(found, bytes) else found)
+        json(plain(found))
+
+
+def printed(found: Any) -> bytes:
+    """Return a value as a program is given it: JSON on one line, or bytes as they are."""
+    return found if isinstance(found, bytes) else _json_text(found, people=False).encode() + b"\n"
 
 
 def line(text: str) -> None:
@@ -64,6 +92,19 @@ def line(text: str) -> None:
 def lines(texts: Iterable[str]) -> None:
     """Print a line for each text."""
     raw("".join(f"{one_line(text)}\n" for text in texts).encode())
+
+
+def styled(texts: Iterable[Sequence[tuple[str, str]]]) -> None:
+    """Print lines made of parts, each with its style, which a terminal alone is shown."""
+    if not is_terminal():
+        return lines("".join(part for part, _ in parts) for parts in texts)
+    from rich.text import Text
+
+    shown = Text("\n", overflow="ignore").join(
+        Text.assemble(*((one_line(part), style) for part, style in parts)) for parts in texts
+    )
+    if shown.plain:
+        show(console(_WIDE), shown, wrap=False)
 
 
 def facts(pairs: Iterable[tuple[str, Any]]) -> None:
@@ -89,7 +130,13 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
 
     made = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 2, 0, 0))
     for each in headings:
-        made.add_column(each, no_wrap=True, overflow="ellipsis", justify="right" if each in _NUMBERS else "left")
+        made.add_column(
+            each,
+            no_wrap=True,
+            overflow="ellipsis",
+            justify="right" if each in _NUMBERS else "left",
+            style=_STYLES.get(each),
+        )
     for row in rows:
         made.add_row(*(_cell(each) for each in row))
     show(console(_WIDE), made)
@@ -99,7 +146,10 @@ def console(width: int) -> Console:
     """Return a console on standard output: as wide as the terminal, or `width` columns where there is none."""
     from rich.console import Console
 
-    made = Console(highlight=False, markup=False, emoji=False)
+    # Told, since rich would also take FORCE_COLOR for a terminal: a program that reads would find colours in its input.
+    made = Console(
+        highlight=False, markup=False, emoji=False, force_terminal=sys.stdout is not None and sys.stdout.isatty()
+    )
     if not made.is_terminal:
         made.width = width
     return made
@@ -121,10 +171,13 @@ def when(moment: datetime) -> str:
 
 def brief(found: Any) -> str:
     """Return a value on one line, its beginning where it is long."""
+    if found is UNAVAILABLE:
+        return "erased"
     return f"{len(found):,} bytes" if isinstance(found, bytes) else shortened(_json_text(found, people=False), CELL)
 
 
-_NUMBERS = frozenset({"version", "revision", "size"})
+_NUMBERS = frozenset({"version", "revision", "size", "keys", "versions"})
+_STYLES = {"version": "yellow", "revision": "yellow", "at": "dim", "by": "green", "key": "bold", "pointer": "bold"}
 
 
 def _cell(said: object) -> str:
@@ -138,5 +191,6 @@ def _json_text(document: Any, *, people: bool) -> str:
     return safe_json(text) if people else text
 
 
-def _is_terminal() -> bool:
+def is_terminal() -> bool:
+    """Tell whether somebody looks at standard output, on a terminal that can do more than print."""
     return sys.stdout is not None and sys.stdout.isatty() and os.environ.get("TERM") != "dumb"

@@ -3,35 +3,56 @@
 from __future__ import annotations
 
 import re
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 
 from statedb.cli.arguments import POINT
 from statedb.cli.exits import Usage
 
-_AGO = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw])", re.ASCII)
+_AGO = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw])(?: ago)?", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _MOST_DIGITS = 18
 
 
-def point(text: str) -> int | str | timedelta:
-    """Return the point a text means, as `Store.at` takes it. Usage where it means none.
+Asked = int | datetime | timedelta
+"""A point as `Store.at` takes it."""
+
+
+def point(text: str) -> Asked:
+    """Return the point a text means. Usage where it means none.
 
     Digits alone are a revision, though ISO 8601 would read eight of them as a day.
     """
-    if (number := revision(text)) is not None:
-        return number
+    number = revision(text)
+    return moment(text) if number is None else number
+
+
+def moment(text: str) -> datetime | timedelta:
+    """Return the time a text means, or how long ago. Usage where it means none."""
     if ago := _AGO.fullmatch(text):
         return _span(float(ago[1]), _UNITS[ago[2]])
-    try:
-        datetime.fromisoformat(text)
-    except ValueError:
-        raise Usage(f"{text!r:.80} names no point in time; give {POINT}") from None
-    return text
+    found = _iso(text) or _spoken(text)
+    if found is None:
+        raise Usage(f"{text!r:.80} names no point in time; give {POINT}")
+    return found
 
 
 def revision(text: str) -> int | None:
     """Return the revision a text means, None where it means none."""
     return int(text) if text.isascii() and text.isdigit() and len(text) <= _MOST_DIGITS else None
+
+
+def _spoken(text: str) -> datetime | timedelta | None:
+    from statedb.cli.spoken import spoken
+
+    return spoken(text)
+
+
+def _iso(text: str) -> datetime | None:
+    try:
+        found = datetime.fromisoformat(text)
+    except ValueError:
+        return None
+    return found if found.tzinfo else found.replace(tzinfo=UTC)
 
 
 def _span(number: float, unit: str) -> timedelta:

@@ -9,7 +9,10 @@ from statedb.cli.stores import file_of, holds_something, opened, valid_settings
 
 
 def init(context: typer.Context) -> None:
-    """Make a store; one that exists already is left as it is."""
+    """Make a store; one that exists already is left as it is.
+
+    Commands that write make a store too; this one says where it went, and leaves it empty.
+    """
     path = file_of(context)
     found = holds_something(path)
     opened(context, create=True).close()
@@ -17,7 +20,11 @@ def init(context: typer.Context) -> None:
 
 
 def migrate(context: typer.Context) -> None:
-    """Bring a store to the schema of this statedb; make it where there is none."""
+    """Bring a store to the schema of this statedb; make it where there is none.
+
+    Every command does so as it opens a store; this one tells from what to what. A store that is newer than this statedb
+    is refused and left as it is.
+    """
     from statedb.config import Settings
     from statedb.db.migrate import HEAD, schema_of
     from statedb.db.pool import explained

@@ -9,8 +9,8 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from statedb.cli import output
-from statedb.cli.arguments import POINT, Agent, Expect, Json, Key, Message, Tier
+from statedb.cli import completion, output
+from statedb.cli.arguments import Agent, At, Expect, Json, Key, Message, Tier
 from statedb.cli.exits import Refused, Usage
 from statedb.cli.forms import form
 from statedb.cli.points import point
@@ -23,8 +23,12 @@ Metadata = Annotated[
 ]
 Value = Annotated[str, typer.Argument(metavar="VALUE", help="JSON text, or - for standard input.", show_default=False)]
 Raw = Annotated[bool, typer.Option("--bytes", help="VALUE is no JSON but bytes, kept as they are.")]
-At = Annotated[str | None, typer.Option("--at", metavar="POINT", help=f"As it was then: {POINT}.")]
-Pattern = Annotated[str, typer.Argument(metavar="PATTERN", help="A glob: * also matches slashes, ? [a-z] [!a].")]
+Pattern = Annotated[
+    str,
+    typer.Argument(
+        metavar="PATTERN", help=r"A glob: * also matches slashes, ? \[a-z] \[!a].", autocompletion=completion.keys
+    ),
+]
 
 
 class OnConflict(StrEnum):
@@ -61,11 +65,16 @@ def set_(
     raw: Raw = False,
     as_json: Json = False,
 ) -> None:
-    """Write a value, a new version of its key."""
+    """Write a value, a new version of its key.
+
+    The value is JSON: text needs quotes of its own inside the shell's. A store that does not exist yet is made. Without
+    --expect the last writer wins; with it, a value that somebody else has changed since is a conflict, which
+    --on-conflict may settle. The same value again makes no new version.
+    """
     if on_conflict is not None and expect is None:
         raise Usage("--on-conflict needs --expect: without it there is nothing to conflict with")
     said = None if metadata is None else _metadata(metadata)
-    given = _bytes(value) if raw else _parsed(_bytes(value))
+    given = _bytes(value) if raw else parsed(_bytes(value))
     with opened(context, create=True) as store:
         entry = store.states.set(
             agent,
@@ -85,7 +94,11 @@ def set_(
 
 
 def get(context: typer.Context, agent: Agent, state_type: Tier, key: Key, at: At = None, as_json: Json = False) -> None:
-    """Print a value as JSON, or bytes as they are."""
+    """Print a value as JSON, or bytes as they are.
+
+    JSON is indented on a terminal and on one line in a pipe. A key without a value, deleted or expired ones included,
+    ends with status 1. With --at the value is read as it was then.
+    """
     asked = None if at is None else point(at)
     with opened(context) as store:
         shown = store if asked is None else store.at(asked)
@@ -104,7 +117,10 @@ def delete(
     message: Message = None,
     as_json: Json = False,
 ) -> None:
-    """Delete a value; its history stays."""
+    """Delete a value; its history stays.
+
+    The deletion is a version like any other: the value can still be read as it was before, and put back with revert.
+    """
     with opened(context) as store:
         with store.transaction() as tx:
             deleted = tx.states.delete(agent, state_type, key, expected_version=expect, message=message)
@@ -118,7 +134,11 @@ def delete(
 
 
 def keys(context: typer.Context, agent: Agent, state_type: Tier, pattern: Pattern = "*", as_json: Json = False) -> None:
-    """Print the keys that have a value, one a line, in order."""
+    """Print the keys that have a value, one a line, in order.
+
+    The order is that of code points, and a key on a line of its own is escaped where it holds a line end or what moves
+    a cursor; --json has it as it is.
+    """
     with opened(context) as store:
         found = store.states.keys(agent, state_type, pattern)
     if as_json:
@@ -137,7 +157,7 @@ def _bytes(text: str) -> bytes:
     return output.stdin().read() if text == "-" else os.fsencode(text)
 
 
-def _parsed(text: bytes, what: str = "VALUE") -> Any:
+def parsed(text: bytes, what: str = "VALUE") -> Any:
     from pydantic_core import from_json
 
     try:
@@ -149,7 +169,7 @@ def _parsed(text: bytes, what: str = "VALUE") -> Any:
 
 
 def _metadata(text: str) -> dict[str, Any]:
-    found = _parsed(text.encode(errors="surrogateescape"), "--metadata")
+    found = parsed(text.encode(errors="surrogateescape"), "--metadata")
     if not isinstance(found, dict):
         raise Usage('--metadata is no JSON object, such as \'{"src": "ui"}\'')
     return found

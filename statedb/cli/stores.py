@@ -20,10 +20,11 @@ ENVIRONMENT = "STATEDB_URL"
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What the options before the command say: where the store is, and who writes."""
+    """What the options before the command say: where the store is, who writes, whether long output is paged."""
 
     url: str | None
     actor: str | None
+    pages: bool = True
 
 
 def opened(context: typer.Context, *, create: bool = False) -> Store:

@@ -7,7 +7,7 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from statedb.cli import folder, git, jsonl
+from statedb.cli import completion, folder, git, jsonl
 from statedb.cli.arguments import POINT, Message
 from statedb.cli.exits import Usage
 from statedb.models import StateType
@@ -43,7 +43,9 @@ File = Annotated[
     typer.Argument(metavar="FILE", help="JSON lines, zstd or not, - for standard input; or a folder of JSON files."),
 ]
 Form = Annotated[Format, typer.Option("--format", help="Lines, a file's history in git, or a folder of files.")]
-Agent = Annotated[str | None, typer.Option("--agent", metavar="AGENT", help="Whose keys.")]
+Agent = Annotated[
+    str | None, typer.Option("--agent", metavar="AGENT", help="Whose keys.", autocompletion=completion.agents)
+]
 Tier = Annotated[StateType | None, typer.Option("--type", help="Of which tier.")]
 
 
@@ -64,9 +66,10 @@ def import_(
 ) -> None:
     """Import a history made by export; with --agent, --type and --key, the versions of one key.
 
-    A version is a line {"at": seconds since 1970, "value": …}, and maybe "by" and "message"; "deleted": true stands for
-    no value. With --format git it is a commit that changed a file, whose path is the key. With --format dir a folder's
-    KEY.json (JSON) and KEY.bin (bytes) are written in one commit, those that changed.
+    FILE holds JSON lines, compressed with zstd or not. A version is a line {"at": seconds since 1970, "value": …}, and
+    maybe "by" and "message"; "deleted": true stands for no value. With --format git it is a commit that changed a file,
+    whose path is the key. With --format dir a folder's KEY.json (JSON) and KEY.bin (bytes) are written in one commit,
+    those that changed.
     """
     given = {
         "FILE": file, "--agent": agent, "--type": state_type, "--key": key, "--repo": repo, "--path": path,
@@ -102,7 +105,8 @@ def export(
 ) -> None:
     """Write the whole history as JSON lines, which import takes back to the same history.
 
-    With --format dir the values of one agent and tier are written instead, as KEY.json (JSON) and KEY.bin (bytes).
+    A file appears under its name once it is whole, and ends with the newest commit there was at the start. With
+    --format dir the values of one agent and tier are written instead, as KEY.json (JSON) and KEY.bin (bytes).
     """
     given = {
         "--output": to, "--agent": agent, "--type": state_type, "--pattern": pattern, "--at": at,

@@ -6,7 +6,11 @@ from pathlib import Path
 
 import pytest
 
+from statedb import Store
 from tests.cli.helpers import Cli, Program
+from tests.helpers import Clock
+
+PREFS = ("a", "persistent", "prefs")
 
 
 @pytest.fixture
@@ -21,3 +25,24 @@ def cli(path: Path, monkeypatch: pytest.MonkeyPatch) -> Cli:
 def program(path: Path) -> Program:
     """Run commands on the store at `path`, each in a process of its own."""
     return Program(path)
+
+
+@pytest.fixture
+def told(cli: Cli, clock: Clock) -> Cli:
+    """A store with some of everything, made at 2023-11-14 22:13:20 and in the seconds after."""
+    with Store(cli.path, clock=clock, actor="ui") as store:
+        store.states.set(*PREFS, {"theme": "dark"}, message="first\nrun", metadata={"src": "ui"})
+        clock.advance(1)
+        store.states.set(*PREFS, {"theme": "light"})
+        clock.advance(1)
+        store.history.revert(*PREFS, 1)
+        clock.advance(0.5)
+        with store.transaction(message="both", actor="broker", context={"ticket": 7}) as tx:
+            tx.states.set("a", "local", "raw", b"\x00\xff")
+            tx.states.set("b", "shared", "x\x1b[2J", None)
+        clock.advance(1)
+        store.states.set("a", "session", "call/1", 1, ttl=60)
+        store.states.delete("a", "local", "raw")
+        clock.advance(100)
+        store.retention.sweep()
+    return cli

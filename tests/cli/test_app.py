@@ -1,13 +1,18 @@
 from __future__ import annotations
 
+import inspect
+import shlex
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+import typer
+from typer.core import TyperGroup
 
 from statedb import __version__
-from statedb.cli.app import COMMANDS
+from statedb.cli.app import app
+from statedb.cli.commands import COMMANDS, PAST, READ, STORE, TRANSFER, WRITE, Command
 from tests.cli.helpers import Cli
 
 NO_HEAVY_IMPORTS = f"""
@@ -15,8 +20,9 @@ import sys, types
 package = types.ModuleType("statedb")
 package.__path__, package.__version__ = [{str(Path(sys.modules["statedb"].__path__[0]))!r}], "0"
 sys.modules["statedb"] = package
-import statedb.cli.app
-sys.exit(", ".join({{"sqlalchemy", "rich", "pydantic", "asyncio", "alembic"}} & sys.modules.keys()) or 0)
+import statedb.cli.app, statedb.cli.commands
+[each.run for each in statedb.cli.commands.COMMANDS]
+sys.exit(", ".join({{"sqlalchemy", "rich", "pydantic", "asyncio", "alembic", "dateparser"}} & sys.modules.keys()) or 0)
 """
 
 
@@ -31,13 +37,61 @@ def test_version_is_printed(cli: Cli) -> None:
 
 @pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
-def test_the_help_of_each_command_ends_with_an_example_of_it(cli: Cli, command: object) -> None:
-    assert isinstance(command, type(COMMANDS[0]))
+def test_the_help_of_each_command_is_a_page_that_ends_with_examples(cli: Cli, command: Command) -> None:
     ran = cli.bare(command.name, "--help")
     assert ran.code == 0
-    last = ran.text.strip().splitlines()[-1].strip()
-    assert last == f"Example: {command.example}"
-    assert f" {command.name}" in command.example
+    said = [line.strip() for line in ran.text.strip().splitlines()]
+    assert said[0].startswith(f"Usage: statedb {command.name}")
+    assert sum(line.startswith("Usage") for line in said) == 1
+    assert said[-len(command.examples) :] == list(command.examples)
+    assert said[-len(command.examples) - 1] in ("Example:", "Examples:")
+    paragraphs = inspect.cleandoc(command.run.__doc__ or "").split("\n\n")
+    assert len(paragraphs) == 2
+    for each in paragraphs:
+        assert " ".join(each.split()) in " ".join(said)
+
+
+@pytest.mark.usefixtures("wide")
+@pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
+def test_commands_that_read_say_what_they_print_for_programs(cli: Cli, command: Command) -> None:
+    said = cli.bare(command.name, "--help").text
+    assert (f"With --json: {command.prints}." in said) == (command.prints is not None)
+    assert "--json" in said or command.prints is None
+    assert command.prints is not None or command.panel not in (READ, PAST) or command.name in ("revert", "undo")
+
+
+@pytest.mark.parametrize(
+    "example", [pytest.param(each, id=each[:60]) for command in COMMANDS for each in command.examples]
+)
+def test_each_example_is_a_line_that_the_program_takes(example: str) -> None:
+    program, *args = shlex.split(example)
+    assert program == "statedb"
+    shell = typer.main.get_command(app)
+    assert isinstance(shell, TyperGroup)
+    with shell.make_context("statedb", args) as context:
+        name, command, rest = shell.resolve_command(context, [*context._protected_args, *context.args])
+        assert command is not None
+        command.make_context(name, rest, parent=context).close()
+
+
+def test_each_example_is_of_its_own_command() -> None:
+    for command in COMMANDS:
+        assert command.examples
+        for example in command.examples:
+            words = shlex.split(example)
+            assert command.name in words[1:4:2], example
+
+
+@pytest.mark.usefixtures("wide")
+def test_help_shows_brackets_as_they_stand(cli: Cli) -> None:
+    assert "? [a-z] [!a]" in cli.bare("keys", "--help").text
+
+
+@pytest.mark.usefixtures("wide")
+def test_help_groups_the_commands(cli: Cli) -> None:
+    shown = cli.bare("--help").text
+    panels = [line.split("─")[1].strip() for line in shown.splitlines() if line.startswith("╭")]
+    assert panels == ["Options", WRITE, READ, PAST, TRANSFER, STORE]
 
 
 @pytest.mark.usefixtures("wide")
@@ -54,7 +108,7 @@ def test_help_lists_every_command_with_a_sentence(cli: Cli) -> None:
         ((), "Missing command"),
         (("--nope",), "No such option: --nope"),
         (("-f",), "requires an argument"),
-        (("sett",), "Did you mean 'set'?"),
+        (("sett",), "Did you mean 'set', 'stats', 'bisect'? Try"),
         (("get",), "no store is named"),
         (("-f", "", "log"), "no store is named"),
         (("log", "-f", "x.db"), "it stands before the command"),

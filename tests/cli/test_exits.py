@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import pty
 import signal
 import subprocess
 import time
@@ -116,23 +115,9 @@ def test_programs_write_at_once_and_lose_nothing(program: Program) -> None:
 
 def _on_a_terminal(program: Program, *args: str) -> str:
     """Run a command whose output and errors are a terminal, and return what stands there."""
-    mine, theirs = pty.openpty()
-    program.env |= {"TERM": "xterm-256color", "COLUMNS": "60"}
-    program.env.pop("NO_COLOR", None)
-    with program.start(*args, stdout=theirs, stderr=theirs, stdin=subprocess.DEVNULL) as process:
-        os.close(theirs)
-        shown = b""
-        while True:
-            try:
-                found = os.read(mine, 65536)
-            except OSError:  # how Linux says that the other end is closed
-                break
-            if not found:
-                break
-            shown += found
-        process.wait(60)
-    os.close(mine)
-    return shown.decode().replace("\r\n", "\n")
+    terminal = program.on_a_terminal(*args, columns=60)
+    terminal.end()
+    return terminal.shown
 
 
 def test_a_terminal_gets_indented_json_and_nothing_it_would_obey(program: Program) -> None:

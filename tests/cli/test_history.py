@@ -2,33 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from statedb import Store
+from tests.cli.conftest import PREFS
 from tests.cli.helpers import Cli
-from tests.helpers import Clock
-
-PREFS = ("a", "persistent", "prefs")
-
-
-@pytest.fixture
-def told(cli: Cli, clock: Clock) -> Cli:
-    """A store with some of everything, made at 2023-11-14 22:13:20 and in the seconds after."""
-    with Store(cli.path, clock=clock, actor="ui") as store:
-        store.states.set(*PREFS, {"theme": "dark"}, message="first\nrun", metadata={"src": "ui"})
-        clock.advance(1)
-        store.states.set(*PREFS, {"theme": "light"})
-        clock.advance(1)
-        store.history.revert(*PREFS, 1)
-        clock.advance(0.5)
-        with store.transaction(message="both", actor="broker", context={"ticket": 7}) as tx:
-            tx.states.set("a", "local", "raw", b"\x00\xff")
-            tx.states.set("b", "shared", "x\x1b[2J", None)
-        clock.advance(1)
-        store.states.set("a", "session", "call/1", 1, ttl=60)
-        store.states.delete("a", "local", "raw")
-        clock.advance(100)
-        store.retention.sweep()
-    return cli
-
 
 # ---- history
 
@@ -64,6 +39,31 @@ def test_history_goes_beyond_a_deletion_and_an_expiry(told: Cli) -> None:
 
 def test_history_of_a_key_that_never_was_is_not_found(told: Cli) -> None:
     assert told.refused("history", "a", "local", "nope") == "nope (local of a) has no history"
+
+
+def test_history_of_a_glob_is_of_all_keys_that_match(told: Cli) -> None:
+    found = told.ok("history", "a", "session", "call/*", "--json").json
+    assert [(each["key"], each["version"]) for each in found] == [("call/1", 2), ("call/1", 1)]
+    head, *rows = told.ok("history", "a", "persistent", "*").text.splitlines()
+    assert head.split()[0] == "key"
+    assert [row.split()[:2] for row in rows] == [["prefs", "3"], ["prefs", "2"], ["prefs", "1"]]
+    assert told.refused("history", "a", "local", "nope*") == "nope* (local of a) has no history"
+
+
+@pytest.mark.parametrize(
+    ("filters", "versions"),
+    [
+        (("--by", "ui"), [3, 2, 1]),
+        (("--by", "nobody"), []),
+        (("--since", "1"), [3, 2]),
+        (("--until", "2"), [2, 1]),
+        (("--since", "2023-11-14T22:13:20Z", "--until", "2023-11-14T22:13:21Z"), [2]),
+        (("--since", "now"), []),
+    ],
+    ids=str,
+)
+def test_history_is_narrowed(told: Cli, filters: tuple[str, ...], versions: list[int]) -> None:
+    assert [each["version"] for each in told.ok("history", *PREFS, *filters, "--json").json] == versions
 
 
 # ---- show
@@ -183,48 +183,6 @@ def test_at_a_point_that_is_none_or_not_yet_is_an_error(told: Cli) -> None:
     assert "names no point" in told.wrong("at", "then", "a")
     assert "lies in the future" in told.refused("at", "9000-01-01", "a")
     assert "there is no revision 99" in told.refused("at", "99", "a")
-
-
-# ---- log
-
-
-def test_log_lists_commits_newest_first(told: Cli) -> None:
-    found = told.ok("log", "--json").json
-    assert [each["revision"] for each in found] == [7, 6, 5, 4, 3, 2, 1]
-    assert [each["kind"] for each in found[:2]] == ["expire", "write"]
-    assert found[3]["changes"] == [
-        {"agent_id": "a", "state_type": "local", "key": "raw", "change": "create", "version": 1},
-        {"agent_id": "b", "state_type": "shared", "key": "x\x1b[2J", "change": "create", "version": 1},
-    ]
-
-
-def test_log_of_one_agent_leaves_the_others_out(told: Cli) -> None:
-    [commit] = told.ok("log", "--agent", "b", "--json").json
-    assert [each["agent_id"] for each in commit["changes"]] == ["b"]
-    assert told.ok("log", "--agent", "nobody", "--json").json == []
-
-
-def test_log_can_be_limited(told: Cli) -> None:
-    assert [each["revision"] for each in told.ok("log", "--limit", "2", "--json").json] == [7, 6]
-
-
-def test_log_for_people_is_a_table_of_one_line_a_commit(told: Cli) -> None:
-    head, *rows = told.ok("log").text.splitlines()
-    assert head.split() == ["revision", "at", "by", "kind", "changes", "message"]
-    assert len(rows) == 7
-    assert "a/local/raw, b/shared/x\\u001b[2J" in rows[3]
-    assert "\x1b" not in "".join(rows)
-
-
-def test_log_names_the_first_changes_of_a_large_commit_and_counts_the_rest(cli: Cli) -> None:
-    with Store(cli.path) as store:
-        store.states.set_many("a", "local", {f"k{each}": each for each in range(1004)})
-    assert "a/local/k0, a/local/k1, a/local/k10 and 1,001 more" in cli.ok("log").text
-
-
-def test_the_log_of_an_empty_store_is_empty(cli: Cli) -> None:
-    cli.ok("init")
-    assert cli.ok("log", "--json").json == []
 
 
 def test_a_table_in_a_pipe_cuts_nothing_to_a_width(cli: Cli) -> None:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
 
@@ -19,9 +19,16 @@ from statedb.cli.points import point
         ("1.5h", timedelta(hours=1.5)),
         ("3d", timedelta(days=3)),
         ("1w", timedelta(weeks=1)),
-        ("2026-11-20", "2026-11-20"),
-        ("2026-11-20T09:00Z", "2026-11-20T09:00Z"),
-        ("2026-11-20T09:00:00.123456+02:00", "2026-11-20T09:00:00.123456+02:00"),
+        ("2h ago", timedelta(hours=2)),
+        ("5 minutes ago", timedelta(minutes=5)),
+        ("now", timedelta(0)),
+        ("2026-11-20", datetime(2026, 11, 20, tzinfo=UTC)),
+        ("2026-11-20T09:00Z", datetime(2026, 11, 20, 9, tzinfo=UTC)),
+        (
+            "2026-11-20T09:00:00.123456+02:00",
+            datetime(2026, 11, 20, 9, 0, 0, 123456, tzinfo=timezone(timedelta(hours=2))),
+        ),
+        ("nov 19 2026 08:00", datetime(2026, 11, 19, 8, tzinfo=UTC)),
     ],
 )
 def test_a_point_is_a_revision_a_time_or_how_long_ago(text: str, meant: object) -> None:
@@ -29,7 +36,23 @@ def test_a_point_is_a_revision_a_time_or_how_long_ago(text: str, meant: object) 
 
 
 @pytest.mark.parametrize(
-    "text", ["", "soon", "5x", "m", "-5m", "1e3s", "٣", "2026-13-01", "9" * 30, "9" * 5000, "1.2.3s", "999999999w"]
+    "text",
+    [
+        "",
+        "soon",
+        "5x",
+        "m",
+        "-5m",
+        "1e3s",
+        "٣",
+        "2026-13-01",
+        "9" * 30,
+        "9" * 5000,
+        "1.2.3s",
+        "999999999w",
+        "ago",
+        "2 ago",
+    ],
 )
 def test_what_names_no_point_is_wrong_usage(text: str) -> None:
     with pytest.raises(Usage):

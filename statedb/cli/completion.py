@@ -1,0 +1,65 @@
+"""What the shell offers when somebody presses Tab: agents and keys of the store that the line names so far."""
+
+from __future__ import annotations
+
+import os
+import re
+from collections.abc import Callable, Iterable
+from typing import Any
+
+import typer
+
+_MOST = 200
+"""Names offered at most; nobody reads more, and a shell takes its time to show them."""
+
+_HARMLESS = re.compile(r"[\w.][\w./:@%+,-]*")
+"""What a name may be made of to be offered. Names are anybody's, and the shells put what is offered into the line as it
+stands, zsh by way of eval: a key `$(rm -rf .)` would be run. So what needs quotes is left to who types it."""
+
+
+def agents(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the agents of the store."""
+    return _offered(lambda peek, path: peek.agents(path, incomplete, _MOST), context)
+
+
+def keys(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the keys of the agent and tier that the line has already."""
+    given = context.params
+    return _keys(context, given.get("agent"), given.get("state_type"), incomplete)
+
+
+def entry(context: typer.Context, incomplete: str) -> list[str]:
+    """Return what may come next of AGENT TYPE KEY, where these are one list of arguments."""
+    from statedb.models import StateType
+
+    match list(context.params.get("what") or ()):
+        case []:
+            return agents(context, incomplete)
+        case [_]:
+            return [each.value for each in StateType]
+        case [agent, tier]:
+            return _keys(context, agent, tier, incomplete)
+    return []
+
+
+def _keys(context: typer.Context, agent: str | None, tier: str | None, incomplete: str) -> list[str]:
+    if agent is None or tier is None:
+        return []
+    return _offered(lambda peek, path: peek.keys(path, agent, str(tier), incomplete, _MOST), context)
+
+
+def _offered(names: Callable[[Any, str], Iterable[str]], context: typer.Context) -> list[str]:
+    """Return the names that can be offered; none where the store cannot be read, whatever the reason.
+
+    An error would be written into the line that somebody is typing.
+    """
+    from statedb.cli.stores import ENVIRONMENT
+
+    try:
+        from statedb.db import peek
+        from statedb.db.location import path_of
+
+        url = context.find_root().params.get("file") or os.environ.get(ENVIRONMENT) or ":memory:"
+        return [name for name in names(peek, path_of(os.path.expanduser(url))) if _HARMLESS.fullmatch(name)]
+    except Exception:
+        return []

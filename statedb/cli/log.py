@@ -1,0 +1,155 @@
+"""log: the store's commits, newest first."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import replace
+from itertools import islice
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from statedb.cli import completion, output
+from statedb.cli.arguments import By, Json, Since, Until
+from statedb.cli.exits import Usage
+from statedb.cli.forms import commit_form
+from statedb.cli.marks import Line, change_line, change_lines
+from statedb.cli.missing import tell_missing
+from statedb.cli.points import Asked, point
+from statedb.cli.stores import opened
+from statedb.models import Address, Change, Commit, StateType
+
+if TYPE_CHECKING:
+    from statedb.store import Store
+    from statedb.values.glob import Glob
+
+Whose = Annotated[
+    str | None,
+    typer.Option("--agent", metavar="AGENT", help="Only what changed this one.", autocompletion=completion.agents),
+]
+Tier = Annotated[StateType | None, typer.Option("--type", help="Only what changed this tier.")]
+Keys = Annotated[str | None, typer.Option("--key", metavar="PATTERN", help="Only what changed keys of this glob.")]
+Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many at most.")]
+Oneline = Annotated[bool, typer.Option("--oneline", help="A line for each commit: its revision and message.")]
+Graph = Annotated[bool, typer.Option("--graph", help="Below each commit a line for each key that it changed.")]
+Patch = Annotated[bool, typer.Option("-p", "--patch", help="The same, and below each key the places that changed.")]
+
+_SHOWN_CHANGES = 3
+_PAGE = 200
+
+
+def log(
+    context: typer.Context,
+    agent: Whose = None,
+    state_type: Tier = None,
+    key: Keys = None,
+    by: By = None,
+    since: Since = None,
+    until: Until = None,
+    limit: Limit = 50,
+    oneline: Oneline = False,
+    graph: Graph = False,
+    patch: Patch = False,
+    as_json: Json = False,
+) -> None:
+    """Print the store's commits, newest first.
+
+    Each line is a commit: its revision and time, who made it, its kind, what it changed, and the message. With --graph
+    or --patch the changes stand below it: + created, ~ updated, - deleted or expired. Of a commit only the changes that
+    were asked for are shown.
+    """
+    if oneline and (graph or patch):
+        raise Usage("--oneline has no place for changes; give --graph or --patch without it")
+    wanted = _Wanted(agent, state_type, key, by, since, until)
+    with opened(context) as store:
+        found = list(islice(wanted.of(store, values=patch, page=min(limit, _PAGE)), limit))
+    tell_missing(list(wanted.missing))
+    if as_json:
+        output.json([commit_form(each, values=patch) for each in found])
+    elif oneline:
+        output.styled([(f"{each.revision}", "yellow"), (f" {_title(each)}", "")] for each in found)
+    elif graph or patch:
+        output.styled(line for each in found for line in _block(each, patch))
+    else:
+        output.table(("revision", "at", "by", "kind", "changes", "message"), map(_row, found))
+
+
+# ---- inside
+
+
+class _Wanted:
+    """Which commits are asked for, and of each which changes."""
+
+    def __init__(
+        self,
+        agent: str | None,
+        state_type: StateType | None,
+        key: str | None,
+        by: str | None,
+        since: str | None,
+        until: str | None,
+    ) -> None:
+        self._agent, self._state_type, self._key, self._by = agent, state_type, key, by
+        self._since: Asked | None = None if since is None else point(since)
+        self._until: Asked | None = None if until is None else point(until)
+        self.missing: dict[Address, None] = {}
+
+    def of(self, store: Store, *, values: bool, page: int) -> Iterator[Commit]:
+        """Yield the commits, newest first. The library picks agents and actors; tiers and keys are picked here."""
+        before: int | None = None
+        while True:
+            found = store.history.commits(
+                agent_id=self._agent,
+                by=self._by,
+                since=self._since,
+                until=self._until,
+                limit=page,
+                before=before,
+                values=values,
+                partial=True,
+            )
+            self.missing |= dict.fromkeys(found.missing)
+            yield from found if self._state_type is None and self._key is None else self._picked(found)
+            if len(found) < page:
+                return
+            before = found[-1].revision
+
+    def _picked(self, found: list[Commit]) -> Iterator[Commit]:
+        from statedb.values.glob import glob
+
+        pattern = None if self._key is None else glob(self._key)
+        for each in found:
+            if changes := tuple(change for change in each.changes if self._is_wanted(change, pattern)):
+                yield replace(each, changes=changes)
+
+    def _is_wanted(self, change: Change, pattern: Glob | None) -> bool:
+        if self._state_type is not None and change.state_type != self._state_type:
+            return False
+        return pattern is None or (pattern.low <= change.key < pattern.high and bool(pattern.pick([change.key])))
+
+
+def _block(found: Commit, patch: bool) -> Iterator[Line]:
+    """Return a commit in lines: itself, its changes and, with `patch`, what they did inside the values."""
+    by = [(f"  {found.by}", "green")] if found.by else []
+    kind = [] if found.kind == "write" else [(f"  ({found.kind})", "dim")]
+    said = [(f"  {found.message}", "bold")] if found.message else []
+    yield [
+        ("* ", ""), (f"{found.revision}", "yellow"), (f"  {output.when(found.at)}", "dim"), *by, *kind, *said
+    ]  # fmt: skip
+    for each in found.changes:
+        yield from change_lines(each, "  ") if patch else [change_line(each, "  ")]
+
+
+def _title(found: Commit) -> str:
+    """Return a commit's message or, where it has none, what it changed."""
+    return found.message or f"({_places(found) or found.kind})"
+
+
+def _places(found: Commit) -> str:
+    places = [f"{each.agent_id}/{each.state_type.value}/{each.key}" for each in found.changes[:_SHOWN_CHANGES]]
+    more = len(found.changes) - len(places)
+    return ", ".join(places) + (f" and {more:,} more" if more else "")
+
+
+def _row(found: Commit) -> tuple[object, ...]:
+    return (found.revision, output.when(found.at), found.by, found.kind, _places(found), found.message)
