@@ -8,12 +8,12 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from statedb.cli import output
 from statedb.cli.arguments import Agent, Json, Key, Partial, Tier
 from statedb.cli.exits import Refused, Usage
 from statedb.cli.forms import form
 from statedb.cli.history import version_table
 from statedb.cli.stores import opened
+from statedb.cli.terminal import output
 
 Expression = Annotated[
     str | None,

@@ -8,13 +8,13 @@ from typing import Any
 
 import typer
 
-from statedb.cli import output
 from statedb.cli.arguments import Agent, At, Json, Key, Partial, Tier
 from statedb.cli.forms import form, plain
-from statedb.cli.marks import named
 from statedb.cli.points import point
 from statedb.cli.states import absent
 from statedb.cli.stores import opened
+from statedb.cli.terminal import output
+from statedb.cli.terminal.marks import named
 from statedb.models import MISSING, Version
 
 Leaf = tuple[str, Any, Version | None]

@@ -87,7 +87,7 @@ COMMANDS = (
         READ,
         ("statedb -f app.db keys agent-1 persistent 'prefs/*'",),
         "an array of keys",
-        "pager.Paged",
+        "terminal.pager.Paged",
     ),
     Command(
         "query",
@@ -110,7 +110,7 @@ COMMANDS = (
             "statedb -f app.db history agent-1 persistent 'prefs/*' --by ui --since yesterday",
         ),
         "an array of versions, newest first",
-        "pager.Paged",
+        "terminal.pager.Paged",
     ),
     Command(
         "show",
@@ -118,7 +118,7 @@ COMMANDS = (
         PAST,
         ("statedb -f app.db show agent-1 persistent prefs --version 3", "statedb -f app.db show 17"),
         "the entry, or the commit with its changes and their values",
-        "pager.Paged",
+        "terminal.pager.Paged",
     ),
     Command(
         "at",
@@ -142,7 +142,7 @@ COMMANDS = (
         ),
         'an object of "added", "modified" (each with "old" and "new") and "removed" by JSON Pointer; without a key, an '
         "array of the keys that differ, with both values",
-        "pager.Paged",
+        "terminal.pager.Paged",
     ),
     Command(
         "blame",
@@ -150,7 +150,7 @@ COMMANDS = (
         PAST,
         ("statedb -f app.db blame agent-1 persistent prefs",),
         "an array of leaves, each with its pointer, value and version",
-        "pager.Paged",
+        "terminal.pager.Paged",
     ),
     Command(
         "bisect",
@@ -174,7 +174,7 @@ COMMANDS = (
             "statedb -f app.db log -p --by ui --until 2026-11-20T09:00Z",
         ),
         "an array of commits, newest first; their changes come with values where --patch is given",
-        "pager.Paged",
+        "terminal.pager.Paged",
     ),
     Command(
         "import",

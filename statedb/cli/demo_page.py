@@ -7,7 +7,7 @@ from typing import Any
 from rich.syntax import Syntax
 from rich.text import Text
 
-from statedb.cli import output
+from statedb.cli.terminal import output
 from statedb.errors import VersionConflict
 from statedb.models import Entry, Health, Version
 

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from statedb.cli import completion, output
+from statedb.cli import completion
 from statedb.cli.arguments import POINT, Json, Partial
 from statedb.cli.exits import Refused, Usage
 from statedb.cli.forms import form, plain
-from statedb.cli.marks import change_lines, diff_lines
-from statedb.cli.missing import tell_missing
 from statedb.cli.points import Asked, point
 from statedb.cli.stores import opened
+from statedb.cli.terminal import output
+from statedb.cli.terminal.marks import change_lines, diff_lines
+from statedb.cli.terminal.missing import tell_missing
 from statedb.models import MISSING, StateType
 
 if TYPE_CHECKING:

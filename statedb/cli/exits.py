@@ -16,7 +16,7 @@ from collections.abc import Callable
 
 import typer
 
-from statedb.cli.texts import one_line
+from statedb.cli.terminal.texts import one_line
 from statedb.errors import StateDBError
 
 INTERRUPTED = 128 + 2

@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from statedb.cli import completion, output
+from statedb.cli import completion
 from statedb.cli.arguments import POINT, Agent, By, Json, Limit, Since, Tier, Until
 from statedb.cli.exits import Refused, Usage
 from statedb.cli.forms import commit_form, form, member
-from statedb.cli.missing import tell_missing
 from statedb.cli.points import Asked, point, revision
 from statedb.cli.states import absent
 from statedb.cli.stores import opened
+from statedb.cli.terminal import output
+from statedb.cli.terminal.missing import tell_missing
 from statedb.models import MISSING, Change, StateType, Version
 
 if TYPE_CHECKING:

@@ -9,14 +9,15 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from statedb.cli import completion, output
+from statedb.cli import completion
 from statedb.cli.arguments import By, Json, Since, Until
 from statedb.cli.exits import Usage
 from statedb.cli.forms import commit_form
-from statedb.cli.marks import Line, change_line, change_lines
-from statedb.cli.missing import tell_missing
 from statedb.cli.points import Asked, point
 from statedb.cli.stores import opened
+from statedb.cli.terminal import output
+from statedb.cli.terminal.marks import Line, change_line, change_lines
+from statedb.cli.terminal.missing import tell_missing
 from statedb.models import Address, Change, Commit, StateType
 
 if TYPE_CHECKING:

@@ -9,16 +9,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from statedb.cli import output
 from statedb.cli.arguments import At, Json, Partial
 from statedb.cli.exits import Usage
 from statedb.cli.forms import member, plain
-from statedb.cli.missing import tell_missing
-from statedb.cli.pager import Paged
 from statedb.cli.points import point
 from statedb.cli.states import Numbers, parsed
 from statedb.cli.stores import opened
-from statedb.cli.texts import one_line
+from statedb.cli.terminal import output
+from statedb.cli.terminal.missing import tell_missing
+from statedb.cli.terminal.pager import Paged
+from statedb.cli.terminal.texts import one_line
 
 if TYPE_CHECKING:
     from statedb.models import Rows

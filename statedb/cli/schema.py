@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import typer
 
-from statedb.cli import output
 from statedb.cli.stores import file_of, holds_something, opened, valid_settings
+from statedb.cli.terminal import output
 
 
 def init(context: typer.Context) -> None:

@@ -9,12 +9,13 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from statedb.cli import completion, output
+from statedb.cli import completion
 from statedb.cli.arguments import Agent, At, Expect, Json, Key, Message, Tier
 from statedb.cli.exits import Refused, Usage
 from statedb.cli.forms import form
 from statedb.cli.points import point
 from statedb.cli.stores import opened
+from statedb.cli.terminal import output
 from statedb.models import MISSING
 
 Ttl = Annotated[float | None, typer.Option("--ttl", metavar="SECONDS", help="Expire after this long; inf: never.")]

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import typer
 
-from statedb.cli import output
 from statedb.cli.arguments import Json
 from statedb.cli.forms import form
 from statedb.cli.stores import file_of, opened
+from statedb.cli.terminal import output
 from statedb.models import StateType
 
 

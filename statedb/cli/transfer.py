@@ -7,9 +7,10 @@ from typing import Annotated, Any, NamedTuple
 
 import typer
 
-from statedb.cli import completion, folder, git, jsonl
+from statedb.cli import completion
 from statedb.cli.arguments import POINT, Message
 from statedb.cli.exits import Usage
+from statedb.cli.formats import folder, git, jsonl
 from statedb.models import StateType
 
 

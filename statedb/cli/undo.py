@@ -6,11 +6,11 @@ from typing import Annotated
 
 import typer
 
-from statedb.cli import output
 from statedb.cli.arguments import Agent, Json, Key, Message, Tier
 from statedb.cli.forms import form
-from statedb.cli.marks import change_lines
 from statedb.cli.stores import opened
+from statedb.cli.terminal import output
+from statedb.cli.terminal.marks import change_lines
 
 Revisions = Annotated[
     list[int], typer.Argument(metavar="REVISION…", min=1, help="The commits to take back.", show_default=False)

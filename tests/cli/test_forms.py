@@ -5,8 +5,8 @@ from datetime import UTC, datetime
 from pydantic_core import from_json, to_json
 
 from statedb.cli.forms import form, member, plain
-from statedb.cli.marks import change_lines
-from statedb.cli.output import brief
+from statedb.cli.terminal.marks import change_lines
+from statedb.cli.terminal.output import brief
 from statedb.models import UNAVAILABLE, Difference, StateType
 
 

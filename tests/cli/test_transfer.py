@@ -9,7 +9,7 @@ import pytest
 from pydantic_core import from_json, to_json
 
 from statedb import Store
-from statedb.cli import batches
+from statedb.cli.formats import batches
 from tests.cli.helpers import Cli, lines
 from tests.helpers import Clock
 

@@ -8,10 +8,10 @@ from collections.abc import Callable, Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any, BinaryIO, TypeVar, cast
 
-from statedb.cli import output
-from statedb.cli.batches import Batch, Item, batched
 from statedb.cli.exits import Refused
-from statedb.cli.files import LONGEST, parsed, whole
+from statedb.cli.formats.batches import Batch, Item, batched
+from statedb.cli.formats.files import LONGEST, parsed, whole
+from statedb.cli.terminal import output
 
 T = TypeVar("T")
 Write = Callable[[Any], int]

@@ -10,7 +10,7 @@ from typing import Any
 
 from typer.core import TyperCommand
 
-from statedb.cli import output
+from statedb.cli.terminal import output
 
 VARIABLES = ("STATEDB_PAGER", "PAGER")
 """Where a pager is named, the first that is set; empty or cat means none."""

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from statedb.cli.filenames import key_of, names
+from statedb.cli.formats.filenames import key_of, names
 from tests.strategies import json_texts
 
 NASTY = [

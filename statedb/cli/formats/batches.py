@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
 import typer
 
 from statedb.cli.exits import Refused
-from statedb.cli.progress import progress
 from statedb.cli.stores import opened
+from statedb.cli.terminal.progress import progress
 from statedb.errors import InvalidKey, InvalidValue, StateDBError
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from statedb.cli.marks import diff_lines
+from statedb.cli.terminal.marks import diff_lines
 from statedb.models import MISSING
 from statedb.values.diff import diff
 

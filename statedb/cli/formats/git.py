@@ -7,16 +7,16 @@ from typing import TYPE_CHECKING
 
 import typer
 
-from statedb.cli import output
-from statedb.cli.batches import Item, batched, load
 from statedb.cli.exits import Refused, note
-from statedb.cli.files import LONGEST, parsed
+from statedb.cli.formats.batches import Item, batched, load
+from statedb.cli.formats.files import LONGEST, parsed
 from statedb.cli.stores import valid_settings
+from statedb.cli.terminal import output
 from statedb.models import MISSING, Imported, StateType
 
 if TYPE_CHECKING:
-    from statedb.cli.filehistory import FileHistory, Step
-    from statedb.cli.repository import Blobs
+    from statedb.cli.formats.filehistory import FileHistory, Step
+    from statedb.cli.formats.repository import Blobs
 
 _NAMED = 5
 """How many of the commits left out are named."""
@@ -26,8 +26,8 @@ def import_file(
     context: typer.Context, repo: str, path: str, branch: str | None, agent: str, state_type: StateType, key: str
 ) -> None:
     """Import what a file was on a branch. Commits whose contents the store does not take are left out, and named."""
-    from statedb.cli.filehistory import FileHistory
-    from statedb.cli.repository import Repository
+    from statedb.cli.formats.filehistory import FileHistory
+    from statedb.cli.formats.repository import Repository
 
     repository = Repository(repo)
     history = FileHistory(repository, path, branch)

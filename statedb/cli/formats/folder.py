@@ -1,4 +1,4 @@
-"""A folder of files, a key each: KEY.json for JSON, KEY.bin for bytes. See `statedb.cli.filenames` for the names."""
+"""A folder of files, a key each: KEY.json for JSON, KEY.bin for bytes; for the names see `filenames`."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import typer
 
-from statedb.cli import output
 from statedb.cli.exits import Refused, Usage, note
-from statedb.cli.files import LONGEST, parsed, whole
+from statedb.cli.formats.files import LONGEST, parsed, whole
 from statedb.cli.points import point
-from statedb.cli.progress import progress
 from statedb.cli.stores import file_of, files_of, opened
+from statedb.cli.terminal import output
+from statedb.cli.terminal.progress import progress
 from statedb.errors import InvalidKey, InvalidValue
 from statedb.models import MISSING, StateType
 
@@ -96,7 +96,7 @@ def _listed(root: str) -> Iterator[tuple[str, bool]]:
 
 def _key(path: str) -> str | None:
     """Return the key whose file has a path, None for what is no key's. Raises ValueError."""
-    from statedb.cli.filenames import ENDINGS, key_of
+    from statedb.cli.formats.filenames import ENDINGS, key_of
 
     ending = next((each for each in ENDINGS if path.endswith(each)), None)
     return None if ending is None else key_of(path.removesuffix(ending))
@@ -171,7 +171,7 @@ def export_folder(
     overwrite: bool,
 ) -> None:
     """Write the values of one agent and tier, all of one moment, each to a file that appears whole."""
-    from statedb.cli.filenames import names
+    from statedb.cli.formats.filenames import names
 
     if to == "-":
         raise Usage("--output names the folder to write; standard output is none")

@@ -7,7 +7,7 @@ import shutil
 import pytest
 
 from statedb import Store
-from statedb.cli import output, pager
+from statedb.cli.terminal import output, pager
 from tests.cli.helpers import Program
 
 HISTORY = ("history", "a", "persistent", "k")

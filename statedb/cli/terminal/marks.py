@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from statedb.cli.output import brief
+from statedb.cli.terminal.output import brief
 from statedb.models import MISSING, Change, Difference
 
 if TYPE_CHECKING:

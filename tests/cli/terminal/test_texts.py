@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from pydantic_core import from_json, to_json
 
-from statedb.cli.texts import one_line, safe_json, shortened
+from statedb.cli.terminal.texts import one_line, safe_json, shortened
 from tests.strategies import json_values
 
 

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 
 from statedb import Store
 from statedb.values.same import same
+from tests.cli.formats.test_filenames import NASTY, keys
 from tests.cli.helpers import Cli, Program
-from tests.cli.test_filenames import NASTY, keys
 from tests.strategies import json_values
 
 OF = ("--format", "dir", "--agent", "a", "--type", "persistent")
@@ -117,7 +117,7 @@ def test_a_file_that_cannot_be_is_refused_by_its_name_and_nothing_is_imported(
     cli: Cli, folder: Path, monkeypatch: pytest.MonkeyPatch, files: dict[str, Any], why: str
 ) -> None:
     monkeypatch.setenv("STATEDB_MAX_VALUE_BYTES", "400")
-    monkeypatch.setattr("statedb.cli.folder.LONGEST", 500)
+    monkeypatch.setattr("statedb.cli.formats.folder.LONGEST", 500)
     _fill(folder, {"a.json": "1", **files})
     said = cli.refused("import", str(folder), *OF)
     assert said.startswith(why)

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from statedb import Store
-from statedb.cli import batches, repository
+from statedb.cli.formats import batches, repository
 from tests.cli.helpers import Cli, Program
 
 pytestmark = pytest.mark.skipif(shutil.which("git") is None, reason="there is no git program to make repositories with")
@@ -275,7 +275,7 @@ def test_what_is_too_large_is_left_out(
 def test_a_file_too_long_to_read_is_passed_over(
     cli: Cli, repo: Repo, bring: Callable[..., str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("statedb.cli.git.LONGEST", 100)
+    monkeypatch.setattr("statedb.cli.formats.git.LONGEST", 100)
     monkeypatch.setattr(repository, "_CHUNK", 7)
     repo.commit(a="1")
     repo.commit(a=f'"{"x" * 1000}"')

@@ -11,7 +11,7 @@ from io import BytesIO
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from statedb.cli.forms import plain
-from statedb.cli.texts import one_line, safe_json, shortened
+from statedb.cli.terminal.texts import one_line, safe_json, shortened
 from statedb.models import UNAVAILABLE
 
 if TYPE_CHECKING:

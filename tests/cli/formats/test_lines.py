@@ -5,10 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from statedb.cli import batches
-from statedb.cli import lines as module
 from statedb.cli.exits import Refused
-from statedb.cli.lines import reading, writing
+from statedb.cli.formats import batches
+from statedb.cli.formats import lines as module
+from statedb.cli.formats.lines import reading, writing
 
 if sys.version_info >= (3, 14):
     from compression import zstd

@@ -20,7 +20,7 @@ from itertools import islice
 from typing import NamedTuple
 
 from statedb.cli.exits import Refused
-from statedb.cli.repository import Repository
+from statedb.cli.formats.repository import Repository
 
 _FIELDS = ("%H", "%P", "%ct", "%an", "%ae", "%B")
 _LOG = (

@@ -9,12 +9,12 @@ from typing import Any
 
 import typer
 
-from statedb.cli import output
-from statedb.cli.batches import MOST_BYTES, load
 from statedb.cli.exits import Refused, Usage
-from statedb.cli.lines import Lines, reading, writing
-from statedb.cli.progress import progress
+from statedb.cli.formats.batches import MOST_BYTES, load
+from statedb.cli.formats.lines import Lines, reading, writing
 from statedb.cli.stores import file_of, files_of, opened
+from statedb.cli.terminal import output
+from statedb.cli.terminal.progress import progress
 from statedb.models import MISSING, Imported, StateType
 
 HEADER = {"statedb": "history", "format": 1}
