@@ -161,7 +161,10 @@ def show(shown: Console, renderable: RenderableType = "", *, wrap: bool = True) 
     # in the encoding the terminal is said to have, which may know no dots.
     with shown.capture() as captured:
         shown.print(renderable, soft_wrap=not wrap)
-    raw(captured.get().encode())
+    text = captured.get()
+    if not shown.is_terminal:  # no line of a table needs to be as long as its longest
+        text = "\n".join(each.rstrip(" ") for each in text.split("\n"))
+    raw(text.encode())
 
 
 def when(moment: datetime) -> str:
