@@ -13,10 +13,11 @@ from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from statedb.config import Options, Settings
 from statedb.db import journal
+from statedb.db.connection import Connection
 from statedb.db.hop import Hop, open_hops
 from statedb.db.location import path_of
 from statedb.db.points import checked, resolve
-from statedb.db.tx import Connection, Context, Note, Point, Tx
+from statedb.db.tx import Context, Note, Point, Tx
 from statedb.db.writequeue import WriteQueue
 from statedb.errors import InTransaction, StoreClosed, TransactionAborted
 from statedb.handles import AsyncAgent, async_agent

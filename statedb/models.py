@@ -8,7 +8,7 @@ from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
 from types import MappingProxyType
-from typing import Any, ClassVar, Literal, NamedTuple, TypeVar
+from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar, cast
 
 T = TypeVar("T")
 
@@ -33,43 +33,30 @@ class Address(NamedTuple):
     key: str
 
 
-class Missing:
-    """The type of `MISSING`, which stands where there is no value: JSON's null is one, so None cannot."""
+class Mark:
+    """A value that stands for itself: there is one of each class, and it goes by the class's name in capitals."""
 
-    _only: Missing | None = None
+    _only: ClassVar[dict[type[Mark], Mark]] = {}
 
-    def __new__(cls) -> Missing:
-        if cls._only is None:
-            cls._only = super().__new__(cls)
-        return cls._only
+    def __new__(cls) -> Self:
+        return cast(Self, cls._only.setdefault(cls, super().__new__(cls)))
 
     def __repr__(self) -> str:
-        return "MISSING"
+        return type(self).__name__.upper()
 
     def __reduce__(self) -> str:
-        return "MISSING"
+        return repr(self)
+
+
+class Missing(Mark):
+    """The type of `MISSING`, which stands where there is no value: JSON's null is one, so None cannot."""
+
+
+class Unavailable(Mark):
+    """The type of `UNAVAILABLE`, which stands for a value that was erased."""
 
 
 MISSING = Missing()
-
-
-class Unavailable:
-    """The type of `UNAVAILABLE`, which stands for a value that was erased."""
-
-    _only: Unavailable | None = None
-
-    def __new__(cls) -> Unavailable:
-        if cls._only is None:
-            cls._only = super().__new__(cls)
-        return cls._only
-
-    def __repr__(self) -> str:
-        return "UNAVAILABLE"
-
-    def __reduce__(self) -> str:
-        return "UNAVAILABLE"
-
-
 UNAVAILABLE = Unavailable()
 
 

@@ -7,17 +7,15 @@ or with `partial` leaves the key out and names it: never today's value, never a 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from sqlalchemy import bindparam, literal_column, select
 
+from statedb.db.connection import Connection
 from statedb.db.statements import Statement
 from statedb.db.tables import agent_states, agents
 from statedb.errors import Compacted
 from statedb.models import Address, StateType
-
-if TYPE_CHECKING:
-    from statedb.db.tx import Tx
 
 
 class Cut(NamedTuple):
@@ -27,24 +25,24 @@ class Cut(NamedTuple):
     floor: int
 
 
-def below(tx: Tx, revision: int, agent_id: str | None = None) -> list[Cut]:
+def below(db: Connection, branch: int, revision: int, agent_id: str | None = None) -> list[Cut]:
     """Return the keys, of one agent or all, that cannot be read as of a revision."""
-    given = {"branch": tx.branch, "revision": revision, "agent": agent_id}
-    rows = tx.db.all(_ALL if agent_id is None else _OF_AGENT, given)
+    given = {"branch": branch, "revision": revision, "agent": agent_id}
+    rows = db.all(_ALL if agent_id is None else _OF_AGENT, given)
     return [_cut(*row) for row in rows]
 
 
-def in_range(tx: Tx, first: Address, high: str, revision: int) -> list[Cut]:
+def in_range(db: Connection, branch: int, first: Address, high: str, revision: int) -> list[Cut]:
     """Return the keys, from the first up to but not including `high`, that cannot be read as of a revision."""
     given = {
-        "branch": tx.branch,
+        "branch": branch,
         "revision": revision,
         "agent": first.agent_id,
         "state_type": first.state_type,
         "low": first.key,
         "high": high,
     }
-    return [_cut(*row) for row in tx.db.all(_IN_RANGE, given)]
+    return [_cut(*row) for row in db.all(_IN_RANGE, given)]
 
 
 def settle(found: Iterable[Cut], revision: int, *, partial: bool) -> tuple[Address, ...]:

@@ -10,16 +10,17 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
-from typing import Any, NamedTuple, Protocol
+from typing import Any, NamedTuple
 
 from sqlalchemy import func, select
 
 from statedb import times
 from statedb.config import Settings
 from statedb.db import cuts, heads
+from statedb.db.connection import Connection
 from statedb.db.heads import Head
 from statedb.db.sessions import FIND_SESSION, Opening, Session, SessionName, session_name
-from statedb.db.statements import Parameters, Row, Statement
+from statedb.db.statements import Statement
 from statedb.db.tables import MAIN, state_commits
 from statedb.errors import InvalidValue, ReadOnly
 from statedb.models import Address, Entry
@@ -32,61 +33,6 @@ NEWEST = Statement(
         state_commits.c.revision == select(func.max(state_commits.c.revision)).scalar_subquery()
     )
 )
-
-
-class Connection(Protocol):
-    """What transactions and shells need of a connection, whatever the dialect."""
-
-    path: str | None
-    """The file, where any number of connections may read it by themselves; None where only this one can."""
-
-    def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
-        """Run a statement and return every row."""
-        ...
-
-    def one(self, statement: Statement, parameters: Parameters) -> Row | None:
-        """Run a statement and return its first row, if any."""
-        ...
-
-    def run(self, statement: Statement, parameters: Parameters) -> None:
-        """Run a statement that returns no rows."""
-        ...
-
-    def begin_read(self) -> None:
-        """Hold one snapshot until `end_read`."""
-        ...
-
-    def end_read(self) -> None: ...
-
-    def begin_write(self, left: float | None = None) -> None:
-        """Take the write lock, or raise StoreBusy after the timeout, of which `left` seconds may be left."""
-        ...
-
-    def prepare(self) -> None:
-        """Be about to write: called before the first row of a transaction."""
-        ...
-
-    def commit(self) -> None: ...
-
-    def rollback(self) -> None:
-        """Take everything back; fine where there is nothing, or the database has done so already."""
-        ...
-
-    def savepoint(self) -> None: ...
-
-    def release(self) -> None: ...
-
-    def rollback_to(self) -> bool:
-        """Undo what came since the savepoint; False where the whole transaction is gone already."""
-        ...
-
-    def size(self) -> int:
-        """Return the bytes the database takes."""
-        ...
-
-    def faults(self) -> list[str]:
-        """Return what the database itself finds wrong with the store."""
-        ...
 
 
 class Point(NamedTuple):
@@ -254,7 +200,8 @@ class Tx:
         head = Head(*row) if row else None
         # What has a version there tells its floor itself; only where there is none may that be retention's doing.
         if head is None or head.floor > revision:
-            cuts.settle(cuts.in_range(self, at, at.key + "\0", revision), revision, partial=False)
+            lost = cuts.in_range(self.db, self.branch, at, at.key + "\0", revision)
+            cuts.settle(lost, revision, partial=False)
         return head
 
     def committed(self, at: Address) -> Head | None:

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from statedb.db import journal
+from statedb.db.connection import Connection
 from statedb.db.hop import Hop, settle_error, settle_result, tell
-from statedb.db.tx import Connection, Context, Note, Tx
+from statedb.db.tx import Context, Note, Tx
 from statedb.errors import StoreClosed
 
 Body = Callable[[Tx], Any]

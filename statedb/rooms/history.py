@@ -96,7 +96,7 @@ def changes(
     of = None if agent_id is None else name(agent_id, "agent_id")
     a, b = resolve(tx, checked(first)), resolve(tx, checked(second))
     lower = min(a, b).revision
-    missing = cuts.settle(cuts.below(tx, lower, of), lower, partial=partial)
+    missing = cuts.settle(cuts.below(tx.db, tx.branch, lower, of), lower, partial=partial)
     known = set(missing)
     found = differences.between(tx, a, b, of)
     return Listing([each for each in found if (each.agent_id, each.state_type, each.key) not in known], missing)

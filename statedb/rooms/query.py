@@ -6,8 +6,8 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from statedb.db import sandbox, sqltext
-from statedb.db.sandbox import Work
+from statedb.db.query import sandbox, sqltext
+from statedb.db.query.sandbox import Work
 from statedb.db.tx import Tx
 from statedb.errors import InTransaction, InvalidValue
 from statedb.times import micros

@@ -110,7 +110,7 @@ def _cut(tx: Tx, agent_id: str, state_type: str, wanted: Glob, partial: bool) ->
     """Return the names of the keys of a pattern that retention has cut at the point shown; Compacted unless partial."""
     if tx.point is None:
         return {}
-    cuts = in_range(tx, Address(agent_id, state_type, wanted.low), wanted.high, tx.point.revision)
+    cuts = in_range(tx.db, tx.branch, Address(agent_id, state_type, wanted.low), wanted.high, tx.point.revision)
     picked = frozenset(wanted.pick([cut.at.key for cut in cuts]))
     missing = settle([cut for cut in cuts if cut.at.key in picked], tx.point.revision, partial=partial)
     return {at.key: at for at in missing}

@@ -110,7 +110,7 @@ def _take_back(tx: Tx, revision: int, plan: dict[Address, _Content], wanted: fro
 def _done_by(tx: Tx, revision: int) -> list[Address]:
     """Return the keys a commit made versions of."""
     # Of what retention has cut nothing tells which commits it belonged to: half of one must not pass for the whole.
-    cut = [each for each in cuts.below(tx, revision) if _touches(tx, revision, each.at.agent_id)]
+    cut = [each for each in cuts.below(tx.db, tx.branch, revision) if _touches(tx, revision, each.at.agent_id)]
     cuts.settle(cut, revision, partial=False)
     found = changes.between(tx, revision, revision, values=False)
     if not found:

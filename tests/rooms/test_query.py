@@ -29,7 +29,7 @@ from statedb import (
     Store,
     StoreClosed,
 )
-from statedb.db.sandbox import Work
+from statedb.db.query.sandbox import Work
 from statedb.db.tables import agent_states, state_versions
 from statedb.models import Address
 from statedb.values import codec

@@ -28,9 +28,9 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from statedb.config import Settings
 from statedb.db import sqlite
-from statedb.db.functions import OVERRIDDEN
-from statedb.db.guard import SEES, Guard, Names
-from statedb.db.sqltext import MAX_BYTES, Query
+from statedb.db.query.functions import OVERRIDDEN
+from statedb.db.query.guard import SEES, Guard, Names
+from statedb.db.query.sqltext import MAX_BYTES, Query
 from statedb.db.statements import Row as StoredRow
 from statedb.db.statements import Statement
 from statedb.db.tx import Tx

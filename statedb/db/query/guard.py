@@ -5,7 +5,7 @@ from __future__ import annotations
 import sqlite3
 from secrets import token_hex
 
-from statedb.db.functions import ALLOWED, GATHERING
+from statedb.db.query.functions import ALLOWED, GATHERING
 from statedb.db.views import VIEWS
 
 MAX_GATHERING = 16

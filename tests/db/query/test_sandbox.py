@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 from statedb import QueryRefused, Store
-from statedb.db import sandbox
+from statedb.db.query import sandbox
 from statedb.db.views import VIEWS
 from tests.conftest import Opener
 

@@ -13,7 +13,7 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from statedb import QueryRefused
-from statedb.db import functions
+from statedb.db.query import functions
 
 LETTERS = st.sampled_from("aAbBkK\u212a%_*?[]^-!\\éÉ\0\n.+(1")
 TEXT = st.text(LETTERS, max_size=12)

@@ -1,0 +1,1 @@
+"""Where SQL of a user's runs: over three views and nothing else, within limits."""
