@@ -70,6 +70,16 @@ class _Step(NamedTuple):
     encoded: Encoded | None
 
 
+class _Clash(NamedTuple):
+    """A key that cannot go back as it is."""
+
+    at: Address
+    before: _Content
+    after: _Content
+    now: _Content
+    found: Merge
+
+
 def _checked(revision: int | Iterable[int]) -> list[int]:
     """Return the revisions to take back, newest first, each once."""
     several = isinstance(revision, Iterable) and not isinstance(revision, str | bytes | bytearray)
@@ -90,21 +100,17 @@ def _message(tx: Tx, wanted: list[int]) -> str:
 
 def _take_back(tx: Tx, revision: int, plan: dict[Address, _Content], wanted: frozenset[int]) -> None:
     """Add to the plan what each key that a commit changed is to hold."""
-    clashes: list[VersionConflict] = []
+    clashes: list[_Clash] = []
     for at in _done_by(tx, revision):
         before, after = _as_of(tx, at, revision - 1), _as_of(tx, at, revision)
         now = plan[at] if at in plan else _now(tx, at)
         found = _merged(before, after, now)
         if found.conflicts or _only_metadata_clashes(before, after, now):
-            later = _overlapping(tx, at, revision, before, after)
-            others = tuple(version for version in later if version.revision not in wanted)
-            clashes.append(_conflict(tx, at, revision, (before, after, now), found, others))
+            clashes.append(_Clash(at, before, after, now, found))
         else:
             plan[at] = _result(found.value, before, after, now)
     if clashes:
-        if len(clashes) > 1:
-            clashes[0].args = (f"{clashes[0]}. So it is with {len(clashes) - 1:,} more of its keys",)
-        raise clashes[0]
+        raise _conflict(tx, revision, clashes, wanted)
 
 
 def _done_by(tx: Tx, revision: int) -> list[Address]:
@@ -209,20 +215,17 @@ def _stage(tx: Tx, step: _Step) -> Difference:
 # ---- conflicts
 
 
-def _conflict(
-    tx: Tx,
-    at: Address,
-    revision: int,
-    sides: tuple[_Content, _Content, _Content],
-    found: Merge,
-    later: tuple[Version, ...],
-) -> VersionConflict:
-    before, after, now = sides
+def _conflict(tx: Tx, revision: int, clashes: list[_Clash], wanted: frozenset[int]) -> VersionConflict:
+    """Return the refusal, of the first key in full and of the others by number."""
+    at, before, after, now, found = clashes[0]
     head = tx.head(at)
     places = ", ".join(each.path or "the whole value" for each in found.conflicts[:5]) or "metadata"
+    # What the same call takes back is not in its way.
+    later = tuple(each for each in _overlapping(tx, at, revision, before, after) if each.revision not in wanted)
+    more = f". So it is with {len(clashes) - 1:,} more of its keys" if len(clashes) > 1 else ""
     return VersionConflict(
         f"revision {revision} cannot be taken back: of {at.key} ({at.state_type} of {at.agent_id}) "
-        f"{places} {_blamed(later)}; take that back first, or write what it should be",
+        f"{places} {_blamed(later)}; take that back first, or write what it should be{more}",
         agent_id=at.agent_id,
         state_type=at.state_type,
         key=at.key,
