@@ -74,6 +74,9 @@ class Settings(BaseModel):
         except ValidationError as error:
             first = error.errors(include_url=False)[0]
             name = "_".join(map(str, first["loc"]))
+            if name not in cls.model_fields:
+                there = ", ".join(cls.model_fields)
+                raise InvalidValue(f"there is no setting {name!r:.80}; there are {there}", path=f"/{name}") from None
             where = f"STATEDB_{name.upper()} in the environment" if name in found else f"the setting {name}"
             raise InvalidValue(f"{where}: {first['msg']}", path=f"/{name}") from error
 

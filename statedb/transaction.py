@@ -14,6 +14,7 @@ from statedb.errors import InTransaction, TransactionAborted
 from statedb.handles import SyncAgent, sync_agent
 from statedb.operation import Body, Operation, Sync, through
 from statedb.surface import Rooms
+from statedb.values.arguments import plain
 from statedb.watchdog import Watchdog
 
 T = TypeVar("T")
@@ -49,6 +50,7 @@ class Joined(Sync, Rooms[Sync]):
 
 def run_in(tx: Tx, fn: Callable[..., T], args: Any, kwargs: Any) -> T:
     """Call fn(rooms, *args) with the rooms over a transaction, which are of no use afterwards."""
+    plain(fn, "run")
     joined = Joined(tx)
     try:
         return fn(joined, *args, **kwargs)

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 
-from statedb import AsyncStore, InTransaction, Store, TransactionAborted, VersionConflict
+from statedb import AsyncStore, InTransaction, InvalidValue, Store, TransactionAborted, VersionConflict
 from tests.conftest import Opener
 from tests.helpers import HANG, Clock, calls, run
 
@@ -241,3 +241,13 @@ def test_an_async_transaction_reads_and_writes_as_a_synchronous_one(path: Path) 
             assert (await asyncio.gather(*(store.states.get("a", *GOLD) for _ in range(20)))) == [1] * 20
 
     run(main())
+
+
+def test_a_function_that_could_only_be_awaited_is_refused(store: Store) -> None:
+    async def wrong(*_: object) -> int:
+        return 1
+
+    for call in (lambda: store.run(wrong), lambda: store.states.update("a", "local", "k", wrong)):
+        with pytest.raises(InvalidValue, match="plain function"):
+            call()
+    assert store.transfer.head() == 0

@@ -13,7 +13,7 @@ from statedb.cli.forms import form, plain
 from statedb.cli.points import point
 from statedb.cli.states import absent
 from statedb.cli.stores import opened
-from statedb.cli.terminal import output
+from statedb.cli.terminal import output, tables
 from statedb.cli.terminal.marks import named
 from statedb.models import MISSING, Version
 
@@ -46,7 +46,7 @@ def blame(
     if as_json:
         output.json([_form(*each) for each in leaves])
     else:
-        output.table(("revision", "version", "at", "by", "pointer", "value"), (_row(*each) for each in leaves))
+        tables.table(("revision", "version", "at", "by", "pointer", "value"), (_row(*each) for each in leaves))
 
 
 def _leaves(value: Any, blamed: dict[str, Version | None]) -> Iterator[Leaf]:

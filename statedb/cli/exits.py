@@ -65,10 +65,10 @@ def note(message: str) -> None:
 def _usage(error: typer.TyperException) -> str:
     """Return what is wrong with the usage, and where to read the right one."""
     context = getattr(error, "ctx", None)
-    said = error.format_message().replace("Value error, ", "").rstrip(".")
+    said = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
     if context is None:
         return said
-    if context.parent is not None and getattr(error, "option_name", "") in ("-f", "--file", "--actor"):
+    if context.parent is not None and getattr(error, "option_name", "") in ("-f", "--file", "--actor", "--no-pager"):
         said += "; it stands before the command"
     return f"{said}{'' if said.endswith('?') else '.'} Try '{context.command_path} --help'"
 

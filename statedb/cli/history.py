@@ -14,7 +14,7 @@ from statedb.cli.forms import commit_form, form, member
 from statedb.cli.points import Asked, point, revision
 from statedb.cli.states import absent
 from statedb.cli.stores import opened
-from statedb.cli.terminal import output
+from statedb.cli.terminal import output, tables
 from statedb.cli.terminal.missing import tell_missing
 from statedb.models import MISSING, Change, StateType, Version
 
@@ -80,11 +80,17 @@ def history(
 
 def version_table(found: Sequence[Version], *, keys: bool = False) -> None:
     """Print versions as a table; `keys`: with the key of each."""
-    headings = ("version", "revision", "at", "by", "change", "size", "message")
+    headings = ["version", "revision", "at", "by", "change", "size", "message"]
+    rows = [list(_version_row(each)) for each in found]
+    if any(each.origin_at != each.at for each in found):
+        headings.insert(3, "origin at")
+        for row, each in zip(rows, found, strict=True):
+            row.insert(3, output.when(each.origin_at) if each.origin_at != each.at else None)
     if keys:
-        output.table(("key", *headings), ((each.key, *_version_row(each)) for each in found))
-    else:
-        output.table(headings, map(_version_row, found))
+        headings.insert(0, "key")
+        for row, each in zip(rows, found, strict=True):
+            row.insert(0, each.key)
+    tables.table(headings, rows)
 
 
 def show(context: typer.Context, what: What, version: Number = None, as_json: Json = False) -> None:
@@ -127,7 +133,7 @@ def at(
     if as_json:
         output.json([{"state_type": tier, "key": name} | dict([member("value", each)]) for tier, name, each in rows])
     else:
-        output.table(("type", "key", "value"), ((tier, name, output.brief(each)) for tier, name, each in rows))
+        tables.table(("type", "key", "value"), ((tier, name, output.brief(each)) for tier, name, each in rows))
 
 
 # ---- inside
@@ -149,7 +155,7 @@ def _show_commit(context: typer.Context, text: str, as_json: bool) -> None:
     output.facts((name, known) for name, known in said.items() if name != "changes")
     if commit.changes:
         output.line("")
-        output.table(("change", "agent", "type", "key", "version", "old", "new"), map(_change_row, commit.changes))
+        tables.table(("change", "agent", "type", "key", "version", "old", "new"), map(_change_row, commit.changes))
 
 
 def _show_entry(

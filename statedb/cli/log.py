@@ -15,7 +15,7 @@ from statedb.cli.exits import Usage
 from statedb.cli.forms import commit_form
 from statedb.cli.points import Asked, point
 from statedb.cli.stores import opened
-from statedb.cli.terminal import output
+from statedb.cli.terminal import output, tables
 from statedb.cli.terminal.marks import Line, change_line, change_lines
 from statedb.cli.terminal.missing import tell_missing
 from statedb.models import Address, Change, Commit, StateType
@@ -72,7 +72,7 @@ def log(
     elif graph or patch:
         output.styled(line for each in found for line in _block(each, patch))
     else:
-        output.table(("revision", "at", "by", "kind", "changes", "message"), map(_row, found))
+        tables.table(("revision", "at", "by", "kind", "changes", "message"), map(_row, found))
 
 
 # ---- inside
@@ -153,4 +153,5 @@ def _places(found: Commit) -> str:
 
 
 def _row(found: Commit) -> tuple[object, ...]:
-    return (found.revision, output.when(found.at), found.by, found.kind, _places(found), found.message)
+    kind = None if found.kind == "write" else found.kind
+    return (found.revision, output.when(found.at), found.by, kind, _places(found), found.message)

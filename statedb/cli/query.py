@@ -15,7 +15,7 @@ from statedb.cli.forms import member, plain
 from statedb.cli.points import point
 from statedb.cli.states import Numbers, parsed
 from statedb.cli.stores import opened
-from statedb.cli.terminal import output
+from statedb.cli.terminal import output, tables
 from statedb.cli.terminal.missing import tell_missing
 from statedb.cli.terminal.pager import Paged
 from statedb.cli.terminal.texts import one_line
@@ -63,7 +63,7 @@ def query(
     elif as_csv:
         output.raw(_csv(found))
     else:
-        output.table([one_line(each) for each in found.columns], ([_shown(each) for each in row] for row in found))
+        tables.table([one_line(each) for each in found.columns], ([_shown(each) for each in row] for row in found))
 
 
 # ---- inside

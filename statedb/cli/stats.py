@@ -7,7 +7,7 @@ import typer
 from statedb.cli.arguments import Json
 from statedb.cli.forms import form
 from statedb.cli.stores import file_of, opened
-from statedb.cli.terminal import output
+from statedb.cli.terminal import output, tables
 from statedb.models import StateType
 
 
@@ -36,4 +36,4 @@ def stats(context: typer.Context, as_json: Json = False) -> None:
     output.line("")
     rows = [(tier.value, f"{found.keys[tier]:,}", f"{found.versions[tier]:,}") for tier in StateType]
     total = ("all", f"{sum(found.keys.values()):,}", f"{sum(found.versions.values()):,}")
-    output.table(("type", "keys", "versions"), [*rows, total])
+    tables.table(("type", "keys", "versions"), [*rows, total])

@@ -37,7 +37,7 @@ def checked(asked: Any) -> Asked:
         return datetime.fromisoformat(str(asked) if isinstance(asked, str) else "")
     except ValueError:
         raise InvalidValue(
-            f"{asked!r:.80} names no point: give a revision, an ISO 8601 time, a datetime or a timedelta ago"
+            f"{asked!r:.80} names no point: give a revision, a time (ISO 8601 or datetime), or how long ago (timedelta)"
         ) from None
 
 

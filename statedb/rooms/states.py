@@ -18,7 +18,7 @@ from statedb.db.versions import find_by_number
 from statedb.errors import InvalidValue, VersionConflict
 from statedb.models import MISSING, Address, Entry, Listing, StateType
 from statedb.values import codec
-from statedb.values.arguments import natural, said
+from statedb.values.arguments import natural, plain, said
 from statedb.values.codec import Encoded
 from statedb.values.glob import Glob, glob
 from statedb.values.merge import merge
@@ -176,6 +176,7 @@ def update(
     `fn` receives `default` where there is no value, and may be called again. Metadata and ttl stay the key's own unless
     told; the ttl restarts.
     """
+    plain(fn, "update")
     at = address(agent_id, state_type, key)
     head = tx.find(at)
     value = as_json(fn(deepcopy(default) if head is None else codec.decode(head.stored)))
@@ -307,8 +308,8 @@ def _clash(tx: Tx, at: Address, expected: int, ours: Any) -> VersionConflict | N
         return None
     base = find_by_number(tx, head, expected) if head and expected else None
     return VersionConflict(
-        f"{at.key} ({at.state_type} of {at.agent_id}) is at version {version or 'none'}, not {expected or 'none'}; "
-        "read it again, or pass on_conflict",
+        f"{at.key} ({at.state_type} of {at.agent_id}) {f'is at version {version}' if version else 'has no value'}, and "
+        f"{f'version {expected}' if expected else 'no value'} was expected; read it again, or settle it by on_conflict",
         agent_id=at.agent_id,
         state_type=at.state_type,
         key=at.key,

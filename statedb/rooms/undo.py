@@ -95,7 +95,8 @@ def _message(tx: Tx, wanted: list[int]) -> str:
         return f"undo revisions {', '.join(map(str, wanted))}"
     row = tx.db.one(_COMMIT, {"revision": wanted[0]})
     said = row[0] if row else None
-    return f"undo revision {wanted[0]}" + (f": {said}" if said else "")
+    # Of an undo only that: an undo of an undo of an undo would say no more than its revision does.
+    return f"undo revision {wanted[0]}" + (f": {said}" if said and not said.startswith("undo revision") else "")
 
 
 def _take_back(tx: Tx, revision: int, plan: dict[Address, _Content], wanted: frozenset[int]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from inspect import iscoroutinefunction
 from typing import Any
 
 from statedb.errors import InvalidValue
@@ -33,6 +34,15 @@ def said(text: Any, what: str) -> str | None:
     except UnicodeEncodeError:
         raise InvalidValue(f"{what} holds a lone surrogate, which UTF-8 cannot carry") from None
     return str.__str__(text)
+
+
+def plain(fn: Any, caller: str) -> None:
+    """Refuse a function that could only be awaited, where nobody would. Raises InvalidValue."""
+    if iscoroutinefunction(fn):
+        raise InvalidValue(
+            f"{caller} takes a plain function, on AsyncStore too: no async def, no await inside. For asynchronous code "
+            "there is `async with store.transaction() as tx`"
+        )
 
 
 def _shown(thing: Any) -> str:

@@ -47,7 +47,7 @@ def test_what_the_story_shows_is_what_the_store_holds(told: Ran, folder: Path) -
 
 
 def test_the_conflict_and_the_merge_are_real(told: Ran) -> None:
-    assert "→ VersionConflict: plan (shared of team) is at version 2, not 1" in told.text
+    assert "→ VersionConflict: plan (shared of team) is at version 2, and version 1 was expected" in told.text
     assert '{"where":"Lisbon","budget":1200,"date":"9 May"}' in told.text
 
 

@@ -135,8 +135,8 @@ def test_a_ttl_that_cannot_be_is_an_error(cli: Cli, ttl: str, run: str) -> None:
 def test_expect_refuses_a_write_over_another_version(cli: Cli) -> None:
     cli.ok("set", *PREFS, "1", "--expect", "0")
     cli.ok("set", *PREFS, "2", "--expect", "1")
-    assert "is at version 2, not 1" in cli.refused("set", *PREFS, "3", "--expect", "1")
-    assert "is at version 2, not none" in cli.refused("set", *PREFS, "3", "--expect", "0")
+    assert "is at version 2, and version 1 was expected" in cli.refused("set", *PREFS, "3", "--expect", "1")
+    assert "is at version 2, and no value was expected" in cli.refused("set", *PREFS, "3", "--expect", "0")
     assert cli.ok("get", *PREFS).json == 2
 
 
@@ -202,7 +202,7 @@ def test_delete_leaves_the_history(cli: Cli) -> None:
 
 def test_delete_with_expect_refuses_another_version(cli: Cli) -> None:
     cli.ok("set", *PREFS, "1")
-    assert "is at version 1, not 7" in cli.refused("delete", *PREFS, "--expect", "7")
+    assert "is at version 1, and version 7 was expected" in cli.refused("delete", *PREFS, "--expect", "7")
     assert cli.ok("delete", *PREFS, "--expect", "1", "--json").json == {"deleted": True, "revision": 2}
 
 

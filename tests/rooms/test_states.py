@@ -165,7 +165,7 @@ def test_expected_version_zero_means_that_there_is_no_value(store: Store, clock:
 def test_a_conflict_holds_what_each_side_has_and_says_what_to_do(store: Store) -> None:
     for value in ("one", "two", "three"):
         store.states.set(*PREFS, value)
-    with pytest.raises(VersionConflict, match=r"at version 3, not 2.*on_conflict") as caught:
+    with pytest.raises(VersionConflict, match=r"at version 3, and version 2 was expected.*on_conflict") as caught:
         store.states.set(*PREFS, "mine", expected_version=2)
     clash = caught.value
     assert (clash.base, clash.ours, clash.theirs) == ("two", "mine", "three")

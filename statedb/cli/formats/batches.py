@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain
-from typing import TYPE_CHECKING, Generic, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, NamedTuple, Protocol, TypeVar
 
 import typer
 
-from statedb.cli.exits import Refused
+from statedb.cli.exits import Refused, note
 from statedb.cli.stores import opened
 from statedb.cli.terminal.progress import progress
 from statedb.errors import InvalidKey, InvalidValue, StateDBError
+from statedb.models import StateType
 
 if TYPE_CHECKING:
     from statedb.store import Store
@@ -80,6 +81,22 @@ class Source(Protocol):
 
 Into = Callable[["Store", Batch[T]], int]
 """Load a batch, all or nothing; returns how many were made of it."""
+
+
+def load_versions(
+    context: typer.Context, source: Source, batches: Iterator[Batch[Any]], where: tuple[str, StateType, str]
+) -> int:
+    """Load versions of a key, and say where they could not be made at the times they tell."""
+    count = load(context, source, batches, lambda store, batch: store.transfer.load_versions(*where, batch))
+    with opened(context) as store:
+        made = store.history.versions(*where, limit=count)
+    late = sum(each.origin_at != each.at for each in made)
+    if late:
+        note(
+            f"{late:,} of {count:,} versions could not be made at their own times, for the store held younger commits: "
+            "at does not find them there, and history shows those times as 'origin at'"
+        )
+    return count
 
 
 def load(context: typer.Context, source: Source, batches: Iterator[Batch[T]], into: Into[T]) -> int:

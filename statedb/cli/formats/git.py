@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from statedb.cli.exits import Refused, note
-from statedb.cli.formats.batches import Item, batched, load
+from statedb.cli.formats.batches import Item, batched, load_versions
 from statedb.cli.formats.files import LONGEST, parsed
 from statedb.cli.stores import valid_settings
 from statedb.cli.terminal import output
@@ -33,12 +33,7 @@ def import_file(
     history = FileHistory(repository, path, branch)
     with repository.blobs() as blobs:
         versions = Versions(history, blobs)
-        count = load(
-            context,
-            history,
-            batched(versions),
-            lambda store, batch: store.transfer.load_versions(agent, state_type, key, batch),
-        )
+        count = load_versions(context, history, batched(versions), (agent, state_type, key))
     output.line(f"imported {count:,} versions of {key}")
     if versions.skipped:
         note(f"skipped {versions.left_out()}")

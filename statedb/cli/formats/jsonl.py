@@ -10,7 +10,7 @@ from typing import Any
 import typer
 
 from statedb.cli.exits import Refused, Usage
-from statedb.cli.formats.batches import MOST_BYTES, load
+from statedb.cli.formats.batches import MOST_BYTES, load, load_versions
 from statedb.cli.formats.lines import Lines, reading, writing
 from statedb.cli.stores import file_of, files_of, opened
 from statedb.cli.terminal import output
@@ -29,12 +29,7 @@ _MOST_COMMITS = 1000
 def import_versions(context: typer.Context, file: str, agent: str, state_type: StateType, key: str) -> None:
     """Import lines that are versions of one key."""
     with reading(file) as lines:
-        count = load(
-            context,
-            lines,
-            lines.batches(_version),
-            lambda store, batch: store.transfer.load_versions(agent, state_type, key, batch),
-        )
+        count = load_versions(context, lines, lines.batches(_version), (agent, state_type, key))
     output.line(f"imported {count:,} versions of {key}")
 
 

@@ -23,7 +23,7 @@ CELL = 200
 """Characters of a value or message that a table shows; `show` and --json have all of it."""
 _held: BytesIO | None = None
 """Where output goes while it is held back."""
-_WIDE = 4000
+WIDE = 4000
 """Columns of a table that is piped: nothing is cut to the width of a terminal that is not there."""
 
 
@@ -104,7 +104,7 @@ def styled(texts: Iterable[Sequence[tuple[str, str]]]) -> None:
         Text.assemble(*((one_line(part), style) for part, style in parts)) for parts in texts
     )
     if shown.plain:
-        show(console(_WIDE), shown, wrap=False)
+        show(console(WIDE), shown, wrap=False)
 
 
 def facts(pairs: Iterable[tuple[str, Any]]) -> None:
@@ -122,24 +122,6 @@ def fact(known: Any) -> str:
     if hasattr(known, "isoformat"):
         return f"{known.isoformat(sep=' ').removesuffix('+00:00')}Z"
     return _json_text(known, people=True)
-
-
-def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
-    """Print a table: as wide as the terminal, or as it needs where there is none."""
-    from rich.table import Table
-
-    made = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, 2, 0, 0))
-    for each in headings:
-        made.add_column(
-            each,
-            no_wrap=True,
-            overflow="ellipsis",
-            justify="right" if each in _NUMBERS else "left",
-            style=_STYLES.get(each),
-        )
-    for row in rows:
-        made.add_row(*(_cell(each) for each in row))
-    show(console(_WIDE), made)
 
 
 def console(width: int) -> Console:
@@ -177,14 +159,6 @@ def brief(found: Any) -> str:
     if found is UNAVAILABLE:
         return "erased"
     return f"{len(found):,} bytes" if isinstance(found, bytes) else shortened(_json_text(found, people=False), CELL)
-
-
-_NUMBERS = frozenset({"version", "revision", "size", "keys", "versions"})
-_STYLES = {"version": "yellow", "revision": "yellow", "at": "dim", "by": "green", "key": "bold", "pointer": "bold"}
-
-
-def _cell(said: object) -> str:
-    return "" if said is None else one_line(shortened(str(said), CELL))
 
 
 def _json_text(document: Any, *, people: bool) -> str:
