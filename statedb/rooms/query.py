@@ -41,12 +41,18 @@ def _given(parameters: Any, named: bool) -> tuple[Any, ...] | dict[str, Any]:
     return tuple(_bound(value, f"parameter {place}") for place, value in enumerate(parameters, 1))
 
 
+_LARGEST_GIVEN = 1024 * 1024
+"""Characters of a parameter: what is repeated from a few of these is bounded by the time a query may take."""
+
+
 def _bound(value: Any, which: str) -> str | int | float | bytes | None:
     """Return one parameter as a type of the database's own, since drivers have surprises for others."""
     if value is None:
         return None
     if isinstance(value, float):
         return float(value)
+    if isinstance(value, str | bytes) and len(value) > _LARGEST_GIVEN:
+        raise InvalidValue(f"{which} has {len(value):,} characters; {_LARGEST_GIVEN:,} is the most")
     if isinstance(value, bytes):
         return bytes(value)
     if isinstance(value, datetime):

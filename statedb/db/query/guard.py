@@ -5,11 +5,14 @@ from __future__ import annotations
 import sqlite3
 from secrets import token_hex
 
-from statedb.db.query.functions import ALLOWED, GATHERING
+from statedb.db.query.functions import ALLOWED, FORMATTING, GATHERING
 from statedb.db.views import VIEWS
 
-MAX_GATHERING = 16
-"""The most group_concat and the like in one query, each of which may hold as much as the longest text."""
+RATIONS = {GATHERING: 16, FORMATTING: 4}
+"""The most calls of some functions in one query: of those that hold as much as the longest text, and of the slowest."""
+
+HIDDEN = "statedb_hidden"
+"""A function that nobody may call: what stands in the place of a table calls it."""
 
 SEES = "it sees the views states, history and commits, json_each and json_tree"
 
@@ -40,7 +43,7 @@ class Guard:
 
     def __init__(self, names: Names, taken: frozenset[str]) -> None:
         self._names, self._taken = names, taken
-        self._gathering = 0
+        self._calls = dict.fromkeys(RATIONS, 0)
         self.clauses: frozenset[str] = frozenset()
         self.named: set[str] = set()
         self.refusal = ""
@@ -52,6 +55,8 @@ class Guard:
         if action == sqlite3.SQLITE_READ:
             return self._may_read(what.lower(), which, home, via) or self._refuse(f"a query cannot read {what}; {SEES}")
         if action == sqlite3.SQLITE_FUNCTION:
+            if which == HIDDEN:
+                return self._refuse(f"a query cannot read {via}; {SEES}")
             return self._may_call(which.lower(), via) or self._refuse(f"a query cannot call {which}")
         return self._refuse(f"a query can only read; {SEES}")  # virtual tables end here as well: a first use makes one
 
@@ -71,9 +76,10 @@ class Guard:
         return column == "" and home is None and name in self.clauses and free
 
     def _may_call(self, name: str, via: str) -> bool:
-        self._gathering += name in GATHERING
-        if self._gathering > MAX_GATHERING:
-            return self._refuse(f"a query takes {MAX_GATHERING} of {', '.join(sorted(GATHERING))} at most")
+        for rationed, most in RATIONS.items():
+            self._calls[rationed] += name in rationed
+            if self._calls[rationed] > most:
+                return self._refuse(f"a query takes {most} of {', '.join(sorted(rationed))} at most")
         return name in ALLOWED or (name.startswith("statedb_") and via in self._names.shown)
 
     def _refuse(self, why: str) -> bool:

@@ -29,7 +29,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 from statedb.config import Settings
 from statedb.db import sqlite
 from statedb.db.query.functions import OVERRIDDEN
-from statedb.db.query.guard import SEES, Guard, Names
+from statedb.db.query.guard import HIDDEN, SEES, Guard, Names
 from statedb.db.query.sqltext import MAX_BYTES, Query
 from statedb.db.statements import Row as StoredRow
 from statedb.db.statements import Statement
@@ -159,7 +159,10 @@ class Sandbox:
         """Return what a query finds. Raises QueryRefused, Compacted and Erased."""
         with self._asking(query), closing(self._raw.execute(query.sql, parameters)) as cursor:
             columns = tuple(column[0] for column in cursor.description)
-            return Rows(self._bounded(cursor, row_type(columns)), columns, self._missing)
+            found = Rows(self._bounded(cursor, row_type(columns)), columns, self._missing)
+        if self._is_over():  # a few long steps may have passed the clock unseen
+            raise self._too_long()
+        return found
 
     def views_of(self, query: Query, parameters: Parameters) -> set[str]:
         """Return the views a query names, by having it compiled and not run."""
@@ -208,6 +211,17 @@ class Sandbox:
         raw.create_function("statedb_cut", 4, self._keeping(self._cut))
         for (stored, name), shown in zip(self._names.stored.items(), self._names.shown, strict=True):
             self._furnish_view(name, VIEWS[name], stored, shown)
+        self._hide(tables)
+
+    def _hide(self, tables: str) -> None:
+        """Put a view that cannot be read before each table and view of the store.
+
+        SQLite asks nobody about columns that are compared by USING and NATURAL, and of a FULL JOIN it even shows them.
+        A name without a database before it means the first there is, and those in temp come first.
+        """
+        for (name,) in self._raw.execute(f"{tables} where type in ('table', 'view')").fetchall():
+            if name not in VIEWS and not name.startswith("sqlite_"):
+                self._raw.execute(f'create temp view "{name}" as select {HIDDEN}() as hidden')
 
     def _furnish_view(self, name: str, view: View, stored: str, shown: str) -> None:
         home = self._names.store if self._scene.path is None else "temp"
@@ -273,8 +287,6 @@ class Sandbox:
 
     def _value(self, number: int, data: bytes | None, *address: str) -> str | None:
         """Return a value that is not stored as text: JSON as text, None for bytes."""
-        if self._is_over():
-            raise self._too_long()
         try:
             return self._text(number, data)
         except Erased:
@@ -298,6 +310,8 @@ class Sandbox:
 
         def call(*arguments: Any) -> Any:
             try:
+                if self._is_over():
+                    raise self._too_long()
                 return function(*arguments)
             except BaseException as error:
                 self._error = self._error or error

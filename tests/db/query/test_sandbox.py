@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from statedb import QueryRefused, Store
+from statedb import InvalidValue, QueryRefused, Store
 from statedb.db.query import sandbox
 from statedb.db.views import VIEWS
 from tests.conftest import Opener
@@ -326,7 +326,7 @@ def test_a_text_longer_than_any_value_is_refused(filled: Store) -> None:
     doubling = "with recursive c(n, x) as (select 0, 'a' union all select n + 1, x || x from c where n < 26) "
     assert refused(filled, doubling + "select length(x) from c")
     assert refused(filled, "select group_concat(?) from json_each(?)", ["x" * 100_000, str(list(range(1000)))])
-    assert refused(filled, "select hex(hex(hex(?)))", ["x" * 5_000_000])
+    assert refused(filled, "select hex(hex(hex(hex(hex(?)))))", ["x" * 1_000_000])
 
 
 def test_a_result_too_large_to_hold_is_refused(filled: Store, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -334,3 +334,64 @@ def test_a_result_too_large_to_hold_is_refused(filled: Store, monkeypatch: pytes
     rows = "select ? from json_each(?)"
     assert len(filled.query(rows, ["x" * 1_000, str(list(range(500)))])) == 500
     assert "bytes" in refused(filled, rows, ["x" * 1_000, str(list(range(5_000)))])
+
+
+@pytest.mark.parametrize(
+    "sql",
+    [
+        "with x(name) as (select 1) select name from x full join agents using (name)",
+        "with x(value) as (select 1) select value from x full join state_versions using (value)",
+        'with x(value) as (select 1) select value from x full join "STATE_Versions" using (value)',
+        "with x(sql) as (select 1) select sql from x full join sqlite_temp_master using (sql)",
+        "with x(sql) as (select 1) select sql from x full join 'SQLite_Temp_Master' using (sql)",
+        "with x(name) as (values ('a')) select count(*) from x join agents using (name)",
+        "select count(*) from agents natural join agents b",
+        "select count(*) from [sqlite_temp_master] natural join sqlite_temp_master b",
+        "with agents as (select * from agents) select * from agents",
+        "select count(*) from states natural join agent_states",
+        "select exists(select 1 from states natural join alembic_version)",
+    ],
+)
+def test_no_table_is_read_by_using_and_natural(store: Store, sql: str) -> None:
+    """SQLite asks the authorizer nothing about the columns these compare, nor about their coalesce()."""
+    store.states.set("a", "local", "k", "secret")
+    for shown in (store, store.at(1)):
+        with pytest.raises(QueryRefused):
+            shown.query(sql)
+
+
+def test_a_clause_called_like_a_table_is_the_clause(store: Store) -> None:
+    assert store.query("with agents as (select 1 as n) select n from agents join agents b using (n)") == [(1,)]
+
+
+COPIED: dict[str, tuple[str, str, Any]] = {
+    "a vertical tab behind a space": ("b0 as (select 1)", "select 1 from \x0b{0} q join \x0b{0} r", []),
+    "a numbered parameter before in": ("b0 as (select 1)", "select 1 where ?1in {0} and ?1in {0}", [1]),
+    "a parameter as Tcl has them": ("b0 as (select $a('))", "select q.* from {0} q join {0} r", {"a(')": 1}),
+}
+
+
+@pytest.mark.parametrize("how", COPIED)
+def test_no_use_of_a_clause_is_overlooked(store: Store, how: str) -> None:
+    """SQLite would copy the first clause 2**24 times, and nothing could interrupt it."""
+    first, body, given = COPIED[how]
+    clauses = [first, *(f"b{each} as ({body.format(f'b{each - 1}')})" for each in range(1, 25))]
+    with pytest.raises(QueryRefused):
+        store.query(f"with {', '.join(clauses)} select 1 from b24 --'", given)
+
+
+def test_what_takes_much_in_one_step_is_rationed(store: Store) -> None:
+    large = "[" + "1," * 9_000 + "1]"
+    for refused in (
+        "select 1 from " + ", ".join(f"json_each(?1) a{each}" for each in range(5)),
+        "with j as (select * from json_each(?1)) select 1 from " + ", ".join(f"j a{each}" for each in range(17)),
+        "select " + ", ".join(["strftime(?1, 'now')"] * 5),
+    ):
+        with pytest.raises(QueryRefused, match=r"at most|over"):
+            store.query(refused, [large])
+    wide = "*[" + "".join(map(chr, range(0x10000, 0x1A000, 2))) + "]zz*"
+    with pytest.raises(QueryRefused, match="wildcards"):
+        store.query("with recursive x(t) as (values (?2) union all select t || t from x where length(t) < 100000) "
+                    "select max(glob(?1, t)) from x", [wide, "x" * 1000])  # fmt: skip
+    with pytest.raises(InvalidValue, match="most"):
+        store.query("select ?", ["x" * 2_000_000])
