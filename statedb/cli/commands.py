@@ -98,7 +98,7 @@ COMMANDS = (
             "statedb -f app.db query --csv 'select actor, count(*) from commits group by actor' --at yesterday",
             "statedb -f app.db query --json-params 'select * from history where version > ?' 3",
         ),
-        "an array of objects, a member for each column",
+        "an array of objects, a member for each column; an infinity, which JSON lacks, is null",
         "query.Asking",
     ),
     Command(

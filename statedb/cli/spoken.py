@@ -54,17 +54,17 @@ def _read(said: str, base: datetime) -> datetime | None:
         warnings.simplefilter("ignore")
         from dateparser import parse
 
-        found: datetime | None = parse(
-            said,
-            languages=["en"],
-            settings={
-                "RELATIVE_BASE": base.replace(tzinfo=None),
-                "TIMEZONE": "UTC",
-                "TO_TIMEZONE": "UTC",
-                "RETURN_AS_TIMEZONE_AWARE": True,
-                "PREFER_DATES_FROM": "past",
-                "STRICT_PARSING": False,
-                "PARSERS": ["relative-time", "absolute-time"],
-            },
-        )
+        settings = {
+            "RELATIVE_BASE": base.replace(tzinfo=None),
+            "TIMEZONE": "UTC",
+            "TO_TIMEZONE": "UTC",
+            "RETURN_AS_TIMEZONE_AWARE": True,
+            "PREFER_DATES_FROM": "past",
+            "STRICT_PARSING": False,
+            "PARSERS": ["relative-time", "absolute-time"],
+        }
+        try:
+            found: datetime | None = parse(said, languages=["en"], settings=settings)
+        except OverflowError:
+            return None  # with its zone it lies in UTC before the calendar begins
     return found

@@ -62,11 +62,16 @@ def test_a_reader_that_goes_away_ends_the_program_quietly(program: Program, args
 
 
 @pytest.mark.usefixtures("large")
-def test_a_reader_that_goes_away_in_the_middle_ends_the_program_quietly(program: Program) -> None:
-    with program.start("export", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
+@pytest.mark.parametrize("unbuffered", ["", "1"])
+@pytest.mark.parametrize("args", [("export",), ("query", "select * from history", "--json")], ids=str)
+def test_a_reader_that_goes_away_in_the_middle_ends_the_program_quietly(
+    program: Program, args: tuple[str, ...], unbuffered: str
+) -> None:
+    program.env["PYTHONUNBUFFERED"] = unbuffered
+    with program.start(*args, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
         assert process.stdout is not None
         assert process.stderr is not None
-        process.stdout.readline()
+        process.stdout.read(1)
         process.stdout.close()
         assert process.wait(60) == UNREAD
         assert process.stderr.read() == b""

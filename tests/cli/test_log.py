@@ -26,6 +26,11 @@ def test_log_can_be_limited(told: Cli) -> None:
     assert [each["revision"] for each in told.ok("log", "--limit", "2", "--json").json] == [7, 6]
 
 
+@pytest.mark.parametrize("command", [("log",), ("history", "a", "persistent", "*")], ids=str)
+def test_a_limit_beyond_all_there_can_be_is_none(told: Cli, command: tuple[str, ...]) -> None:
+    assert told.ok(*command, "--limit", "9" * 20).text == told.ok(*command).text
+
+
 def test_log_for_people_is_a_table_of_one_line_a_commit(told: Cli) -> None:
     head, *rows = told.ok("log").text.splitlines()
     assert head.split() == ["revision", "at", "by", "kind", "changes", "message"]

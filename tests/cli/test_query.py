@@ -31,6 +31,12 @@ def test_a_query_as_json_is_an_object_for_each_row(told: Cli) -> None:
     assert found == [{"x": 1.5, "y": None, "z": {"bytes": "AP8="}, "u": "ü"}]
 
 
+def test_an_infinity_which_json_lacks_is_null(told: Cli) -> None:
+    sql = "select 1e999 as a, -1e999 as b, 1.5 as c"
+    assert told.ok("query", sql, "--json").text == '[{"a":null,"b":null,"c":1.5}]\n'
+    assert told.ok("query", sql, "--csv").text == "a,b,c\ninf,-inf,1.5\n"
+
+
 def test_a_query_as_csv_is_read_back_as_it_was(told: Cli) -> None:
     text = told.ok("query", """select 'a,"b"' as "x,y", 'two' || char(10) || 'lines' as z, null, 7""", "--csv").text
     assert list(csv.reader(io.StringIO(text)))[1] == ['a,"b"', "two\nlines", "", "7"]

@@ -79,7 +79,7 @@ def test_a_day_is_a_day_of_utc_and_one_without_a_time_its_beginning(text: str, m
     today 0am|today 5|today 1:2|mar|dec|2026|may 2026|11/12/2026|1/2/26|nov 31 2026|feb 29 2026|nov 0|00 nov 2026|
     10:00|noon|6pm|last week|yesterday 14:00 CET|yesterday 14:00 +25:00|5 minutes ago tomorrow|
     yesterday yesterday|prefs|agent-1|local|second|day|1700000000.5|yesterday\x1b[2J|yesterday\x00|
-    2026-13-01 8:00|now now
+    2026-13-01 8:00|now now|1 jan 0001 00:00 +14:00|31 dec 9999 23:59 -14:00
     """.replace("\n    ", "").split("|"),
 )
 def test_what_says_no_time_is_none(text: str) -> None:
@@ -107,7 +107,9 @@ def test_a_time_that_was_said_is_read_from_the_store(cli: Cli, clock: Clock) -> 
     assert "lies in the future" in cli.refused("at", "nov 19 2999 08:00", "a")
 
 
-@pytest.mark.parametrize("text", ["12.5", "may", "a", "1e9", "tomorrow", "in 5 minutes", "", "today 25:00"])
+@pytest.mark.parametrize(
+    "text", ["12.5", "may", "a", "1e9", "tomorrow", "in 5 minutes", "", "today 25:00", "1 jan 0001 00:00 +14:00"]
+)
 def test_a_time_that_is_none_is_wrong_usage(cli: Cli, text: str) -> None:
     cli.ok("init")
     assert "names no point in time" in cli.wrong("get", "a", "local", "k", "--at", text)

@@ -7,8 +7,8 @@ import os
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
-from io import BytesIO
-from typing import TYPE_CHECKING, Any, BinaryIO
+from io import BufferedIOBase, BytesIO, RawIOBase
+from typing import TYPE_CHECKING, Any, BinaryIO, cast
 
 from statedb.cli.forms import plain
 from statedb.cli.terminal.texts import one_line, safe_json, shortened
@@ -27,11 +27,32 @@ WIDE = 4000
 """Columns of a table that is piped: nothing is cut to the width of a terminal that is not there."""
 
 
+class _Whole(BufferedIOBase):
+    """A raw output as one that takes all it is given, or fails."""
+
+    def __init__(self, taker: RawIOBase) -> None:
+        self._taker = taker
+
+    def writable(self) -> bool:
+        return True
+
+    def write(self, data: Any) -> int:
+        left = memoryview(data)
+        while left:
+            taken = self._taker.write(left)
+            if taken is None:
+                raise BlockingIOError(errno.EAGAIN, "standard output would have to be waited for")
+            left = left[taken:]
+        return len(data)
+
+
 def stdout() -> BinaryIO:
     """Return standard output as bytes, past the encoding of text, which need not be UTF-8."""
     if sys.stdout is None:
         raise OSError(errno.EBADF, "standard output is closed")
-    return sys.stdout.buffer
+    found = sys.stdout.buffer
+    # With PYTHONUNBUFFERED it is raw in spite of its name: its write may take a part, and says so to nobody.
+    return cast(BinaryIO, _Whole(found)) if isinstance(found, RawIOBase) else found
 
 
 def stdin() -> BinaryIO:
@@ -164,7 +185,8 @@ def brief(found: Any) -> str:
 def _json_text(document: Any, *, people: bool) -> str:
     from pydantic_core import to_json
 
-    text = to_json(document, indent=2 if people else None).decode()
+    # A query can find infinities; by default they would be printed as constants that no parser of JSON need know.
+    text = to_json(document, indent=2 if people else None, inf_nan_mode="null").decode()
     return safe_json(text) if people else text
 
 
