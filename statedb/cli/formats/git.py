@@ -10,7 +10,7 @@ import typer
 from statedb.cli.exits import Refused, note
 from statedb.cli.formats.batches import Item, batched, load_versions
 from statedb.cli.formats.files import LONGEST, parsed
-from statedb.cli.stores import valid_settings
+from statedb.cli.stores import file_of, holds_something, opened, valid_settings
 from statedb.cli.terminal import output
 from statedb.models import MISSING, Imported, StateType
 
@@ -25,34 +25,59 @@ _NAMED = 5
 def import_file(
     context: typer.Context, repo: str, path: str, branch: str | None, agent: str, state_type: StateType, key: str
 ) -> None:
-    """Import what a file was on a branch. Commits whose contents the store does not take are left out, and named."""
+    """Import what a file was on a branch. Commits whose contents the store does not take are left out, and named.
+
+    So are those that the key has already: importing again brings in what is new.
+    """
     from statedb.cli.formats.filehistory import FileHistory
     from statedb.cli.formats.repository import Repository
 
     repository = Repository(repo)
     history = FileHistory(repository, path, branch)
     with repository.blobs() as blobs:
-        versions = Versions(history, blobs)
+        versions = Versions(history, blobs, _known(context, agent, state_type, key))
         count = load_versions(context, history, batched(versions), (agent, state_type, key))
-    output.line(f"imported {count:,} versions of {key}")
+    already = f"; {versions.already:,} were there already" if versions.already else ""
+    output.line(f"imported {count:,} versions of {key}{already}")
     if versions.skipped:
         note(f"skipped {versions.left_out()}")
 
 
-class Versions:
-    """The versions a file's history makes; `skipped` are the commits that make none, with the reason."""
+def _known(context: typer.Context, agent: str, state_type: StateType, key: str) -> frozenset[str]:
+    """Return the ids of the git commits that a key has versions of."""
+    if not holds_something(file_of(context)):
+        return frozenset()
+    with opened(context) as store:
+        return frozenset(commit for (commit,) in store.query(_COMMITS, [agent, state_type.value, key]))
 
-    def __init__(self, history: FileHistory, blobs: Blobs) -> None:
+
+_COMMITS = """
+select distinct c.context ->> '$.git' from history h join commits c on c.revision = h.revision
+where h.agent_id = ? and h.state_type = ? and h.state_key = ? and c.context ->> '$.git' is not null
+"""
+
+
+class Versions:
+    """The versions a file's history makes; `skipped` are the commits that make none, with the reason.
+
+    `already` counts those that were imported before, the `known` ones.
+    """
+
+    def __init__(self, history: FileHistory, blobs: Blobs, known: frozenset[str]) -> None:
         from statedb.config import Settings
 
-        self._history, self._blobs = history, blobs
+        self._history, self._blobs, self._known = history, blobs, known
         self.skipped: list[tuple[str, str]] = []
+        self.already = 0
         with valid_settings():
             self._limit = Settings.load({}).max_value_bytes
 
     def __iter__(self) -> Iterator[Item[Imported]]:
         begun = False
         for step in self._history:
+            if step.commit in self._known:
+                begun, self.already = True, self.already + 1
+                continue
             try:
                 item = self._item(step)
             except ValueError as error:

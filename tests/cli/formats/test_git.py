@@ -464,3 +464,20 @@ def test_the_program_itself_brings_a_history_in(program: Program, repo: Repo) ->
     assert (ran.code, ran.text) == (0, "imported 2 versions of a.json\n")
     assert commit[:10] in ran.line
     assert program("get", "a", "persistent", "a.json").code == 1
+
+
+def test_importing_again_brings_in_what_is_new(cli: Cli, repo: Repo) -> None:
+    repo.commit("one", a='{"n": 1}')
+    repo.commit("two", a='{"n": 2}')
+    args = ("import", "--format", "git", "--repo", str(repo.path), "--path", "a.json", *INTO)
+    assert cli.ok(*args).text == "imported 2 versions of a.json\n"
+    assert cli.ok(*args).text == "imported 0 versions of a.json; 2 were there already\n"
+    repo.commit("gone", a=None)
+    repo.commit("back", a='{"n": 2}')
+    assert cli.ok(*args).text == "imported 2 versions of a.json; 2 were there already\n"
+    found = cli.ok("history", "a", "persistent", "a.json", "--json").json
+    assert [(each["version"], each["message"], each["change"]) for each in found] == [
+        (4, "back", "create"), (3, "gone", "delete"), (2, "two", "update"), (1, "one", "create"),
+    ]  # fmt: skip
+    assert [each["at"] for each in found] == sorted((each["at"] for each in found), reverse=True)
+    assert cli(*args, "--key", "other").text == "imported 4 versions of other\n"
