@@ -221,7 +221,8 @@ class Sandbox:
         """
         for (name,) in self._raw.execute(f"{tables} where type in ('table', 'view')").fetchall():
             if name not in VIEWS and not name.startswith("sqlite_"):
-                self._raw.execute(f'create temp view "{name}" as select {HIDDEN}() as hidden')
+                quoted = name.replace('"', '""')  # somebody may have made tables of his own in the file
+                self._raw.execute(f'create temp view "{quoted}" as select {HIDDEN}() as hidden')
 
     def _furnish_view(self, name: str, view: View, stored: str, shown: str) -> None:
         home = self._names.store if self._scene.path is None else "temp"

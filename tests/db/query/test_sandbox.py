@@ -395,3 +395,15 @@ def test_what_takes_much_in_one_step_is_rationed(store: Store) -> None:
                     "select max(glob(?1, t)) from x", [wide, "x" * 1000])  # fmt: skip
     with pytest.raises(InvalidValue, match="most"):
         store.query("select ?", ["x" * 2_000_000])
+
+
+def test_a_table_somebody_made_in_the_file_is_hidden_too_and_does_no_harm(filed: Store, path: Path) -> None:
+    filed.states.set("a", "local", "k", 1)
+    with closing(sqlite3.connect(path)) as raw:
+        raw.execute('create table "odd ""name""" (x)')
+        raw.execute("create table Mine (x)")
+        raw.commit()
+    assert filed.query("select count(*) from states") == [(1,)]
+    for table in ("mine", '"odd ""name"""', "mine natural join mine m"):
+        with pytest.raises(QueryRefused):
+            filed.query(f"select count(*) from {table}")
