@@ -82,8 +82,9 @@ class _Clash(NamedTuple):
 
 def _checked(revision: int | Iterable[int]) -> list[int]:
     """Return the revisions to take back, newest first, each once."""
-    several = isinstance(revision, Iterable) and not isinstance(revision, str | bytes | bytearray)
-    given: Iterable[Any] = revision if several else [revision]  # type: ignore[assignment]
+    # Bytes are a row of numbers to Python, and no list of revisions to anybody.
+    several = isinstance(revision, Iterable) and not isinstance(revision, bytes | bytearray)
+    given: Any = revision if several else [revision]
     found = sorted({natural(each, "revision", 1) for each in given}, reverse=True)
     if not found:
         raise InvalidValue("no revision is named; give one or several")

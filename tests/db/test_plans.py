@@ -42,6 +42,7 @@ def plan(path: Path, statement: Any) -> str:
 STATEMENTS = {
     "what was cut": cuts._ALL,
     "what was cut of an agent": cuts._OF_AGENT,
+    "what was cut in a range": cuts._IN_RANGE,
     "what differs": differences._SEEN,
     "what differs of an agent": differences._SEEN_OF_AGENT,
     "whether a commit touched an agent": undo._TOUCHES,

@@ -165,18 +165,6 @@ def test_now_is_one_moment_throughout_a_transaction(store: Store, clock: Clock) 
         assert tx.history.changes(1, timedelta(0)) == []
 
 
-def test_statistics_of_the_past_are_of_the_past(store: Store) -> None:
-    for number in range(5):
-        store.states.set("a", "local", f"k{number}", 1)
-    try:
-        found = store.at(1).health.stats()
-    except Exception as error:
-        assert "past" in str(error)  # noqa: PT017 - to refuse is fine too
-        return
-    assert found.revision == 1
-    assert sum(found.keys.values()) == 1
-
-
 def test_an_expiry_that_a_touch_moved_is_found_where_it_came_to_pass(store: Store, clock: Clock) -> None:
     start = clock.moment
     store.states.set(*K, 1, ttl=5)

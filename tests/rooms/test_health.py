@@ -8,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from statedb import Compacted, Corrupted, Store
+from statedb import Compacted, Corrupted, InvalidValue, Store
 from tests.helpers import Clock, calls
 
 K = ("a", "persistent", "k")
@@ -236,3 +236,25 @@ def test_a_file_that_sqlite_finds_damaged_is_reported(copy: Path) -> None:
             assert not store.health.check().ok
     except Corrupted:
         pass  # or said outright, at opening or by the check
+
+
+def test_what_a_store_holds_is_counted_and_of_the_present_alone(store: Store, clock: Clock) -> None:
+    store.states.set("a", "local", "x", "12", ttl=5)
+    store.states.set("b", "persistent", "y", {"n": 1})
+    store.states.set("b", "persistent", "y", {"n": 2})
+    store.agent("b").session("c", ttl=60).set("z", 1)
+    found = store.health.stats()
+    assert (found.revision, found.agents, found.sessions, found.value_bytes) == (4, 2, 1, 4 + 7 + 7 + 1)
+    assert {tier: count for tier, count in found.keys.items() if count} == {"local": 1, "persistent": 1, "session": 1}
+    assert {tier: count for tier, count in found.versions.items() if count} == {
+        "local": 1,
+        "persistent": 2,
+        "session": 1,
+    }
+    assert (found.oldest, found.newest) == (clock.moment, clock.moment)
+    assert found.size > 0
+    clock.advance(100)
+    found = store.health.stats()
+    assert (sum(found.keys.values()), found.sessions) == (1, 0), "what has expired is not counted, swept or not"
+    with pytest.raises(InvalidValue, match="past"):
+        store.at(1).health.stats()

@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
 
 from statedb.cli.terminal import output
 from statedb.cli.terminal.texts import one_line, shortened
+
+if TYPE_CHECKING:
+    from rich.console import JustifyMethod
 
 _GAP = 2
 """Blanks between two columns."""
@@ -39,9 +43,9 @@ def table(headings: Sequence[str], rows: Iterable[Sequence[object]]) -> None:
         return _blocks(headings, cells)
     made = Table(box=None, header_style="bold cyan", pad_edge=False, padding=(0, _GAP, 0, 0))
     for heading, width in zip(headings, widths, strict=True):
-        justify = "right" if heading in _NUMBERS else "left"
+        justify: JustifyMethod = "right" if heading in _NUMBERS else "left"
         style = _STYLES.get(heading)
-        made.add_column(heading, no_wrap=True, overflow="ellipsis", width=width, justify=justify, style=style)  # type: ignore[arg-type]
+        made.add_column(heading, no_wrap=True, overflow="ellipsis", width=width, justify=justify, style=style)
     for row in cells:
         made.add_row(*row)
     output.show(shown, made)
