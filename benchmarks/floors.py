@@ -16,7 +16,7 @@ from typing import Any, Literal
 from pydantic_core import from_json, to_json
 
 from statedb import Settings
-from statedb.db import sqlite
+from statedb.db.sqlite import connection as sqlite
 
 Durability = Literal["full", "normal"]
 Write = tuple[str, Any]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Callable, Generator, Mapping
+from collections.abc import Awaitable, Callable, Generator, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,13 +12,9 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from statedb.config import Options, Settings
-from statedb.db import journal
-from statedb.db.connection import Connection
-from statedb.db.hop import Hop, open_hops
-from statedb.db.location import path_of
+from statedb.db.engine import AsyncEngine, AsyncHeld, async_engine
 from statedb.db.points import checked, resolve
 from statedb.db.tx import Context, Note, Point, Tx
-from statedb.db.writequeue import WriteQueue
 from statedb.errors import InTransaction, StoreClosed, TransactionAborted
 from statedb.handles import AsyncAgent, async_agent
 from statedb.operation import Async, Body, Operation, Work, through
@@ -41,12 +37,10 @@ class AsyncStore(Async, Rooms[Async]):
     def __init__(self, where: str | os.PathLike[str], **options: Unpack[Options]) -> None:
         self.settings = Settings.load(options)
         self._context = Context(self.settings)
-        self._path = path_of(where)
+        self._where = where
         self._point: Point | None = None
         self._root = self
-        self._writer: Hop | None = None
-        self._reader: Hop | None = None
-        self._queue: WriteQueue | None = None
+        self._engine: AsyncEngine | None = None
         self._apart: set[asyncio.Future[Any]] = set()
         self._why_closed = "the store is not open yet; use `async with` or await it"
         Rooms.__init__(self, self)
@@ -56,26 +50,21 @@ class AsyncStore(Async, Rooms[Async]):
         if self._root is not self:
             await self._root.open()
             return self
-        if self._writer is not None:
-            return self
-        self._writer, self._reader = await open_hops(self._path, self.settings)
-        self._queue = WriteQueue(self._writer, self._context, self.settings.max_batch)
+        if self._engine is None:
+            engine = async_engine(self._where, self.settings)
+            await engine.open()
+            self._engine = engine
         return self
 
     async def close(self) -> None:
         """Finish what is queued and close; every call from now on raises StoreClosed. Again is fine."""
-        if self._root is not self or self._writer is None:
+        if self._root is not self or self._engine is None:
             return
-        writer, reader = self._writer, self._reader
-        self._writer = self._reader = None
+        engine, self._engine = self._engine, None
         self._why_closed = "the store is closed; open it again"
-        if self._queue is not None:
-            await self._queue.drain(self._why_closed)
         if self._apart:
             await asyncio.wait(self._apart)
-        if reader is not None and reader is not writer:
-            await reader.close()
-        await writer.close()
+        await engine.close(self._why_closed)
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self.open().__await__()
@@ -146,37 +135,25 @@ class AsyncStore(Async, Rooms[Async]):
 
         return work_apart
 
-    def _submit(self, body: Callable[[Tx], Any]) -> asyncio.Future[Any]:
+    def _submit(self, body: Callable[[Tx], Any]) -> Awaitable[Any]:
         self._context.check_writable()
         self._refuse_inside()
-        return self._open_queue().submit(body, Note(self.settings.actor))
+        return self._opened().write(self._context, Note(self.settings.actor), body)
 
-    def _open_queue(self) -> WriteQueue:
-        root = self._root
-        if root._writer is None or root._queue is None:
-            raise StoreClosed(root._why_closed)
-        return root._queue
-
-    def _fetch(self, body: Callable[[Tx], Any], snapshot: bool) -> asyncio.Future[Any]:
-        reader = self._root._reader
-        if reader is None:
-            raise StoreClosed(self._root._why_closed)
+    def _fetch(self, body: Callable[[Tx], Any], snapshot: bool) -> Awaitable[Any]:
+        engine = self._opened()
         if not snapshot:
-            return reader.run(lambda connection: body(Tx(connection, self._context)))
+            return engine.glance(self._context, body)
+        return engine.read(self._context, lambda tx: body(self._placed(tx)))
 
-        def read(connection: Connection) -> Any:
-            connection.begin_read()
-            try:
-                return body(self._placed(Tx(connection, self._context)))
-            finally:
-                connection.end_read()
-
-        return reader.run(read)
+    def _opened(self) -> AsyncEngine:
+        if self._root._engine is None:
+            raise StoreClosed(self._root._why_closed)
+        return self._root._engine
 
     async def _finish(self, work: Work[T]) -> T:
         """Do work on a thread of its own; where the caller no longer waits, break it off."""
-        if self._writer is None:
-            raise StoreClosed(self._why_closed)
+        self._opened()
         running = asyncio.get_running_loop().run_in_executor(None, work)
         self._apart.add(running)
         running.add_done_callback(self._finished)
@@ -220,14 +197,14 @@ class AsyncTransaction(Async, Rooms[Async]):
         while self.outer is not None and not self.outer.is_open:
             self.outer = self.outer.outer
         self._state = "new"
-        self._tx: Tx | None = None
+        self._held: AsyncHeld | None = None
         self._alarm: asyncio.TimerHandle | None = None
         Rooms.__init__(self, self)
 
     @property
     def revision(self) -> int | None:
         """The revision the transaction made; None before its end, and where nothing changed."""
-        return self._tx.written if self._tx else None
+        return self._held.tx.written if self._held else None
 
     @property
     def is_open(self) -> bool:
@@ -242,8 +219,7 @@ class AsyncTransaction(Async, Rooms[Async]):
         body: Body = joining(operation)
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            tx = self._open_tx()
-            return await self._hop().run(lambda _: self._guarded(body, tx, args, kwargs))
+            return await self._open().run(lambda tx: self._guarded(body, tx, args, kwargs))
 
         return call
 
@@ -251,36 +227,25 @@ class AsyncTransaction(Async, Rooms[Async]):
         if self._state != "new":
             raise InTransaction("a transaction can be entered once; begin another with store.transaction()")
         self.store._refuse_inside()
-        self._tx = await self._turn()
+        self._held = await self.store._opened().hold(self.store._context, self._note)
         self._state = "open"
         _innermost.set(self)
         seconds = self.store.settings.transaction_timeout
         self._alarm = asyncio.get_running_loop().call_later(seconds, self._give_up)
         return self
 
-    async def _turn(self) -> Tx:
-        granted = self.store._open_queue().hold(self._note)
-        try:
-            return await granted
-        except asyncio.CancelledError:
-            if granted.done() and not granted.cancelled() and granted.exception() is None:
-                # Cancelled between being given the turn and hearing of it: nobody else would give it back.
-                self._hop().run(lambda connection: connection.rollback()).add_done_callback(self._release)
-            raise
-
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         if self._alarm is not None:
             self._alarm.cancel()
-        if kind is not None and (self._state != "open" or self.store._writer is None):
+        if kind is not None and (self._state != "open" or self.store._engine is None):
             return
-        tx = self._open_tx()
+        held = self._open()
         self._state = "aborted" if kind is not None else "committed"
         _innermost.set(self.outer)
-        # Posted before it is awaited: a cancellation that arrives here no longer changes how the transaction ends.
-        ended = self._hop().run(lambda connection: _end(connection, tx, commit=kind is None))
-        ended.add_done_callback(self._release)
+        # Under way before it is awaited: a cancellation that arrives here no longer changes how the transaction ends.
+        ended = asyncio.ensure_future(held.end(commit=kind is None))
         try:
             await asyncio.shield(ended)
         except asyncio.CancelledError:
@@ -290,47 +255,22 @@ class AsyncTransaction(Async, Rooms[Async]):
             raise
 
     def _give_up(self) -> None:
-        if self._state == "open" and self.store._writer is not None:
+        if self._state == "open" and self.store._engine is not None:
             self._state = "timed out"
-            tx = self._tx
-            assert tx is not None
-            self._hop().run(lambda connection: _end(connection, tx, commit=False)).add_done_callback(self._release)
-
-    def _release(self, ended: asyncio.Future[None]) -> None:
-        if not ended.cancelled():
-            ended.exception()  # looked at, so that asyncio does not report it a second time
-        if self.store._queue is not None:
-            self.store._queue.release()
+            assert self._held is not None
+            self._held.end(commit=False)
 
     def _guarded(self, body: Body, tx: Tx, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        if self._state != "open":
-            self._open_tx()
+        self._open()
         return body(tx, *args, **kwargs)
 
-    def _hop(self) -> Hop:
-        if self.store._writer is None:
-            raise StoreClosed(self.store._why_closed)
-        return self.store._writer
-
-    def _open_tx(self) -> Tx:
-        if self._state == "open" and self._tx is not None:
-            return self._tx
+    def _open(self) -> AsyncHeld:
+        if self._state == "open" and self._held is not None:
+            self.store._opened()
+            return self._held
         if self._state == "timed out":
             raise TransactionAborted(
                 f"the transaction took longer than {self.store.settings.transaction_timeout:g} s and was rolled back; "
                 "make it shorter, or raise Settings.transaction_timeout"
             )
         raise TransactionAborted(f"the transaction is {self._state}; use it inside its async with block")
-
-
-def _end(connection: Connection, tx: Tx, *, commit: bool) -> None:
-    if not commit:
-        connection.rollback()
-        return
-    try:
-        journal.flush(tx)
-        connection.commit()
-    except BaseException:
-        tx.written = None
-        connection.rollback()
-        raise

@@ -11,10 +11,8 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from statedb.config import Options, Settings
-from statedb.db import journal
-from statedb.db.location import path_of
+from statedb.db.engine import Engine, open_engine
 from statedb.db.points import checked, resolve
-from statedb.db.pool import DriverError, Pool, explain, explained
 from statedb.db.tx import Context, Note, Point, Tx
 from statedb.handles import SyncAgent, sync_agent
 from statedb.operation import Body, Operation, Sync, Work, through
@@ -38,9 +36,9 @@ class Store(Sync, Rooms[Sync]):
         self._context = Context(self.settings)
         self._point: Point | None = None
         self._root = self
-        self._pool = Pool(path_of(where), self.settings)
+        self._engine = open_engine(where, self.settings)
         self._watchdog = Watchdog(self.settings.transaction_timeout)
-        self._finalizer = weakref.finalize(self, _close, self._pool, self._watchdog)
+        self._finalizer = weakref.finalize(self, _close, self._engine, self._watchdog)
         Rooms.__init__(self, self)
 
     def __enter__(self) -> Self:
@@ -71,7 +69,8 @@ class Store(Sync, Rooms[Sync]):
         Raises NoSuchRevision for a point in the future.
         """
         past = object.__new__(Store)
-        past.settings, past._root, past._pool, past._watchdog = self.settings, self._root, self._pool, self._watchdog
+        past.settings, past._root = self.settings, self._root
+        past._engine, past._watchdog = self._engine, self._watchdog
         past._context = replace(self._context, asked=checked(point))
         past._point = None
         Rooms.__init__(past, past)
@@ -88,7 +87,7 @@ class Store(Sync, Rooms[Sync]):
         """
         self._context.check_writable()
         note = Note.of(actor or self.settings.actor, message, context)
-        return Transaction(self._pool, self._watchdog, self._context, note)
+        return Transaction(self._engine, self._watchdog, self._context, note)
 
     def run(self, fn: Callable[Concatenate[Joined, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run fn(tx, *args) in a transaction and return what it returns; it may be called again."""
@@ -111,50 +110,18 @@ class Store(Sync, Rooms[Sync]):
         return lambda *args, **kwargs: run(body, args, kwargs)
 
     def _glance(self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        pool = self._pool
-        reader = pool.take()
-        try:
-            return body(Tx(reader, self._context), *args, **kwargs)
-        except DriverError as error:
-            raise explain(error) or error from error
-        finally:
-            pool.give(reader)
+        return self._engine.glance(self._context, lambda tx: body(tx, *args, **kwargs))
 
     def _read(self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with explained():
-            reader = self._pool.take()
-            try:
-                reader.begin_read()
-                try:
-                    return body(self._placed(Tx(reader, self._context)), *args, **kwargs)
-                finally:
-                    reader.end_read()
-            finally:
-                self._pool.give(reader)
-
-    def _finish(self, work: Work[T]) -> T:
-        # A reader is held, idle: were the store closed meanwhile, the query's own connection, which cannot write, would
-        # be the last to leave the file, and nobody would tidy up.
-        reader = self._pool.take()
-        try:
-            return work()
-        finally:
-            self._pool.give(reader)
+        return self._engine.read(self._context, lambda tx: body(self._placed(tx), *args, **kwargs))
 
     def _write(self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-        with explained():
-            pool = self._pool
-            tx = Tx(pool.acquire(), self._context)
-            try:
-                result = body(tx.begin(Note(self.settings.actor)), *args, **kwargs)
-                journal.flush(tx)
-                pool.writer.commit()
-            except BaseException:
-                pool.writer.rollback()
-                raise
-            finally:
-                pool.release()
-            return result
+        note = Note(self.settings.actor)
+        return self._engine.write(self._context, note, lambda tx: body(tx, *args, **kwargs))
+
+    def _finish(self, work: Work[T]) -> T:
+        with self._engine.kept_open():
+            return work()
 
     def _placed(self, tx: Tx) -> Tx:
         """Return a reading transaction at the point this store shows."""
@@ -164,7 +131,7 @@ class Store(Sync, Rooms[Sync]):
         return tx
 
 
-def _close(pool: Pool, watchdog: Watchdog) -> None:
-    # The pool first: the watchdog may have to take a forgotten transaction back. A forked child has no watchdog.
-    if pool.close():
+def _close(engine: Engine, watchdog: Watchdog) -> None:
+    # The engine first: the watchdog may have to take a forgotten transaction back. A forked child has no watchdog.
+    if engine.close():
         watchdog.stop()

@@ -7,8 +7,7 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
-from statedb.db import journal
-from statedb.db.pool import Pool, explained
+from statedb.db.engine import Engine, Held
 from statedb.db.tx import Context, Note, Tx
 from statedb.errors import InTransaction, TransactionAborted
 from statedb.handles import SyncAgent, sync_agent
@@ -61,32 +60,32 @@ def run_in(tx: Tx, fn: Callable[..., T], args: Any, kwargs: Any) -> T:
 class Transaction(Joined):
     """One commit, all or nothing: leaving the block commits, an exception takes everything back."""
 
-    def __init__(self, pool: Pool, watchdog: Watchdog, context: Context, note: Note) -> None:
-        self._pool, self._watchdog, self._note = pool, watchdog, note
+    def __init__(self, engine: Engine, watchdog: Watchdog, context: Context, note: Note) -> None:
+        self._engine, self._watchdog, self._context, self._note = engine, watchdog, context, note
         self._guard = threading.RLock()  # a function given to `update` may read through the transaction
         self._state = "new"
-        super().__init__(Tx(pool.writer, context))
+        self._held: Held | None = None
+        self._over = False
+        Rooms.__init__(self, self)
+
+    @property
+    def revision(self) -> int | None:
+        """The revision the transaction made; None before its end, and where nothing changed."""
+        return self._held.tx.written if self._held else None
 
     def bind(self, operation: Operation[..., Any]) -> Callable[..., Any]:
         body = joining(operation)
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            with self._guard, explained():
-                self._check_open()
-                return body(self._tx, *args, **kwargs)
+            with self._guard:
+                return self._open().run(lambda tx: body(tx, *args, **kwargs))
 
         return call
 
     def __enter__(self) -> Self:
         if self._state != "new":
             raise InTransaction("a transaction can be entered once; begin another with store.transaction()")
-        with explained():
-            self._pool.acquire()
-            try:
-                self._tx.begin(self._note)
-            except BaseException:
-                self._end("aborted")
-                raise
+        self._held = self._engine.begin(self._context, self._note)
         self._state = "open"
         self._watchdog.watch(self._give_up)
         return self
@@ -94,23 +93,17 @@ class Transaction(Joined):
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        if not self._pool.closed:  # in a forked child the watchdog's lock may be held by a thread that is not there
+        if not self._engine.closed:  # in a forked child the watchdog's lock may be held by a thread that is not there
             self._watchdog.forget(self._give_up)
-        with self._guard, explained():
+        with self._guard:
             if kind is not None:
                 if self._state == "open":
                     self._end("aborted")
                 return
-            self._check_open()
-            try:
-                journal.flush(self._tx)
-                self._pool.writer.commit()
-            except BaseException:
-                self._tx.written = None
-                self._end("aborted")
-                raise
+            held = self._open()
+            self._state = "aborted"
+            held.commit()
             self._state = "committed"
-            self._pool.release()
 
     def _give_up(self) -> None:
         with self._guard:
@@ -119,18 +112,18 @@ class Transaction(Joined):
 
     def _end(self, state: str) -> None:
         self._state = state
-        if not self._pool.closed:
-            self._pool.writer.rollback()
-            self._pool.release()
+        assert self._held is not None
+        self._held.rollback()
 
-    def _check_open(self) -> None:
+    def _open(self) -> Held:
         if self._state == "open":
-            self._pool.check()
-            return
+            assert self._held is not None
+            self._engine.check()
+            return self._held
         if self._state == "timed out":
             raise TransactionAborted(
-                f"the transaction took longer than {self._tx.settings.transaction_timeout:g} s and was rolled back; "
-                "make it shorter, or raise Settings.transaction_timeout"
+                f"the transaction took longer than {self._context.settings.transaction_timeout:g} s and was rolled "
+                "back; make it shorter, or raise Settings.transaction_timeout"
             )
         raise TransactionAborted(f"the transaction is {self._state}; use it inside its with block")
 

@@ -1,4 +1,4 @@
-"""A watch over the one transaction a store may have open: one that its owner forgot must not hold everybody up."""
+"""A watch over the transactions a store has open: one that its owner forgot must not hold everybody up."""
 
 from __future__ import annotations
 
@@ -13,24 +13,23 @@ class Watchdog:
     def __init__(self, seconds: float) -> None:
         self._seconds = seconds
         self._changed = threading.Condition()
-        self._watched: tuple[float, Callable[[], None]] | None = None
+        self._watched: dict[Callable[[], None], float] = {}  # until when; in order, since each lasts equally long
         self._thread: threading.Thread | None = None
         self._stopped = False
 
     def watch(self, give_up: Callable[[], None]) -> None:
         """Call `give_up` after the time, unless `forget(give_up)` comes first."""
         with self._changed:
-            self._watched = (time.monotonic() + self._seconds, give_up)
+            self._watched[give_up] = time.monotonic() + self._seconds
             if self._thread is None:
                 self._thread = threading.Thread(target=self._run, name="statedb-watchdog", daemon=True)
                 self._thread.start()
         # No notify: every watch lasts equally long, so the thread, which never sleeps longer than that, wakes in time.
 
     def forget(self, give_up: Callable[[], None]) -> None:
-        """Stop watching what would be given up by this; whoever came after it is watched on."""
+        """Stop watching what would be given up by this; the others are watched on."""
         with self._changed:
-            if self._watched is not None and self._watched[1] == give_up:
-                self._watched = None
+            self._watched.pop(give_up, None)
 
     def stop(self) -> None:
         """End the thread."""
@@ -46,10 +45,10 @@ class Watchdog:
             with self._changed:
                 if self._stopped:
                     return
-                left = self._watched[0] - time.monotonic() if self._watched else self._seconds
-                if left > 0:
+                give_up, until = next(iter(self._watched.items()), (None, 0.0))
+                left = self._seconds if give_up is None else until - time.monotonic()
+                if give_up is None or left > 0:
                     self._changed.wait(left)
                     continue
-                _, give_up = self._watched or (0, lambda: None)
-                self._watched = None
+                del self._watched[give_up]
             give_up()

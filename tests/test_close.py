@@ -395,7 +395,7 @@ def test_a_cancelled_transaction_is_made_wholly_or_not_at_all_and_lets_others_go
 def test_a_task_cancelled_just_as_its_turn_comes_gives_the_turn_on(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         async with AsyncStore(path, durability="normal") as store:
-            queue = store._open_queue()
+            queue = store._engine._turns()  # type: ignore[union-attr]
             hold = queue.hold
 
             def cancelled_as_it_comes(*args: Any) -> Any:

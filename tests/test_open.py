@@ -14,7 +14,7 @@ import pytest
 from statedb import Corrupted, NotAStore, Settings, Store, StoreTooNew
 from statedb.config import Options
 from statedb.db import migrate
-from statedb.db.sqlite import APPLICATION_ID
+from statedb.db.sqlite.connection import APPLICATION_ID
 
 NEWER = "update alembic_version set version_num = '9999'"
 
@@ -40,7 +40,7 @@ def test_any_file_name_is_taken_as_it_is(tmp_path: Path, name: str) -> None:
     assert sorted(path.name for path in tmp_path.iterdir()) == [name]
 
 
-@pytest.mark.parametrize("url", ["postgresql://localhost/x", "mysql+pymysql://h/x"])
+@pytest.mark.parametrize("url", ["postgresql+asyncpg://localhost/x", "mysql+pymysql://h/x"])
 def test_a_database_that_is_not_served_is_refused(url: str) -> None:
     with pytest.raises(NotAStore):
         Store(url)
@@ -134,7 +134,7 @@ def test_the_typed_keywords_are_the_settings() -> None:
 @pytest.mark.parametrize(("durability", "level"), [("full", 2), ("normal", 1)])
 def test_durability_is_what_sqlite_is_told(tmp_path: Path, durability: str, level: int) -> None:
     with Store(tmp_path / "a.db", durability=durability) as store:  # type: ignore[arg-type]
-        writer = store._pool.writer
+        writer = store._engine._pool.writer
         assert writer.raw.execute("pragma synchronous").fetchall() == [(level,)]
         assert writer.raw.execute("pragma journal_mode").fetchall() == [("wal",)]
 

@@ -14,7 +14,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 import statedb
 from statedb import Store
 from statedb.db import migrate, schema
-from statedb.db.sqlite import DIALECT
+from statedb.db.sqlite.connection import DIALECT
 from statedb.db.statements import Statement
 from statedb.db.views import metadata
 

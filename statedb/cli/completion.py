@@ -56,10 +56,10 @@ def _offered(names: Callable[[Any, str], Iterable[str]], context: typer.Context)
     from statedb.cli.stores import ENVIRONMENT
 
     try:
-        from statedb.db import peek
-        from statedb.db.location import path_of
+        from statedb.db.location import place_of
+        from statedb.db.sqlite import peek
 
         url = context.find_root().params.get("file") or os.environ.get(ENVIRONMENT) or ":memory:"
-        return [name for name in names(peek, path_of(os.path.expanduser(url))) if _HARMLESS.fullmatch(name)]
+        return [name for name in names(peek, place_of(os.path.expanduser(url)).name) if _HARMLESS.fullmatch(name)]
     except Exception:
         return []

@@ -27,7 +27,7 @@ def migrate(context: typer.Context) -> None:
     """
     from statedb.config import Settings
     from statedb.db.migrate import HEAD, schema_of
-    from statedb.db.pool import explained
+    from statedb.db.sqlite.pool import explained
 
     path = file_of(context)
     with valid_settings(), explained():

@@ -40,12 +40,12 @@ def opened(context: typer.Context, *, create: bool = False) -> Store:
 
 def file_of(context: typer.Context) -> str:
     """Return the file of the store that was named."""
-    from statedb.db.location import path_of
+    from statedb.db.location import place_of
 
     named = _named(context)
     if not named.url:
         raise Usage(f"no store is named: give -f FILE before the command, or set {ENVIRONMENT}")
-    return path_of(named.url)
+    return place_of(named.url).name
 
 
 def files_of(path: str) -> set[str]:

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from statedb.config import Settings
-from statedb.db import sqlite
-from statedb.db.sqlite import APPLICATION_ID
+from statedb.db.sqlite import connection as sqlite
+from statedb.db.sqlite.connection import APPLICATION_ID
 from statedb.errors import Corrupted, NotAStore, StoreTooNew
 from statedb.times import micros
 

@@ -18,7 +18,7 @@ K = ("a", "local", "k")
 
 
 def rows(store: Any, text: str) -> list[tuple[Any, ...]]:
-    found: list[tuple[Any, ...]] = store._pool.writer.raw.execute(text).fetchall()
+    found: list[tuple[Any, ...]] = store._engine._pool.writer.raw.execute(text).fetchall()
     return found
 
 

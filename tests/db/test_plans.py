@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 
 from statedb import Store
-from statedb.db import cuts, differences, sqlite, versions
+from statedb.db import cuts, differences, versions
+from statedb.db.sqlite.connection import DIALECT
 from statedb.rooms import log, undo
 
 
@@ -19,7 +20,7 @@ def plan(path: Path, statement: Any) -> str:
     """Return SQLite's plan of a statement, on a store with a few keys and commits."""
     with Store(path) as store:
         store.states.set_many("a", "local", {f"k{n}": n for n in range(20)})
-    text, order = statement.on(sqlite.DIALECT)
+    text, order = statement.on(DIALECT)
     names = (
         "branch",
         "revision",

@@ -261,7 +261,7 @@ def test_many_threads_may_ask_at_once(filed: Store) -> None:
 def spoil(store: Any, change: Callable[[Any], None]) -> None:
     """Change a store's rows by SQL, as retention and erasure will."""
     target = getattr(store, "_target", store)
-    raw = target._pool.writer.raw if isinstance(target, Store) else target._writer._opened[0].raw
+    raw = target._engine._pool.writer.raw if isinstance(target, Store) else target._engine._writer._opened[0].raw
     change(raw)
 
 

@@ -27,10 +27,10 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from statedb.config import Settings
-from statedb.db import sqlite
 from statedb.db.query.functions import OVERRIDDEN
 from statedb.db.query.guard import HIDDEN, SEES, Guard, Names
 from statedb.db.query.sqltext import MAX_BYTES, Query
+from statedb.db.sqlite import connection as sqlite
 from statedb.db.statements import Row as StoredRow
 from statedb.db.statements import Statement
 from statedb.db.tx import Tx

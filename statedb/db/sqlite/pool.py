@@ -9,15 +9,11 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from statedb.config import Settings
-from statedb.db import sqlite
 from statedb.db.fork import REASON, remember
 from statedb.db.migrate import open_store
-from statedb.db.sqlite import Connection
+from statedb.db.sqlite import connection as sqlite
+from statedb.db.sqlite.connection import Connection
 from statedb.errors import InTransaction, StoreBusy, StoreClosed
-
-# By these names for the shells, which know no dialect.
-DriverError = sqlite.Error
-explain = sqlite.explain
 
 _KEPT = 8
 """Idle readers kept open; a burst of threads may open more for a while."""

@@ -18,7 +18,7 @@ from typing import Any
 
 from statedb.db import journal
 from statedb.db.connection import Connection
-from statedb.db.hop import Hop, settle_error, settle_result, tell
+from statedb.db.sqlite.hop import Hop, settle_error, settle_result, tell
 from statedb.db.tx import Context, Note, Tx
 from statedb.errors import StoreClosed
 
@@ -30,29 +30,30 @@ Outcome = tuple[Callable[[asyncio.Future[Any], Any], None], Any]
 class Waiting:
     """A write that waits for its turn; `body` None asks for the writer itself, to hold a transaction open."""
 
-    future: asyncio.Future[Any]
-    body: Body | None
+    context: Context
     note: Note
+    future: asyncio.Future[Any]
+    body: Body | None = None
 
 
 class WriteQueue:
     """The turn to write, among the tasks of one process."""
 
-    def __init__(self, hop: Hop, context: Context, batch: int) -> None:
-        self._hop, self._context, self._batch = hop, context, batch
+    def __init__(self, hop: Hop, batch: int) -> None:
+        self._hop, self._batch = hop, batch
         self._waiting: deque[Waiting] = deque()
         self._busy = False
         self._held = False
         self._loop: asyncio.AbstractEventLoop | None = None
         self._idle: asyncio.Future[None] | None = None
 
-    def submit(self, body: Body, note: Note) -> asyncio.Future[Any]:
+    def submit(self, context: Context, note: Note, body: Body) -> asyncio.Future[Any]:
         """Queue a write and return a future of what its body returns, settled once it is committed."""
-        return self._enter(Waiting(asyncio.get_running_loop().create_future(), body, note))
+        return self._enter(Waiting(context, note, asyncio.get_running_loop().create_future(), body))
 
-    def hold(self, note: Note) -> asyncio.Future[Tx]:
+    def hold(self, context: Context, note: Note) -> asyncio.Future[Tx]:
         """Queue for the writer and return a future of a begun transaction; `release` must follow."""
-        return self._enter(Waiting(asyncio.get_running_loop().create_future(), None, note))
+        return self._enter(Waiting(context, note, asyncio.get_running_loop().create_future()))
 
     def release(self) -> None:
         """Give the turn on; the holder has committed or rolled back."""
@@ -103,7 +104,7 @@ class WriteQueue:
         loop = self._loop = asyncio.get_running_loop()
 
         def job(connection: Connection) -> None:
-            outcomes = commit_together(connection, self._context, batch)
+            outcomes = commit_together(connection, batch)
             tell(loop, self._settle, batch, outcomes)
 
         self._hop.post(job)
@@ -120,7 +121,7 @@ class WriteQueue:
         self._loop = asyncio.get_running_loop()
         if self._idle is not None:
             settle_result(self._idle, None)
-        begun = self._hop.run(lambda connection: _begin(connection, self._context, waiting.note))
+        begun = self._hop.run(lambda connection: _begin(connection, waiting))
 
         def started(future: asyncio.Future[Tx]) -> None:
             error = None if future.cancelled() else future.exception()
@@ -137,7 +138,7 @@ class WriteQueue:
         begun.add_done_callback(started)
 
 
-def commit_together(connection: Connection, context: Context, batch: list[Waiting]) -> list[Outcome]:
+def commit_together(connection: Connection, batch: list[Waiting]) -> list[Outcome]:
     """Run writes in one transaction, a savepoint each, and return how each ended, in order."""
     try:
         connection.begin_write()
@@ -145,7 +146,7 @@ def commit_together(connection: Connection, context: Context, batch: list[Waitin
         outcomes: list[Outcome] = []
         last: Tx | None = None
         for waiting in batch:
-            outcome, last = _one(connection, context, waiting, last)
+            outcome, last = _one(connection, waiting, last)
             outcomes.append(outcome)
         connection.commit()
         return outcomes
@@ -157,12 +158,12 @@ def commit_together(connection: Connection, context: Context, batch: list[Waitin
         return [(settle_error, error)] * len(batch)
 
 
-def _one(connection: Connection, context: Context, waiting: Waiting, last: Tx | None) -> tuple[Outcome, Tx | None]:
+def _one(connection: Connection, waiting: Waiting, last: Tx | None) -> tuple[Outcome, Tx | None]:
     """Run one write, and return how it ended and which transaction was the last to be written."""
     assert waiting.body is not None
     connection.savepoint()
     try:
-        tx = Tx(connection, context).begin(waiting.note, last)
+        tx = Tx(connection, waiting.context).begin(waiting.note, last)
         result = waiting.body(tx)
         journal.flush(tx)
     except BaseException as error:
@@ -174,10 +175,10 @@ def _one(connection: Connection, context: Context, waiting: Waiting, last: Tx | 
     return (settle_result, result), tx
 
 
-def _begin(connection: Connection, context: Context, note: Note) -> Tx:
+def _begin(connection: Connection, waiting: Waiting) -> Tx:
     connection.begin_write()
     try:
-        return Tx(connection, context).begin(note)
+        return Tx(connection, waiting.context).begin(waiting.note)
     except BaseException:
         connection.rollback()
         raise

@@ -17,10 +17,10 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from statedb.config import Settings
-from statedb.db import sqlite
 from statedb.db.fork import REASON, remember
 from statedb.db.migrate import open_store
-from statedb.db.sqlite import Connection
+from statedb.db.sqlite import connection as sqlite
+from statedb.db.sqlite.connection import Connection
 from statedb.errors import StoreClosed
 
 T = TypeVar("T")

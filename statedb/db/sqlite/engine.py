@@ -1,0 +1,110 @@
+"""An SQLite store for callers that wait: each call borrows a connection of the pool."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from statedb.config import Settings
+from statedb.db import journal
+from statedb.db.engine import Body
+from statedb.db.sqlite.connection import Error, explain
+from statedb.db.sqlite.pool import Pool, explained
+from statedb.db.tx import Context, Note, Tx
+
+
+class Engine:
+    """An SQLite store. Any thread may use it."""
+
+    def __init__(self, path: str, settings: Settings) -> None:
+        self._pool = Pool(path, settings)
+        self.check = self._pool.check
+        self.close = self._pool.close
+
+    @property
+    def closed(self) -> str:
+        return self._pool.closed
+
+    def glance(self, context: Context, body: Body) -> Any:
+        pool = self._pool
+        reader = pool.take()
+        try:
+            return body(Tx(reader, context))
+        except Error as error:
+            raise explain(error) or error from error
+        finally:
+            pool.give(reader)
+
+    def read(self, context: Context, body: Body) -> Any:
+        with explained():
+            reader = self._pool.take()
+            try:
+                reader.begin_read()
+                try:
+                    return body(Tx(reader, context))
+                finally:
+                    reader.end_read()
+            finally:
+                self._pool.give(reader)
+
+    def write(self, context: Context, note: Note, body: Body) -> Any:
+        with explained():
+            held = Held(self._pool, context, note)
+            try:
+                result = body(held.tx)
+            except BaseException:
+                held.rollback()
+                raise
+            held.commit()
+            return result
+
+    def begin(self, context: Context, note: Note) -> Held:
+        with explained():
+            return Held(self._pool, context, note)
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        """Hold an idle reader.
+
+        Were the store closed meanwhile, a query's own connection, which cannot write, would be the last to leave the
+        file, and nobody would tidy up.
+        """
+        reader = self._pool.take()
+        try:
+            yield
+        finally:
+            self._pool.give(reader)
+
+
+class Held:
+    """The store's one writing transaction."""
+
+    def __init__(self, pool: Pool, context: Context, note: Note) -> None:
+        self._pool = pool
+        self.tx = Tx(pool.acquire(), context)
+        try:
+            self.tx.begin(note)
+        except BaseException:
+            self.rollback()
+            raise
+
+    def run(self, body: Body) -> Any:
+        with explained():
+            return body(self.tx)
+
+    def commit(self) -> None:
+        with explained():
+            try:
+                journal.flush(self.tx)
+                self._pool.writer.commit()
+            except BaseException:
+                self.tx.written = None
+                self.rollback()
+                raise
+            self._pool.release()
+
+    def rollback(self) -> None:
+        if not self._pool.closed:
+            self._pool.writer.rollback()
+            self._pool.release()
