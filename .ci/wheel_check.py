@@ -5,6 +5,7 @@ from pathlib import Path
 
 import statedb
 from statedb.db import migrate
+from statedb.db.sqlite import opening
 
 assert "site-packages" in statedb.__file__, statedb.__file__
 assert migrate.scripts().parent == Path(statedb.__file__).parent, migrate.scripts()
@@ -13,12 +14,12 @@ with statedb.Store("new.db") as store:
     store.states.set("agent-1", "persistent", "prefs", {"theme": "dark"})
     assert store.states.get("agent-1", "persistent", "prefs") == {"theme": "dark"}
 
-migrate.create_at("old.db", "0001")
-assert migrate.version_of(sqlite3.connect("old.db")) == "0001"
+opening.create_at("old.db", "0001")
+assert opening.version_of(sqlite3.connect("old.db")) == "0001"
 with statedb.Store("old.db") as store:
     store.states.set("agent-1", "persistent", "prefs", 1)
     assert store.health.check().ok
 with sqlite3.connect("old.db") as raw:
-    assert migrate.version_of(raw) == migrate.HEAD
+    assert opening.version_of(raw) == migrate.HEAD
     assert raw.execute("select count(*) from states").fetchone() == (1,)
 print("upgraded 0001 to", migrate.HEAD)

@@ -119,7 +119,7 @@ class AsyncStore(Async, Rooms[Async]):
         if operation.writes and self._context.asked is None:
 
             async def write(*args: Any, **kwargs: Any) -> Any:
-                return await self._submit(lambda tx: body(tx, *args, **kwargs))
+                return await self._submit(lambda tx: body(tx, *args, **kwargs), alone=operation.alone)
 
             return write
         snapshot = not operation.single or self._context.asked is not None
@@ -135,10 +135,10 @@ class AsyncStore(Async, Rooms[Async]):
 
         return work_apart
 
-    def _submit(self, body: Callable[[Tx], Any]) -> Awaitable[Any]:
+    def _submit(self, body: Callable[[Tx], Any], *, alone: bool = False) -> Awaitable[Any]:
         self._context.check_writable()
         self._refuse_inside()
-        return self._opened().write(self._context, Note(self.settings.actor), body)
+        return self._opened().write(self._context, Note(self.settings.actor), body, alone=alone)
 
     def _fetch(self, body: Callable[[Tx], Any], snapshot: bool) -> Awaitable[Any]:
         engine = self._opened()

@@ -61,6 +61,12 @@ class Settings(BaseModel):
     """The most rows a query may return; one with more is refused, never cut short."""
     query_timeout: float = Field(default=10.0, gt=0, le=1_000_000)
     """Seconds a query may take."""
+    postgres_schema: str = Field(default="statedb", min_length=1, max_length=63)
+    """The schema of a PostgreSQL database a store lives in, so that several share one database."""
+    postgres_pool: int = Field(default=10, gt=0)
+    """The most connections to a PostgreSQL server at a time."""
+    postgres_prepare: bool = True
+    """Whether statements are prepared on a PostgreSQL server; not behind a pooler that hands sessions round."""
     clock: Clock = time.time
     """The wall clock: seconds since 1970 or a datetime. The store never lets it go back."""
 
@@ -92,4 +98,7 @@ class Options(TypedDict, total=False):
     max_batch: int
     query_max_rows: int
     query_timeout: float
+    postgres_schema: str
+    postgres_pool: int
+    postgres_prepare: bool
     clock: Clock

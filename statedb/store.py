@@ -7,6 +7,7 @@ import weakref
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
@@ -92,7 +93,7 @@ class Store(Sync, Rooms[Sync]):
     def run(self, fn: Callable[Concatenate[Joined, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
         """Run fn(tx, *args) in a transaction and return what it returns; it may be called again."""
         self._context.check_writable()
-        result: T = self._write(run_in, (fn, args, kwargs), {})
+        result: T = self._write(False, run_in, (fn, args, kwargs), {})
         return result
 
     # ---- how operations run
@@ -102,7 +103,7 @@ class Store(Sync, Rooms[Sync]):
         if self._context.asked is not None:
             run = self._read
         elif operation.writes:
-            run = self._write
+            run = partial(self._write, operation.alone)
         else:
             run = self._glance if operation.single else self._read
         if operation.apart:
@@ -115,9 +116,9 @@ class Store(Sync, Rooms[Sync]):
     def _read(self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self._engine.read(self._context, lambda tx: body(self._placed(tx), *args, **kwargs))
 
-    def _write(self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    def _write(self, alone: bool, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         note = Note(self.settings.actor)
-        return self._engine.write(self._context, note, lambda tx: body(tx, *args, **kwargs))
+        return self._engine.write(self._context, note, lambda tx: body(tx, *args, **kwargs), alone=alone)
 
     def _finish(self, work: Work[T]) -> T:
         with self._engine.kept_open():

@@ -14,6 +14,7 @@ from sqlalchemy.schema import CreateIndex, CreateTable
 import statedb
 from statedb import Store
 from statedb.db import migrate, schema
+from statedb.db.sqlite import opening
 from statedb.db.sqlite.connection import DIALECT
 from statedb.db.statements import Statement
 from statedb.db.views import metadata
@@ -55,10 +56,10 @@ def test_head_is_the_newest_migration_and_no_number_is_missing() -> None:
 @pytest.mark.parametrize("revision", REVISIONS)
 def test_a_store_of_every_older_schema_is_upgraded_when_it_is_opened(tmp_path: Path, revision: str) -> None:
     path = tmp_path / "old.db"
-    migrate.create_at(str(path), revision)
+    opening.create_at(str(path), revision)
     with sqlite3.connect(path) as raw:
         identity = raw.execute("select id from store_info").fetchall()
-        assert migrate.version_of(raw) == revision
+        assert opening.version_of(raw) == revision
     raw.close()
     with Store(path) as store:
         store.states.set("a", "local", "k", 1)

@@ -10,6 +10,8 @@ down_revision = None
 
 # SQLite makes a column its row id only where the type is spelt INTEGER.
 Id = sa.BigInteger().with_variant(sa.Integer, "sqlite")
+# Names are in the order of their code points everywhere, whatever language a server speaks.
+Name = sa.Text().with_variant(sa.Text(collation="C"), "postgresql")
 
 
 def upgrade() -> None:
@@ -22,7 +24,7 @@ def upgrade() -> None:
     op.create_table(
         "agents",
         sa.Column("id", Id, nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("name", Name, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_agents"),
         sa.UniqueConstraint("name", name="uq_agents_name"),
     )
@@ -48,7 +50,7 @@ def upgrade() -> None:
         sa.Column("id", Id, nullable=False),
         sa.Column("branch_id", sa.BigInteger, nullable=False),
         sa.Column("agent_id", sa.BigInteger, sa.ForeignKey("agents.id", name="fk_sessions_agent_id"), nullable=False),
-        sa.Column("name", sa.Text, nullable=False),
+        sa.Column("name", Name, nullable=False),
         sa.Column("ttl", sa.BigInteger),
         sa.Column("expires_at", sa.BigInteger),
         sa.PrimaryKeyConstraint("id", name="pk_sessions"),
@@ -61,8 +63,8 @@ def upgrade() -> None:
         sa.Column(
             "agent_id", sa.BigInteger, sa.ForeignKey("agents.id", name="fk_agent_states_agent_id"), nullable=False
         ),
-        sa.Column("state_type", sa.Text, nullable=False),
-        sa.Column("state_key", sa.Text, nullable=False),
+        sa.Column("state_type", Name, nullable=False),
+        sa.Column("state_key", Name, nullable=False),
         sa.Column("version", sa.BigInteger, nullable=False),
         sa.Column("parent_version", sa.BigInteger),
         sa.Column("revision", sa.BigInteger, nullable=False),

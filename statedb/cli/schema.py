@@ -26,7 +26,8 @@ def migrate(context: typer.Context) -> None:
     is refused and left as it is.
     """
     from statedb.config import Settings
-    from statedb.db.migrate import HEAD, schema_of
+    from statedb.db.migrate import HEAD
+    from statedb.db.sqlite.opening import schema_of
     from statedb.db.sqlite.pool import explained
 
     path = file_of(context)

@@ -1,6 +1,6 @@
 """The hash that links each commit to the one before it.
 
-    hash = BLAKE2b-128( hash of the commit before · what this commit says, as compact JSON )
+    hash = SHA-256( hash of the commit before · its time · SHA-256( what it says, as compact JSON ) ), cut to 16 bytes
 
 Hashed is only what is the same wherever the commit goes: names, version numbers, digests of values keyed by each key's
 salt. Never stored bytes, compression or local integer ids, so that re-encoding or erasing a value breaks no link.
@@ -51,19 +51,24 @@ class Line(NamedTuple):
     expires_at: int | None
 
 
-def link(
-    previous: bytes, commit: CommitRow, changed: Iterable[tuple[Address, Staged]], clocks: Iterable[Session]
-) -> bytes:
-    """Return a new commit's hash, 16 bytes, of what it changed: versions, then touches, each in the order of names."""
+def content(commit: CommitRow, changed: Iterable[tuple[Address, Staged]], clocks: Iterable[Session]) -> bytes:
+    """Return the digest of what a new commit says: versions, then touches, each in the order of names; 32 bytes."""
     lines = [_line(at, staged) for at, staged in changed]
-    return seal(previous, commit, lines, [(*clock.name, clock.ttl, clock.expires_at) for clock in clocks])
+    return content_of(commit, lines, [(*clock.name, clock.ttl, clock.expires_at) for clock in clocks])
 
 
-def seal(previous: bytes, commit: CommitRow, lines: list[Line], clocks: Iterable[tuple[Any, ...]]) -> bytes:
-    """Return the hash of a commit's content after the previous hash. Lines and clocks come sorted by name."""
-    # The revision is left out: another store may number the same commit otherwise, and the chain holds the order.
-    content = to_json([commit[1:], lines, list(clocks)])
-    return hashlib.blake2b(previous + content, digest_size=16).digest()
+def content_of(commit: CommitRow, lines: list[Line], clocks: Iterable[tuple[Any, ...]]) -> bytes:
+    """Return the digest of what a commit says. Lines and clocks come sorted by name."""
+    # The revision is left out: another store may number the same commit otherwise, and the chain holds the order. The
+    # time is `link`'s: it is known only where the commit lands, and what is said here before.
+    _, branch, merge_parent, kind, at, origin_at, *said = commit
+    made = at if origin_at is None else origin_at
+    return hashlib.sha256(to_json([branch, merge_parent, kind, made, *said, lines, list(clocks)])).digest()
+
+
+def link(previous: bytes, at: int, content: bytes) -> bytes:
+    """Return a commit's hash, 16 bytes, of the one before it, its time in microseconds and its content."""
+    return hashlib.sha256(previous + at.to_bytes(8, "big", signed=True) + content).digest()[:16]
 
 
 def _line(at: Address, staged: Staged) -> Line:

@@ -1,17 +1,24 @@
-"""What transactions and shells need of a connection, whatever the dialect."""
+"""What transactions need of a connection, whatever the dialect."""
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Protocol
 
+from sqlalchemy import Table
+
+from statedb.db.newest import Newest
 from statedb.db.statements import Parameters, Row, Statement
 
 
 class Connection(Protocol):
-    """What transactions and shells need of a connection, whatever the dialect."""
+    """What transactions need of a connection. How one begins and ends is between the engine and its dialect."""
 
     path: str | None
     """The file, where any number of connections may read it by themselves; None where only this one can."""
+
+    wall: Callable[[], int]
+    """The wall clock, in microseconds; always 0 where the server's comes with what is read."""
 
     def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
         """Run a statement and return every row."""
@@ -21,36 +28,20 @@ class Connection(Protocol):
         """Run a statement and return its first row, if any."""
         ...
 
+    def settled(self, statement: Statement, parameters: Parameters) -> Row | None:
+        """Return the first row of what nothing that this transaction has written can change."""
+        ...
+
     def run(self, statement: Statement, parameters: Parameters) -> None:
-        """Run a statement that returns no rows."""
+        """Run a statement that returns no rows, now or at the latest when the transaction is committed."""
         ...
 
-    def begin_read(self) -> None:
-        """Hold one snapshot until `end_read`."""
+    def newest(self) -> Newest:
+        """Return where the log stands."""
         ...
 
-    def end_read(self) -> None: ...
-
-    def begin_write(self, left: float | None = None) -> None:
-        """Take the write lock, or raise StoreBusy after the timeout, of which `left` seconds may be left."""
-        ...
-
-    def prepare(self) -> None:
-        """Be about to write: called before the first row of a transaction."""
-        ...
-
-    def commit(self) -> None: ...
-
-    def rollback(self) -> None:
-        """Take everything back; fine where there is nothing, or the database has done so already."""
-        ...
-
-    def savepoint(self) -> None: ...
-
-    def release(self) -> None: ...
-
-    def rollback_to(self) -> bool:
-        """Undo what came since the savepoint; False where the whole transaction is gone already."""
+    def new_id(self, table: Table) -> int:
+        """Return an id for a new row of a table, which nobody else is given."""
         ...
 
     def size(self) -> int:

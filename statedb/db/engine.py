@@ -58,8 +58,11 @@ class Engine(Protocol):
         """Run a function that reads, on one snapshot."""
         ...
 
-    def write(self, context: Context, note: Note, body: Body) -> Any:
-        """Run a function in a transaction of its own and commit what it wrote."""
+    def write(self, context: Context, note: Note, body: Body, *, alone: bool = False) -> Any:
+        """Run a function in a transaction of its own and commit what it wrote.
+
+        It may be run again where others wrote meanwhile, unless it is told to be `alone`.
+        """
         ...
 
     def begin(self, context: Context, note: Note) -> Held:
@@ -105,8 +108,11 @@ class AsyncEngine(Protocol):
         """Run a function that reads, on one snapshot."""
         ...
 
-    def write(self, context: Context, note: Note, body: Body) -> Awaitable[Any]:
-        """Run a function in a transaction, perhaps beside others, and commit what it wrote."""
+    def write(self, context: Context, note: Note, body: Body, *, alone: bool = False) -> Awaitable[Any]:
+        """Run a function in a transaction, perhaps beside others, and commit what it wrote.
+
+        It may be run again where others wrote meanwhile, unless it is told to be `alone`.
+        """
         ...
 
     async def hold(self, context: Context, note: Note) -> AsyncHeld:

@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import FromClause, Select, and_, bindparam, case, func, literal_column, null, select
 from sqlalchemy.sql.elements import ColumnElement
 
+from statedb.db.landing import Later
 from statedb.db.statements import Statement
 from statedb.db.tables import (
     agent_states,
@@ -74,7 +75,7 @@ _s, _a, _w, _c = agent_states.c, agents.c, sessions.c, state_commits.c
 newest_at = select(_c.at).where(_c.revision == select(func.max(_c.revision)).scalar_subquery()).scalar_subquery()
 expires = case((_s.session_id.is_(None), _s.expires_at), else_=_w.expires_at)
 """When a key of `agent_states`, joined to its session if it has one, expires."""
-_newest = case((expires.is_not(None), newest_at))
+_newest = case((expires.is_not(None), Later(newest_at)))
 
 
 def _present(*columns: Any) -> Select[*tuple[Any, ...]]:

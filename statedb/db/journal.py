@@ -20,7 +20,7 @@ from statedb.db.rows import HERE, Origin, write_commit
 from statedb.db.sessions import UNWRITTEN, Opening, Session, SessionName, session_name
 from statedb.db.tx import Note, Staged, Tx
 from statedb.models import Address, StateType
-from statedb.times import LATEST
+from statedb.times import LATEST, moment
 from statedb.values import codec
 from statedb.values.codec import Encoded
 
@@ -265,7 +265,6 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
     if not (changed or expired or clocks):
         tx.staged.clear()
         return None
-    tx.db.prepare()
     if expired:
         write_commit(tx, "expire", Note(), expired, [], HERE)
     if changed or clocks:
@@ -278,8 +277,22 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
     tx.written = tx.revision
     for each in tx.outcomes:
         object.__setattr__(each, "revision", tx.revision)
+    tx.told += tx.outcomes
     tx.outcomes.clear()
     return tx.revision
+
+
+def land(tx: Tx, shift: int, at: int) -> None:
+    """Tell what was handed out where its commit landed: so many revisions further on, at this time in microseconds."""
+    if tx.written is None or (shift == 0 and at == tx.now):
+        return
+    tx.written += shift
+    before, after = moment(tx.now), moment(at)
+    for each in tx.told:
+        object.__setattr__(each, "revision", each.revision + shift)
+        for name in ("created_at", "updated_at", "at"):
+            if getattr(each, name, None) == before:
+                object.__setattr__(each, name, after)
 
 
 def _is_change(staged: Staged) -> bool:

@@ -9,7 +9,7 @@ from sqlalchemy import bindparam, func, select
 
 from statedb.db.statements import Statement
 from statedb.db.tables import state_commits
-from statedb.db.tx import NEWEST, Asked, Point, Tx
+from statedb.db.tx import Asked, Point, Tx
 from statedb.errors import InvalidValue, NoSuchRevision
 from statedb.times import EARLIEST, LATEST, micros, moment
 from statedb.values.arguments import LARGEST
@@ -70,9 +70,8 @@ def newest_point(tx: Tx) -> Point:
         return tx.point
     if tx.note is not None:  # time stands still inside a transaction
         return Point(tx.revision, tx.now)
-    row = tx.db.one(NEWEST, {})
-    revision, at = (row[0], row[1]) if row else (0, EARLIEST)
-    return Point(revision, max(tx.wall(), at))
+    revision, at, _, clock = tx.db.newest()
+    return Point(revision, max(tx.wall(), at, clock))
 
 
 def _at_revision(tx: Tx, revision: int, newest: int) -> Point:

@@ -5,14 +5,15 @@ Revision and hash are assigned here, in one place. Nothing is decided here: what
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
-from statedb.db.chain import CommitRow, link
+from statedb.db.chain import CommitRow, content, link
 from statedb.db.heads import Head
+from statedb.db.landing import OF_COMMITS, OF_ROWS
 from statedb.db.sessions import UNWRITTEN, Session, session_name
 from statedb.db.statements import Statement
 from statedb.db.tables import (
@@ -55,8 +56,10 @@ def write_commit(
     touches = [(at, staged) for at, staged in ordered if staged.change is None and staged.head.session_id is None]
     clocks = sorted(clocks, key=lambda clock: clock.name)
     commit = _commit_row(tx, kind, note, origin)
-    tx.hash = link(tx.hash, commit, [*versions, *touches], clocks)
-    tx.db.run(_INSERT_COMMIT, {**commit._asdict(), "hash": tx.hash})
+    said = content(commit, [*versions, *touches], clocks)
+    tx.hash = link(tx.hash, tx.now, said)
+    tx.connection.run(_INSERT_COMMIT, {**commit._asdict(), "content": said, "token": tx.token, "hash": tx.hash})
+    tx.token = None
     agents_of = _agent_ids(tx, ordered, clocks)
     for clock in clocks:
         _write_clock(tx, agents_of[clock.name.agent_id], clock)
@@ -66,7 +69,7 @@ def write_commit(
     for _, staged in touches:
         _write_touch(tx, staged)
     for agent in agents_of.values():
-        tx.db.run(_INSERT_COMMIT_AGENT, {"agent_id": agent, "revision": tx.revision})
+        tx.connection.run(_INSERT_COMMIT_AGENT, {"agent_id": agent, "revision": tx.revision})
 
 
 def _commit_row(tx: Tx, kind: str, note: Note, origin: Origin) -> CommitRow:
@@ -91,24 +94,36 @@ def _agent_ids(tx: Tx, changed: Sequence[tuple[Address, Staged]], clocks: Sequen
     found = {at.agent_id: staged.head.agent for at, staged in changed if staged.head.agent is not None}
     names = {at.agent_id for at, _ in changed}.union(clock.name.agent_id for clock in clocks)
     for name in sorted(names.difference(found)):
-        row = tx.db.one(_FIND_AGENT, {"name": name}) or tx.db.one(_INSERT_AGENT, {"name": name})
-        assert row is not None
-        found[name] = row[0]
+        found[name] = _known_agent(tx, name) or _make_agent(tx, name)
     return found
+
+
+def _known_agent(tx: Tx, name: str) -> int | None:
+    if (made := tx.agents.get(name)) is not None:
+        return made
+    if tx.earlier is not None and name in tx.earlier.agents:
+        return tx.earlier.agents[name]
+    row = tx.connection.settled(_FIND_AGENT, {"name": name})
+    return None if row is None else int(row[0])
+
+
+def _make_agent(tx: Tx, name: str) -> int:
+    made = tx.agents[name] = tx.connection.new_id(agents)
+    tx.connection.run(_INSERT_AGENT, {"id": made, "name": name})
+    return made
 
 
 def _write_clock(tx: Tx, agent: int, clock: Session) -> None:
     values = {"ttl": clock.ttl, "expires_at": clock.expires_at}
     if clock.id is None:
-        made = {"branch_id": tx.branch, "agent_id": agent, "name": clock.name.name}
-        row = tx.db.one(_INSERT_SESSION, {**values, **made})
-        assert row is not None
-        clock.id = int(row[0])
+        clock.id = tx.connection.new_id(sessions)
+        made = {"id": clock.id, "branch_id": tx.branch, "agent_id": agent, "name": clock.name.name}
+        tx.connection.run(_INSERT_SESSION, {**values, **made})
         joined = {"of_session": clock.id, "of_agent": agent, "of_branch": tx.branch}
-        tx.db.run(_JOIN_SESSION, {**joined, "low": clock.name.low, "high": clock.name.high})
+        tx.connection.run(_JOIN_SESSION, {**joined, "low": clock.name.low, "high": clock.name.high})
     else:
-        tx.db.run(_UPDATE_SESSION, {**values, "of_session": clock.id})
-    tx.db.run(_INSERT_SESSION_TOUCH, {**values, "revision": tx.revision, "session_id": clock.id})
+        tx.connection.run(_UPDATE_SESSION, {**values, "of_session": clock.id})
+    tx.connection.run(_INSERT_SESSION_TOUCH, {**values, "revision": tx.revision, "session_id": clock.id})
 
 
 def _write_head(tx: Tx, agent: int, at: Address, staged: Staged) -> None:
@@ -119,17 +134,18 @@ def _write_head(tx: Tx, agent: int, at: Address, staged: Staged) -> None:
     if head.session_id == UNWRITTEN:
         head.session_id = next(s.id for name, s in tx.sessions.items() if name == session_name(at.agent_id, at.key))
     if head.id is None:
-        made = {"branch_id": tx.branch, "agent_id": agent, "state_type": at.state_type, "state_key": at.key}
-        row = tx.db.one(_INSERT_HEAD, {**_value_of(head), **_life_of(head), **made, "salt": head.salt})
-        assert row is not None
-        head.id = int(row[0])
+        head.id = tx.connection.new_id(agent_states)
+        named = {"branch_id": tx.branch, "agent_id": agent, "state_type": at.state_type, "state_key": at.key}
+        made = {"id": head.id, **named, "salt": head.salt}
+        tx.connection.run(_INSERT_HEAD, {**_value_of(head), **_life_of(head), **made})
     elif staged.change == "update" and staged.before is not None and _life_of(staged.before) == _life_of(head):
         # Naming an indexed column in an UPDATE makes SQLite look at its index, changed or not.
-        tx.db.run(_UPDATE_VALUE, {**_value_of(head), "of_state": head.id})
+        tx.connection.run(_UPDATE_VALUE, {**_value_of(head), "of_state": head.id})
     else:
-        tx.db.run(_UPDATE_HEAD, {**_value_of(head), **_life_of(head), "of_state": head.id})
+        tx.connection.run(_UPDATE_HEAD, {**_value_of(head), **_life_of(head), "of_state": head.id})
     for entry in staged.entries:
         object.__setattr__(entry, "revision", tx.revision)
+    tx.told += staged.entries
 
 
 def _value_of(head: Head) -> dict[str, Any]:
@@ -161,7 +177,7 @@ def _life_of(head: Head) -> dict[str, Any]:
 
 def _write_version(tx: Tx, staged: Staged) -> None:
     head = staged.head
-    tx.db.run(
+    tx.connection.run(
         _INSERT_VERSION,
         {
             "revision": tx.revision,
@@ -184,8 +200,8 @@ def _write_version(tx: Tx, staged: Staged) -> None:
 
 def _write_touch(tx: Tx, staged: Staged) -> None:
     values = {"ttl": staged.head.ttl, "expires_at": staged.head.expires_at}
-    tx.db.run(_UPDATE_EXPIRY, {**values, "of_state": staged.head.id})
-    tx.db.run(_INSERT_TOUCH, {**values, "revision": tx.revision, "state_id": staged.head.id})
+    tx.connection.run(_UPDATE_EXPIRY, {**values, "of_state": staged.head.id})
+    tx.connection.run(_INSERT_TOUCH, {**values, "revision": tx.revision, "state_id": staged.head.id})
 
 
 # ---- statements
@@ -200,28 +216,30 @@ _VERSION = (
 )  # fmt: skip
 
 
-def _named(*names: str) -> dict[str, object]:
-    return {name: bindparam(name) for name in names}
+def _named(*names: str, landing: Mapping[str, object] = OF_ROWS) -> dict[str, object]:
+    return {name: landing.get(name, bindparam(name)) for name in names}
 
 
 _FIND_AGENT = Statement(select(agents.c.id).where(agents.c.name == bindparam("name")))
-_INSERT_AGENT = Statement(insert(agents).values(_named("name")).returning(agents.c.id))
-_INSERT_COMMIT = Statement(insert(state_commits).values(_named(*CommitRow._fields, "hash")))
-_INSERT_COMMIT_AGENT = Statement(insert(commit_agents).values(_named("agent_id", "revision")))
+_INSERT_AGENT = Statement(insert(agents).values(_named("id", "name")).inline())
+_INSERT_COMMIT = Statement(
+    insert(state_commits).values(_named(*CommitRow._fields, "token", "hash", landing=OF_COMMITS)).inline()
+)
+_INSERT_COMMIT_AGENT = Statement(insert(commit_agents).values(_named("agent_id", "revision")).inline())
 _INSERT_HEAD = Statement(
     insert(agent_states)
-    .values(_named("branch_id", "agent_id", "state_type", "state_key", "salt", *_HEAD))
-    .returning(_s.id)
+    .values(_named("id", "branch_id", "agent_id", "state_type", "state_key", "salt", *_HEAD))
+    .inline()
 )
 _UPDATE_HEAD = Statement(update(agent_states).where(_s.id == bindparam("of_state")).values(_named(*_HEAD)))
 _UPDATE_VALUE = Statement(update(agent_states).where(_s.id == bindparam("of_state")).values(_named(*_VALUE)))
 _UPDATE_EXPIRY = Statement(
     update(agent_states).where(_s.id == bindparam("of_state")).values(_named("ttl", "expires_at"))
 )
-_INSERT_VERSION = Statement(insert(state_versions).values(_named(*_VERSION)))
-_INSERT_TOUCH = Statement(insert(state_touches).values(_named("revision", "state_id", "ttl", "expires_at")))
+_INSERT_VERSION = Statement(insert(state_versions).values(_named(*_VERSION)).inline())
+_INSERT_TOUCH = Statement(insert(state_touches).values(_named("revision", "state_id", "ttl", "expires_at")).inline())
 _INSERT_SESSION = Statement(
-    insert(sessions).values(_named("branch_id", "agent_id", "name", "ttl", "expires_at")).returning(_w.id)
+    insert(sessions).values(_named("id", "branch_id", "agent_id", "name", "ttl", "expires_at")).inline()
 )
 _UPDATE_SESSION = Statement(
     update(sessions).where(_w.id == bindparam("of_session")).values(_named("ttl", "expires_at"))
@@ -237,4 +255,6 @@ _JOIN_SESSION = Statement(
     )
     .values(session_id=bindparam("of_session"), ttl=None, expires_at=None)
 )
-_INSERT_SESSION_TOUCH = Statement(insert(session_touches).values(_named("revision", "session_id", "ttl", "expires_at")))
+_INSERT_SESSION_TOUCH = Statement(
+    insert(session_touches).values(_named("revision", "session_id", "ttl", "expires_at")).inline()
+)

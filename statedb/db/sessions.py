@@ -60,6 +60,10 @@ class Session:
     expires_at: int | None
     was: tuple[int | None, int | None] | None = None
 
+    def settled(self) -> Session:
+        """Return a clock of its own, as one the database has."""
+        return Session(self.name, self.id, self.ttl, self.expires_at, was=(self.ttl, self.expires_at))
+
     def ended(self, now: int) -> bool:
         return self.expires_at is not None and self.expires_at <= now
 

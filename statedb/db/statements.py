@@ -19,34 +19,34 @@ Row = tuple[Any, ...]
 
 
 class Statement:
-    """One statement and its compiled forms, by dialect name."""
+    """One statement and its compiled forms, by dialect."""
 
     every: ClassVar[list[Statement]] = []
     """All statements of the library, for the test that compiles each for each dialect."""
 
     def __init__(self, clause: ClauseElement) -> None:
         self.clause = clause
-        self._compiled: dict[str, tuple[str, Callable[[Parameters], Any]]] = {}
+        self._compiled: dict[Dialect, tuple[str, Callable[[Parameters], Any]]] = {}
         Statement.every.append(self)
 
     def on(self, dialect: Dialect) -> tuple[str, Callable[[Parameters], Any]]:
         """Return the text for a dialect, and what orders named parameters for its driver."""
         try:
-            return self._compiled[dialect.name]
+            return self._compiled[dialect]
         except KeyError:
-            made = self._compiled[dialect.name] = _compile(self.clause, dialect)
+            made = self._compiled[dialect] = _compile(self.clause, dialect)
             return made
 
 
 def _compile(clause: ClauseElement, dialect: Dialect) -> tuple[str, Callable[[Parameters], Any]]:
-    compiled = clause.compile(dialect=dialect)
+    compiled = clause.compile(dialect=dialect, **getattr(dialect, "compiled_with", {}))
     assert isinstance(compiled, SQLCompiler)
     # A bind processor would be skipped silently here, and a wrong value stored: better to stop at once.
     assert not compiled._bind_processors, f"a column type of this statement needs conversion: {compiled}"
     constants = {name: bind.effective_value for name, bind in compiled.binds.items() if not bind.required}
     order = compiled.positiontup
     if order is None:
-        return compiled.string, lambda given: {**constants, **given}
+        return compiled.string, (lambda given: {**constants, **given}) if constants else (lambda given: given)
     if not order:
         return compiled.string, lambda given: ()
     if constants:

@@ -37,6 +37,8 @@ metadata = MetaData(
 
 # SQLite makes a column its row id only where the type is spelt INTEGER.
 Id = BigInteger().with_variant(Integer, "sqlite")
+# Names are in the order of their code points everywhere, whatever language a server speaks.
+Name = Text().with_variant(Text(collation="C"), "postgresql")
 
 
 def _clustered(name: str, *parts: SchemaItem) -> Table:
@@ -60,7 +62,7 @@ agents = Table(
     "agents",
     metadata,
     Column("id", Id, primary_key=True),
-    Column("name", Text, nullable=False, unique=True),
+    Column("name", Name, nullable=False, unique=True),
 )
 
 sessions = Table(
@@ -69,7 +71,7 @@ sessions = Table(
     Column("id", Id, primary_key=True),
     Column("branch_id", BigInteger, nullable=False),
     Column("agent_id", BigInteger, ForeignKey("agents.id"), nullable=False),
-    Column("name", Text, nullable=False),
+    Column("name", Name, nullable=False),
     Column("ttl", BigInteger),
     Column("expires_at", BigInteger),
     UniqueConstraint("branch_id", "agent_id", "name"),
@@ -83,8 +85,8 @@ agent_states = Table(
     Column("id", Id, primary_key=True),
     Column("branch_id", BigInteger, nullable=False),
     Column("agent_id", BigInteger, ForeignKey("agents.id"), nullable=False),
-    Column("state_type", Text, nullable=False),
-    Column("state_key", Text, nullable=False),
+    Column("state_type", Name, nullable=False),
+    Column("state_key", Name, nullable=False),
     Column("version", BigInteger, nullable=False),
     Column("parent_version", BigInteger),
     Column("revision", BigInteger, nullable=False),

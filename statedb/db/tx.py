@@ -12,27 +12,19 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
-
-from statedb import times
 from statedb.config import Settings
 from statedb.db import cuts, heads
 from statedb.db.connection import Connection
+from statedb.db.footprint import Footprint, Watched, just_above
 from statedb.db.heads import Head
+from statedb.db.newest import Newest
 from statedb.db.sessions import FIND_SESSION, Opening, Session, SessionName, session_name
-from statedb.db.statements import Statement
-from statedb.db.tables import MAIN, state_commits
+from statedb.db.statements import Row, Statement
+from statedb.db.tables import MAIN
 from statedb.errors import InvalidValue, ReadOnly
-from statedb.models import Address, Entry
-from statedb.times import EARLIEST
+from statedb.models import Address, Entry, StateType
 from statedb.values.arguments import said
 from statedb.values.codec import NOTHING, Encoded, Stored
-
-NEWEST = Statement(
-    select(state_commits.c.revision, state_commits.c.at, state_commits.c.hash).where(
-        state_commits.c.revision == select(func.max(state_commits.c.revision)).scalar_subquery()
-    )
-)
 
 
 class Point(NamedTuple):
@@ -58,10 +50,6 @@ class Context:
         """Raise ReadOnly where the shell shows the past."""
         if self.asked is not None:
             raise ReadOnly(f"this store shows {self.asked!s}, and the past is not written; use the store itself")
-
-    def wall(self) -> int:
-        """Return the wall clock, in microseconds."""
-        return times.micros(self.settings.clock())
 
 
 @dataclass(slots=True)
@@ -104,13 +92,30 @@ class Note:
             self.message = f"{self.message}\n{message}"
 
 
+@dataclass(slots=True)
+class Earlier:
+    """What transactions that are committed together with this one, and before it, leave behind; no rows yet."""
+
+    heads: dict[Address, Head] = field(default_factory=dict)
+    sessions: dict[SessionName, Session] = field(default_factory=dict)
+    agents: dict[str, int] = field(default_factory=dict)
+
+
 class Tx:
-    """One transaction. `point` is set where it shows the past, `note` where it may write."""
+    """One transaction. `point` is set where it shows the past, `note` where it may write.
+
+    `db` is what rooms read by, `connection` what the transaction itself does: where others may commit while it runs,
+    it notes what it looks at in a `footprint`, and `db` that it may have looked at anything.
+    """
 
     __slots__ = (
+        "agents",
         "branch",
+        "connection",
         "db",
+        "earlier",
         "expired",
+        "footprint",
         "hash",
         "newest",
         "note",
@@ -122,40 +127,57 @@ class Tx:
         "sessions",
         "settings",
         "staged",
+        "token",
+        "told",
         "wall",
         "written",
     )
 
-    def __init__(self, db: Connection, context: Context) -> None:
-        self.db = db
+    now: int
+    newest: int
+    revision: int
+    hash: bytes
+
+    def __init__(self, connection: Connection, context: Context, footprint: Footprint | None = None) -> None:
+        self.connection = connection
+        self.footprint = footprint
+        self.db: Connection = connection if footprint is None else Watched(connection, footprint)
         self.settings = context.settings
-        self.wall: Callable[[], int] = context.wall
+        self.wall: Callable[[], int] = connection.wall
         self.branch = context.branch
         self.point: Point | None = None
-        self.now = 0
-        self.newest = 0
-        self.revision = 0
-        self.hash = b""
         self.note: Note | None = None
+        self.earlier: Earlier | None = None
         self.staged: dict[Address, Staged] = {}
         self.expired: dict[Address, tuple[Head, Head]] = {}
         self.sessions: dict[SessionName, Session] = {}
+        self.agents: dict[str, int] = {}
         self.opening: Opening | None = None
         self.outcomes: list[Any] = []
+        self.told: list[Any] = []
+        self.token: str | None = None
         self.written: int | None = None
 
     def begin(self, note: Note, after: Tx | None = None) -> Tx:
-        """Become a transaction that may write: the caller holds the write lock, and time stands still from here.
+        """Become a transaction that may write; time stands still from here.
 
-        `after` is the one written just before under the same lock, which knows the newest commit.
+        `after` is the one written just before in the same transaction of the database, which knows the newest commit.
         """
         self.note = note
-        if after is None:
-            self.revision, self.newest, self.hash = self.db.one(NEWEST, {}) or (0, EARLIEST, b"")
-        else:
-            self.revision, self.newest, self.hash = after.revision, after.newest, after.hash
-        self.now = max(self.wall(), self.newest)
+        self._stand(self.connection.newest() if after is None else Newest(after.revision, after.newest, after.hash, 0))
         return self
+
+    def __getattr__(self, name: str) -> Any:
+        # Where the log stands may be asked for with the first thing that is read, in one journey to the server: so it
+        # is looked up when somebody wants to know, unless `begin` has done so already.
+        if name not in ("now", "newest", "revision", "hash"):
+            raise AttributeError(name)
+        self._stand(self.connection.newest())
+        return getattr(self, name)
+
+    def _stand(self, newest: Newest) -> None:
+        self.revision, self.newest, self.hash, clock = newest
+        self.now = max(self.wall(), self.newest, clock)
 
     @property
     def writing(self) -> Note:
@@ -167,10 +189,10 @@ class Tx:
 
     def value(self, at: Address) -> Stored:
         """Return the stored value of a key, NOTHING where there is none. The short way for the most frequent read."""
-        if self.point is not None or self.staged or self.expired:
+        if self.note is not None or self.point is not None:
             head = self.find(at)
             return head.stored if head else NOTHING
-        row = self.db.one(heads.PRESENT_VALUE, self._where(at))
+        row = self.connection.one(heads.PRESENT_VALUE, self._where(at))
         if row is None:
             return NOTHING
         codec, text, data, expires_at, newest = row
@@ -191,7 +213,11 @@ class Tx:
             return self.expired[at][1]
         if self.point is not None:
             return self.as_of(at, self.point.revision)
-        row = self.db.one(heads.PRESENT_ONE, self._where(at))
+        if self.footprint is not None:
+            self.footprint.keys.add(at)
+        if self.earlier is not None and at in self.earlier.heads:
+            return self._seen(at.agent_id, self.earlier.heads[at].copy())
+        row = self.connection.one(heads.PRESENT_ONE, self._where(at))
         return self._seen(at.agent_id, Head(*row)) if row else None
 
     def as_of(self, at: Address, revision: int) -> Head | None:
@@ -200,7 +226,7 @@ class Tx:
         head = Head(*row) if row else None
         # What has a version there tells its floor itself; only where there is none may that be retention's doing.
         if head is None or head.floor > revision:
-            lost = cuts.in_range(self.db, self.branch, at, at.key + "\0", revision)
+            lost = cuts.in_range(self.db, self.branch, at, just_above(at.key), revision)
             cuts.settle(lost, revision, partial=False)
         return head
 
@@ -215,7 +241,11 @@ class Tx:
         """Tell whether a head has a value that has not expired."""
         if head.codec is None:
             return False
-        return head.expires_at is None or head.expires_at > self._moment(head.newest)
+        if head.expires_at is None:
+            return True
+        if self.footprint is not None:
+            self.footprint.ends(head.expires_at)
+        return head.expires_at > self._moment(head.newest)
 
     def range(self, agent_id: str, state_type: str, low: str, high: str) -> list[Head]:
         """Return the keys with a value from `low` up to but not including `high`, in order."""
@@ -225,7 +255,7 @@ class Tx:
     def members(self, agent_id: str, state_type: str, low: str, high: str) -> list[Head]:
         """Return the keys of a range that have a value or had one until it expired, in order."""
         statement = heads.PRESENT_RANGE if self.point is None else heads.PAST_RANGE
-        found = self.db.all(statement, self._within(agent_id, state_type, low, high))
+        found = self._through(statement, agent_id, state_type, low, high)
         rows = [self._seen(agent_id, Head(*row)) for row in found]
         overlay = self._overlay(agent_id, state_type, low, high)
         if not overlay:
@@ -235,22 +265,22 @@ class Tx:
 
     def names(self, agent_id: str, state_type: str, low: str, high: str) -> list[str]:
         """Return the names of the keys with a value in a range, in order, without reading the values."""
+        if self.note is not None:
+            return [head.key for head in self.range(agent_id, state_type, low, high)]
         statement = heads.PRESENT_NAMES if self.point is None else heads.PAST_NAMES
-        rows = self.db.all(statement, self._within(agent_id, state_type, low, high))
-        found = {key for key, expires_at, newest in rows if expires_at is None or expires_at > self._moment(newest)}
-        for key, head in self._overlay(agent_id, state_type, low, high).items():
-            (found.add if self.alive(head) else found.discard)(key)
-        return sorted(found)
+        rows = self._through(statement, agent_id, state_type, low, high)
+        return [key for key, expires_at, newest in rows if expires_at is None or expires_at > self._moment(newest)]
 
     def session(self, name: SessionName) -> Session | None:
         """Return a session's clock as it stands."""
         if (staged := self.sessions.get(name)) is not None:
             return staged
-        row = self.db.one(FIND_SESSION, {"agent": name.agent_id, "branch": self.branch, "name": name.name})
-        if row is None:
-            return None
-        found, ttl, expires_at = row
-        return Session(name, found, ttl, expires_at, was=(ttl, expires_at))
+        if self.footprint is not None:
+            self.footprint.wider.add((name.agent_id, StateType.SESSION.value, name.low, name.high))
+        if self.earlier is not None and name in self.earlier.sessions:
+            return self.earlier.sessions[name].settled()
+        row = self.connection.one(FIND_SESSION, {"agent": name.agent_id, "branch": self.branch, "name": name.name})
+        return Session(name, *row).settled() if row else None
 
     # ---- inside
 
@@ -263,14 +293,25 @@ class Tx:
         return max(self.wall(), newest or 0)
 
     def _seen(self, agent_id: str, head: Head) -> Head:
-        """Return a head as read, with the clock of its session as this transaction has moved it."""
-        name = session_name(agent_id, head.key) if self.sessions and head.session_id is not None else None
-        if name is not None and name in self.sessions:
-            head.ttl, head.expires_at = self.sessions[name].ttl, self.sessions[name].expires_at
+        """Return a head as read, with the clock of its session as it has been moved since."""
+        if head.session_id is None or not (self.sessions or self.earlier):
+            return head
+        name = session_name(agent_id, head.key)
+        moved = None if name is None else self.sessions.get(name)
+        if moved is None and name is not None and self.earlier is not None:
+            moved = self.earlier.sessions.get(name)
+        if moved is not None:
+            head.ttl, head.expires_at = moved.ttl, moved.expires_at
         return head
 
+    def _through(self, statement: Statement, agent_id: str, state_type: str, low: str, high: str) -> list[Row]:
+        if self.footprint is not None:
+            self.footprint.wider.add((agent_id, state_type, low, high))
+        return self.connection.all(statement, self._within(agent_id, state_type, low, high))
+
     def _overlay(self, agent_id: str, state_type: str, low: str, high: str) -> dict[str, Head]:
-        changed = {at: expired for at, (_, expired) in self.expired.items()}
+        changed = {} if self.earlier is None else {at: head.copy() for at, head in self.earlier.heads.items()}
+        changed |= {at: expired for at, (_, expired) in self.expired.items()}
         changed |= {at: staged.head for at, staged in self.staged.items()}
         mine = (agent_id, state_type)
         within = {at.key: head for at, head in changed.items() if at[:2] == mine and low <= at.key < high}

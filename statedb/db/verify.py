@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import and_, bindparam, case, except_, func, literal_column, null, or_, select, union
 
-from statedb.db.chain import CommitRow, Line, seal
+from statedb.db.chain import CommitRow, Line, content_of, link
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import (
     agent_states,
@@ -54,7 +54,8 @@ def chain(tx: Tx, last: int) -> Iterator[str]:
             if before is not None and commit.at < before:
                 yield f"revision {commit.revision} is older than the one before it"
             said = _in_order(lines.get(commit.revision, []))
-            if seal(previous, commit, said, [row[1:] for row in moved.get(commit.revision, [])]) != stored:
+            content = content_of(commit, said, [row[1:] for row in moved.get(commit.revision, [])])
+            if link(previous, commit.at, content) != stored:
                 yield f"revision {commit.revision} is not what was written: its hash differs"
             previous, before, expected = stored, commit.at, commit.revision + 1
 

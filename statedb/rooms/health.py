@@ -11,7 +11,7 @@ from statedb.db.heads import expires
 from statedb.db.points import newest_point
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import agent_states, agents, sessions, state_commits, state_versions
-from statedb.db.tx import NEWEST, Tx
+from statedb.db.tx import Tx
 from statedb.errors import InvalidValue
 from statedb.models import Health, StateType, Stats
 from statedb.times import maybe
@@ -34,8 +34,7 @@ def check(tx: Tx) -> Health:
     The file as the database sees it, the chain of hashes, every value against its digest, version numbers without a
     gap, every head and session against its history, times that never go back. Cost follows the whole history.
     """
-    newest = tx.db.one(NEWEST, {})
-    last = newest[0] if newest else 0
+    last = tx.db.newest().revision
     problems = list(tx.db.faults())
     if not problems:
         for compare in CHECKS:

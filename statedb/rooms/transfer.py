@@ -28,7 +28,7 @@ from statedb.db.tables import (
     state_versions,
     store_info,
 )
-from statedb.db.tx import NEWEST, Note, Tx
+from statedb.db.tx import Note, Tx
 from statedb.errors import InvalidKey, InvalidValue
 from statedb.models import MISSING, Address, Imported
 from statedb.times import LATEST, micros
@@ -42,8 +42,7 @@ from statedb.values.typed import as_json
 
 def head(tx: Tx) -> int:
     """Return the newest revision, 0 for an empty store."""
-    row = tx.db.one(NEWEST, {})
-    newest = row[0] if row else 0
+    newest = tx.db.newest().revision
     return min(newest, tx.point.revision) if tx.point else newest
 
 

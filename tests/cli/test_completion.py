@@ -14,8 +14,8 @@ import pytest
 
 from statedb import Store
 from statedb.cli.commands import COMMANDS
-from statedb.db.migrate import create_at
 from statedb.db.sqlite import peek
+from statedb.db.sqlite.opening import create_at
 from tests.cli.helpers import Cli, Program, Ran
 
 EVIL = ["$(touch pwned)", "`x`", "a b", "a'b", 'a"b', "a\\b", "a;b", "-rf", "~root", "*", "a\nb", "\x1b[2J", "!!", "#x"]

@@ -27,6 +27,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from statedb.config import Settings
+from statedb.db.points import newest_point
 from statedb.db.query.functions import OVERRIDDEN
 from statedb.db.query.guard import HIDDEN, SEES, Guard, Names
 from statedb.db.query.sqltext import MAX_BYTES, Query
@@ -108,7 +109,7 @@ def prepare(tx: Tx, query: Query, parameters: Parameters, *, partial: bool) -> W
     Where no second connection can be made, the views it names are read here, whole.
     """
     point = tx.point
-    revision, instant = point or (LARGEST, tx.wall())
+    revision, instant = point or (LARGEST, newest_point(tx).instant)
     scene = Scene(tx.db.path, {}, point is not None, revision, instant)
     if scene.path is None:
         with closing(Sandbox(scene, tx.settings, partial)) as empty:

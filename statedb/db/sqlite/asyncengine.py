@@ -8,8 +8,8 @@ from typing import Any
 
 from statedb.config import Settings
 from statedb.db import journal
-from statedb.db.connection import Connection
 from statedb.db.engine import Body
+from statedb.db.sqlite.connection import Connection
 from statedb.db.sqlite.hop import Hop, open_hops
 from statedb.db.sqlite.writequeue import WriteQueue
 from statedb.db.tx import Context, Note, Tx
@@ -43,7 +43,7 @@ class AsyncEngine:
 
         return self._hop(self._reader).run(read)
 
-    def write(self, context: Context, note: Note, body: Body) -> asyncio.Future[Any]:
+    def write(self, context: Context, note: Note, body: Body, *, alone: bool = False) -> asyncio.Future[Any]:
         return self._turns().submit(context, note, body)
 
     async def hold(self, context: Context, note: Note) -> Held:

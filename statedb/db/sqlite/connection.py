@@ -10,14 +10,23 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from sqlalchemy import Table, func, literal_column, select
 from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.engine.interfaces import Dialect
 
 from statedb.config import Settings
+from statedb.db.newest import NEWEST, Newest
 from statedb.db.statements import Parameters, Row, Statement
+from statedb.db.tables import agent_states, agents, sessions
 from statedb.errors import Corrupted, DiskFull, NotAStore, ReadOnly, StateDBError, StoreBusy
+from statedb.times import micros
 
 Error = sqlite3.Error
+
+_LAST_ID = {
+    table.name: Statement(select(func.coalesce(func.max(table.c.id), literal_column("0"))))
+    for table in (agents, agent_states, sessions)
+}
 
 DIALECT: Dialect = SQLiteDialect_pysqlite(paramstyle="qmark")
 
@@ -35,6 +44,7 @@ class Connection:
     def __init__(self, raw: sqlite3.Connection, settings: Settings, path: str | None) -> None:
         self.raw = raw
         self.path = path
+        self.wall = lambda: micros(settings.clock())
         self.timeout = settings.busy_timeout
 
     def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
@@ -52,6 +62,18 @@ class Connection:
         """Run a statement that returns no rows."""
         text, order = statement.on(DIALECT)
         self.raw.execute(text, order(parameters))
+
+    def settled(self, statement: Statement, parameters: Parameters) -> Row | None:
+        return self.one(statement, parameters)
+
+    def newest(self) -> Newest:
+        [row] = self.all(NEWEST, {})
+        return Newest.of(row)
+
+    def new_id(self, table: Table) -> int:
+        """Return the next id: nobody else writes, so it is what SQLite itself would give."""
+        [[last]] = self.all(_LAST_ID[table.name], {})
+        return int(last) + 1
 
     def begin_read(self) -> None:
         self.raw.execute("begin")
@@ -127,8 +149,8 @@ class MemoryConnection(Connection):
             return super().one(statement, parameters)
 
     def run(self, statement: Statement, parameters: Parameters) -> None:
-        with self._busy:
-            super().run(statement, parameters)
+        self.prepare()
+        super().run(statement, parameters)
 
     def begin_read(self) -> None:
         self._busy.acquire()

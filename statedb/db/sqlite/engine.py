@@ -48,7 +48,7 @@ class Engine:
             finally:
                 self._pool.give(reader)
 
-    def write(self, context: Context, note: Note, body: Body) -> Any:
+    def write(self, context: Context, note: Note, body: Body, *, alone: bool = False) -> Any:
         with explained():
             held = Held(self._pool, context, note)
             try:

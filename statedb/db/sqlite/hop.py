@@ -18,9 +18,9 @@ import aiosqlite
 
 from statedb.config import Settings
 from statedb.db.fork import REASON, remember
-from statedb.db.migrate import open_store
 from statedb.db.sqlite import connection as sqlite
 from statedb.db.sqlite.connection import Connection
+from statedb.db.sqlite.opening import open_store
 from statedb.errors import StoreClosed
 
 T = TypeVar("T")

@@ -10,8 +10,9 @@ from pathlib import Path
 
 from sqlalchemy import Select, bindparam, select
 
-from statedb.db.migrate import HEAD, version_of
+from statedb.db.migrate import HEAD
 from statedb.db.sqlite.connection import DIALECT
+from statedb.db.sqlite.opening import version_of
 from statedb.db.statements import Parameters, Statement
 from statedb.db.tables import MAIN, agent_states
 from statedb.db.tables import agents as agents_table

@@ -10,23 +10,14 @@ from contextlib import contextmanager
 
 from statedb.config import Settings
 from statedb.db.fork import REASON, remember
-from statedb.db.migrate import open_store
 from statedb.db.sqlite import connection as sqlite
 from statedb.db.sqlite.connection import Connection
+from statedb.db.sqlite.opening import open_store
+from statedb.db.threads import me
 from statedb.errors import InTransaction, StoreBusy, StoreClosed
 
 _KEPT = 8
 """Idle readers kept open; a burst of threads may open more for a while."""
-
-
-class _Me(threading.local):
-    """Which thread this is: its ident would not do, since a new thread may have that of one that died."""
-
-    def __init__(self) -> None:
-        self.token = object()
-
-
-_me = _Me()
 
 
 class Pool:
@@ -74,8 +65,8 @@ class Pool:
 
     def acquire(self) -> Connection:
         """Return the writing connection with its transaction begun; nobody else writes until it is released."""
-        me = _me.token
-        if self._owner is me:
+        owner = me()
+        if self._owner is owner:
             raise InTransaction(
                 "this thread has a transaction open on the store: write through that (tx.states…), "
                 "or after its block. A write through the store would wait for itself"
@@ -92,7 +83,7 @@ class Pool:
         except BaseException:
             self._turn.release()
             raise
-        self._owner, self._holder = me, threading.current_thread()
+        self._owner, self._holder = owner, threading.current_thread()
         return self.writer
 
     def release(self) -> None:
@@ -111,7 +102,7 @@ class Pool:
             self._idle.pop().close()
         # Not waiting for a writer in another thread would pull its connection away under it.
         forgotten = self._holder is not None and not self._holder.is_alive()
-        wait = 0 if forgotten or self._owner is _me.token else self._settings.busy_timeout
+        wait = 0 if forgotten or self._owner is me() else self._settings.busy_timeout
         taken = self._turn.acquire(timeout=wait)
         self.writer.close()
         if taken:

@@ -17,7 +17,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from statedb.db import journal
-from statedb.db.connection import Connection
+from statedb.db.sqlite.connection import Connection
 from statedb.db.sqlite.hop import Hop, settle_error, settle_result, tell
 from statedb.db.tx import Context, Note, Tx
 from statedb.errors import StoreClosed

@@ -1,0 +1,67 @@
+"""What a transaction has read, where others may commit while it runs: if none of that has changed, it may commit.
+
+On SQLite nobody else writes meanwhile, and there is no footprint.
+"""
+
+from __future__ import annotations
+
+from statedb.db.connection import Connection
+from statedb.db.statements import Parameters, Row, Statement
+from statedb.models import Address
+
+Range = tuple[str, str, str, str]
+"""Agent, tier, the first key, and the first one beyond."""
+
+
+def just_above(key: str) -> str:
+    """Return the first text above a key: none holds NUL, so only what goes on with U+0001 or more comes after it."""
+    return key + "\x01"
+
+
+class Footprint:
+    """What a transaction relies on: keys, ranges of keys, or the whole log; and until when what it saw was alive."""
+
+    def __init__(self) -> None:
+        self.keys: set[Address] = set()
+        self.wider: set[Range] = set()
+        self.whole = False
+        self.until: int | None = None
+
+    def ranges(self) -> list[Range]:
+        """Return all that was read as ranges of keys."""
+        return [(*at, just_above(at.key)) for at in self.keys] + list(self.wider)
+
+    def ends(self, expires_at: int) -> None:
+        """Note that something was taken to be alive, which ends at a time, in microseconds."""
+        if self.until is None or expires_at < self.until:
+            self.until = expires_at
+
+    def meets(self, changed: set[Address]) -> bool:
+        """Tell whether any of some keys that changed is among what was read."""
+        if self.whole or not self.keys.isdisjoint(changed):
+            return bool(changed)
+        return any(
+            low <= key < high and (agent, tier) == (of, in_)
+            for agent, tier, low, high in self.wider
+            for of, in_, key in changed
+        )
+
+
+class Watched:
+    """A connection that notes in a footprint that its reader looks wherever it likes, and so relies on everything."""
+
+    def __init__(self, connection: Connection, footprint: Footprint) -> None:
+        self._connection, self._footprint = connection, footprint
+        self.path = connection.path
+        self.wall = connection.wall
+        self.settled, self.run = connection.settled, connection.run
+        self.newest, self.new_id = connection.newest, connection.new_id
+        self.size, self.faults = connection.size, connection.faults
+
+    def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
+        self._footprint.whole = True
+        return self._connection.all(statement, parameters)
+
+    def one(self, statement: Statement, parameters: Parameters) -> Row | None:
+        self._footprint.whole = True
+        return self._connection.one(statement, parameters)

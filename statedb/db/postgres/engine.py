@@ -1,0 +1,200 @@
+"""A store on PostgreSQL for callers that wait: each call borrows a connection of the pool."""
+
+from __future__ import annotations
+
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from statedb.config import Settings
+from statedb.db.engine import Body
+from statedb.db.fork import REASON, remember
+from statedb.db.location import Place
+from statedb.db.postgres.connection import Connection
+from statedb.db.postgres.failures import Lost, Overtaken, meaning
+from statedb.db.postgres.opening import configured, connecting, prepare
+from statedb.db.postgres.site import Query, Site
+from statedb.db.postgres.writing import Writing, aborted, persistently, write
+from statedb.db.statements import Row
+from statedb.db.threads import me
+from statedb.db.tx import Context, Note, Tx
+from statedb.errors import InTransaction, StoreClosed
+
+
+class Driver:
+    """A connection that its thread waits for."""
+
+    def __init__(self, raw: psycopg.Connection[Row]) -> None:
+        self.raw = raw
+        self._cursor = raw.cursor()
+
+    def fetch(self, query: Query) -> list[Row]:
+        try:
+            cursor = self._cursor.execute(*query)
+            return cursor.fetchall() if cursor.description else []
+        except psycopg.Error as error:
+            raise meaning(error, closed=self.raw.closed) from error
+
+    def together(self, queries: list[Query]) -> list[list[Row]]:
+        try:
+            with self.raw.pipeline():
+                cursors = [self.raw.execute(*query) for query in queries]
+            return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+        except psycopg.Error as error:
+            raise meaning(error, closed=self.raw.closed) from error
+
+
+class Port:
+    """The pool, for threads."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self._drivers: dict[int, Driver] = {}
+        self.pool = ConnectionPool(
+            site.address,
+            kwargs=connecting(site.settings),
+            min_size=1,
+            max_size=site.settings.postgres_pool,
+            timeout=site.settings.busy_timeout,
+            open=True,
+            configure=configured,
+            name="statedb",
+        )
+
+    def borrow(self) -> Driver:
+        try:
+            raw: Any = self.pool.getconn()
+        except psycopg.Error as error:
+            raise meaning(error, closed=False) from error
+        if not hasattr(raw, "statedb_driver"):
+            raw.statedb_driver = Driver(raw)
+        driver: Driver = raw.statedb_driver
+        return driver
+
+    def give_back(self, driver: Any) -> None:
+        self.pool.putconn(driver.raw)
+
+    def purge(self) -> None:
+        self.pool.check()
+
+    def pause(self, seconds: float) -> None:
+        time.sleep(seconds)
+
+
+class Engine:
+    """A store on PostgreSQL. Any thread may use it, and several may write at a time."""
+
+    def __init__(self, place: Place, settings: Settings) -> None:
+        self._site = Site(place, settings)
+        prepare(self._site)
+        self._port = Port(self._site)
+        self._inside: set[object] = set()
+        self._closing = threading.Lock()
+        self.closed = ""
+        remember(self)
+
+    def check(self) -> None:
+        if self.closed:
+            raise StoreClosed(self.closed)
+
+    def glance(self, context: Context, body: Body) -> Any:
+        self.check()
+        port = self._port
+        driver = port.borrow()
+        try:
+            return body(Tx(Connection(driver, self._site), context))
+        except Lost:
+            pass
+        finally:
+            port.give_back(driver)
+        port.purge()
+        return persistently(port, lambda driver: body(Tx(Connection(driver, self._site), context)))
+
+    def read(self, context: Context, body: Body) -> Any:
+        self.check()
+
+        def look(driver: Any) -> Any:
+            connection = Connection(driver, self._site)
+            connection.begin_read()
+            try:
+                return body(Tx(connection, context))
+            finally:
+                connection.rollback()
+
+        return persistently(self._port, look)
+
+    def write(self, context: Context, note: Note, body: Body, *, alone: bool = False) -> Any:
+        with self._entered():
+            return write(self._port, context, note, body, alone=alone)
+
+    def begin(self, context: Context, note: Note) -> Held:
+        with self._entered():
+            pass
+        return Held(self, context, note)
+
+    @contextmanager
+    def kept_open(self) -> Iterator[None]:
+        self.check()
+        yield
+
+    @contextmanager
+    def _entered(self) -> Iterator[None]:
+        self.check()
+        if me() in self._inside:
+            raise InTransaction(
+                "this thread has a transaction open on the store: write through that (tx.states…), "
+                "or after its block. A write through the store would not be part of it"
+            )
+        self._inside.add(me())
+        try:
+            yield
+        finally:
+            self._inside.discard(me())
+
+    def close(self) -> bool:
+        with self._closing:
+            if self.closed:
+                return False
+            self.closed = "the store is closed; open it again"
+        self._port.pool.close(timeout=self._site.settings.busy_timeout)
+        return True
+
+    def forsake(self) -> object:
+        """Give the connections up in a child process: closing one would end the parent's."""
+        self._closing = threading.Lock()
+        kept, self.closed = self._port, REASON
+        return kept
+
+
+class Held:
+    """A transaction that a thread holds open."""
+
+    def __init__(self, engine: Engine, context: Context, note: Note) -> None:
+        self._engine, self._owner = engine, me()
+        self._writing = Writing(engine._port, context, note).begin()
+        self.tx = self._writing.tx
+        engine._inside.add(self._owner)
+
+    def run(self, body: Body) -> Any:
+        try:
+            return self._writing.run(body)
+        except (Overtaken, Lost) as failure:
+            raise aborted(failure) from failure
+
+    def commit(self) -> None:
+        try:
+            self._writing.commit()
+        except (Overtaken, Lost) as failure:
+            raise aborted(failure) from failure
+        finally:
+            self._engine._inside.discard(self._owner)
+
+    def rollback(self) -> None:
+        self._engine._inside.discard(self._owner)
+        if not self._engine.closed:
+            self._writing.rollback()

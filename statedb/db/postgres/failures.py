@@ -1,0 +1,68 @@
+"""What the driver's errors mean: to a caller, or to the library, which may try again."""
+
+from __future__ import annotations
+
+import psycopg
+from psycopg import errors as pg
+from psycopg_pool import PoolTimeout
+
+from statedb.db.postgres.claim import CONFLICT
+from statedb.errors import Corrupted, DiskFull, NotAStore, ReadOnly, StateDBError, StoreBusy
+
+
+class Overtaken(Exception):
+    """Another transaction has changed what this one has read: nothing is written, and it may be tried again."""
+
+
+class NeedsTurn(Overtaken):
+    """A transaction reads what it has just written, so it has to hold the turn to write from its beginning."""
+
+
+class Lost(Exception):
+    """The connection to the server is gone, and with it any word of how what was sent has ended."""
+
+
+_GONE = (pg.AdminShutdown, pg.CrashShutdown, pg.CannotConnectNow, pg.IdleInTransactionSessionTimeout)
+_OVERTAKEN = (pg.UniqueViolation, pg.SerializationFailure, pg.DeadlockDetected)
+
+
+def meaning(error: Exception, *, closed: bool) -> Exception:
+    """Return what a driver's error means, itself where it is a defect of the library. `closed`: its connection is."""
+    if closed or isinstance(error, _GONE):
+        return Lost(str(error))
+    if isinstance(error, _OVERTAKEN):
+        return Overtaken("another transaction wrote the same at the same moment")
+    if isinstance(error, pg.InvalidTextRepresentation) and CONFLICT in str(error):
+        what = str(error).split(CONFLICT, 1)[1].split("\n")[0].rstrip('"')
+        return Overtaken(f"another transaction changed {what} meanwhile")
+    return _said(error) or error
+
+
+def _said(error: Exception) -> StateDBError | None:
+    match error:
+        case pg.LockNotAvailable() | pg.QueryCanceled():
+            return StoreBusy(
+                "another writer held the store for longer than Settings.busy_timeout; "
+                "keep transactions short, or raise it"
+            )
+        case pg.DiskFull():
+            return DiskFull("the server's disk is full; nothing of this transaction was written")
+        case pg.ReadOnlySqlTransaction() | pg.InsufficientPrivilege():
+            return ReadOnly(f"the server does not let this user write here: {_first(error)}")
+        case pg.DataCorrupted() | pg.IndexCorrupted():
+            return Corrupted(f"the server finds the database damaged: {_first(error)}; restore a backup")
+        case pg.InvalidCatalogName() | pg.InvalidPassword() | pg.InvalidAuthorizationSpecification():
+            return NotAStore(f"the server does not let us in: {_first(error)}")
+        case PoolTimeout():
+            return StoreBusy(
+                "every connection to the server was in use, or none could be made, for longer than "
+                "Settings.busy_timeout; raise Settings.postgres_pool, or look after the server"
+            )
+        case psycopg.OperationalError():
+            return StoreBusy(f"the server cannot be reached: {_first(error)}")
+    return None
+
+
+def _first(error: Exception) -> str:
+    """Return the first line of a message of the server's."""
+    return str(error).strip().split("\n")[0]

@@ -1,0 +1,76 @@
+"""A store's place on a server, which all its connections share: schema, dialect, clock, and the ids given out."""
+
+from __future__ import annotations
+
+import time
+from collections import deque
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, Protocol
+
+from sqlalchemy import Table
+from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+
+from statedb.config import Settings
+from statedb.db.location import Place
+from statedb.db.statements import Row
+from statedb.times import micros
+
+Query = tuple[str, Any]
+"""A statement's text and its parameters, as the driver takes them."""
+
+
+class Driver(Protocol):
+    """One connection to the server, however it is waited for."""
+
+    def fetch(self, query: Query) -> list[Row]:
+        """Run a query and return every row."""
+        ...
+
+    def together(self, queries: list[Query]) -> list[list[Row]]:
+        """Run queries in one journey to the server; an error of one is an error of all that follow."""
+        ...
+
+
+class Dialect(PGDialect_psycopg):
+    """PostgreSQL, as statements are compiled for one schema, and for the server's clock or a caller's own."""
+
+    supports_statement_cache = True
+
+    def __init__(self, schema: str, server_clock: bool) -> None:
+        super().__init__()  # type: ignore[no-untyped-call]
+        self.server_clock = server_clock
+        self.compiled_with = {"schema_translate_map": {None: schema}, "render_schema_translate": True}
+
+
+_dialect = lru_cache(maxsize=64)(Dialect)
+
+
+class Site:
+    """A store's place on a server."""
+
+    def __init__(self, place: Place, settings: Settings) -> None:
+        self.address, self.settings = place.name, settings
+        self.schema = settings.postgres_schema
+        self.quoted = '"' + self.schema.replace('"', '""') + '"'
+        own_clock = settings.clock is not time.time
+        self.dialect = _dialect(self.schema, not own_clock)
+        # The server's clock comes with the rows whose expiry it decides.
+        self.wall: Callable[[], int] = (lambda: micros(settings.clock())) if own_clock else (lambda: 0)
+        self._ids: dict[str, deque[int]] = {}
+        self._block: dict[str, int] = {}
+
+    def new_id(self, table: Table, driver: Driver) -> int:
+        """Return an id nobody else is given, from a block that was asked for beforehand; blocks grow with use.
+
+        The server would tell an id only as the row is written, and the rows that refer to it go in the same journey.
+        """
+        ids = self._ids.setdefault(table.name, deque())
+        while True:
+            try:
+                return ids.popleft()
+            except IndexError:
+                size = self._block[table.name] = min(256, 4 * self._block.get(table.name, 1))
+                sequence = f"pg_get_serial_sequence('{self.quoted}.{table.name}', 'id')"
+                text = f"select nextval({sequence}) from generate_series(1, {size})"
+                ids.extend(found for (found,) in driver.fetch((text, None)))

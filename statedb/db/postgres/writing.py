@@ -1,0 +1,192 @@
+"""A transaction that writes, and how often it is tried: written once for both shells, over a port to the server.
+
+snapshot, twice ─▶ overtaken? ─▶ with the turn held from the beginning, which nobody can overtake
+                   connection lost? ─▶ look for the token its commit carries: there, or never to come
+"""
+
+from __future__ import annotations
+
+import random
+import secrets
+import time
+from dataclasses import replace
+from typing import Any, Protocol
+
+from statedb.db import journal
+from statedb.db.engine import Body
+from statedb.db.footprint import Footprint
+from statedb.db.postgres.connection import Connection, Landed
+from statedb.db.postgres.failures import Lost, NeedsTurn, Overtaken
+from statedb.db.postgres.site import Driver, Site
+from statedb.db.tx import Context, Note, Tx
+from statedb.errors import StoreBusy, TransactionAborted
+
+_TRIES = 2
+"""How often a transaction is tried on a snapshot before it takes the turn to write first."""
+
+_PAUSE = (0.0005, 0.004)
+"""Seconds between two tries, at random, so that those who met do not meet again."""
+
+_RECONNECT = (0.02, 0.2)
+"""Seconds between two tries to reach a server that is gone, at random."""
+
+
+class Port(Protocol):
+    """How a shell reaches the server and waits."""
+
+    site: Site
+
+    def borrow(self) -> Driver:
+        """Return a connection of the pool. Raises StoreBusy where none can be had in time."""
+        ...
+
+    def give_back(self, driver: Driver) -> None: ...
+
+    def purge(self) -> None:
+        """Have the pool throw away connections that are gone."""
+        ...
+
+    def pause(self, seconds: float) -> None: ...
+
+
+class Writing:
+    """One try of a transaction. It ends once, by `commit` or `rollback`."""
+
+    def __init__(self, port: Port, context: Context, note: Note, *, held: bool = False) -> None:
+        self._port = port
+        self._driver: Driver | None = port.borrow()
+        self._connection = Connection(self._driver, port.site)
+        self._connection.begin_write(held=held)
+        # Nobody else writes while the turn is held, so what is read then need not be remembered.
+        self._footprint = Footprint()
+        self.tx = Tx(self._connection, context, None if held else self._footprint)
+        self.tx.note = note
+        self.tx.token = self._token = secrets.token_urlsafe(12)
+
+    def begin(self) -> Writing:
+        """Begin now and not with the first read: a caller who holds a transaction open sees the store as it is now."""
+        try:
+            self._connection.newest()
+        except BaseException:
+            self.rollback()
+            raise
+        return self
+
+    def run(self, body: Body) -> Any:
+        return body(self.tx)
+
+    def commit(self) -> None:
+        tx = self.tx
+        try:
+            journal.flush(tx)
+            landed = self._connection.commit(self._footprint, tx.now) if tx.written else None
+        except Lost as lost:
+            self._release()
+            landed = self._settle(lost)
+        except BaseException:
+            tx.written = None
+            self.rollback()
+            raise
+        if landed is not None:
+            journal.land(tx, landed.shift, max(tx.now, landed.at))
+        self.rollback()
+
+    def rollback(self) -> None:
+        if self._driver is None:
+            return
+        try:
+            self._connection.rollback()
+        except Lost:
+            pass  # and with the connection the transaction
+        finally:
+            self._release()
+
+    def _release(self) -> None:
+        if self._driver is not None:
+            self._port.give_back(self._driver)
+            self._driver = None
+
+    def _settle(self, lost: Lost) -> Landed | None:
+        """Find out how a commit ended whose answer never came. Raises Overtaken where it will never be.
+
+        What has taken the turn and looks for the token does not see it only if it is not there. And should the server
+        still have it to do, then it will find its footprint trodden on by the try that follows, and give it up.
+        """
+        tx = self.tx
+        if tx.written is None:
+            raise Overtaken(f"the connection to the server was lost ({lost})") from lost
+        seen = self._connection.newest().revision
+        found = doubt(self._port, seen, self._token)
+        if found is None:
+            tx.written = None
+            raise Overtaken(f"the connection to the server was lost ({lost}), and nothing was written") from lost
+        revision, at = found
+        return Landed(revision - seen - 1, at)
+
+
+def doubt(port: Port, seen: int, token: str) -> tuple[int, int] | None:
+    """Return the revision and time of the commit with a token, above a revision; None where there is none."""
+    text = (
+        f"select revision, at from {port.site.quoted}.state_commits "
+        "where revision > %(seen)s::bigint and token = %(token)s"
+    )
+
+    def look(driver: Driver) -> tuple[int, int] | None:
+        connection = Connection(driver, port.site)
+        connection.begin_write(held=True)
+        try:
+            connection.newest()
+            rows = driver.fetch((text, {"seen": seen, "token": token}))
+        finally:
+            connection.rollback()
+        return (rows[0][0], rows[0][1]) if rows else None
+
+    return persistently(port, look)
+
+
+def persistently(port: Port, work: Any) -> Any:
+    """Do work that only reads on a connection; where that is lost on another, until the server is back."""
+    end = time.monotonic() + port.site.settings.busy_timeout
+    while True:
+        driver = port.borrow()
+        try:
+            return work(driver)
+        except Lost as lost:
+            if time.monotonic() > end:
+                raise StoreBusy(f"the server cannot be reached: {lost}") from lost
+        finally:
+            port.give_back(driver)
+        port.purge()
+        port.pause(random.uniform(*_RECONNECT))
+
+
+def write(port: Port, context: Context, note: Note, body: Body, *, alone: bool = False) -> Any:
+    """Run a function in a transaction and commit what it wrote; try again where others came first.
+
+    `alone`: the function can be run once only, and the turn is held from the beginning.
+    """
+    end = time.monotonic() + port.site.settings.busy_timeout
+    tries = _TRIES if alone else 0
+    while True:
+        writing = Writing(port, context, replace(note), held=tries >= _TRIES)
+        try:
+            result = body(writing.tx)
+            writing.commit()
+            return result
+        except (Overtaken, Lost) as failure:
+            writing.rollback()
+            if alone or time.monotonic() > end:
+                raise aborted(failure) from failure
+            lost = isinstance(failure, Lost)
+            tries = _TRIES if isinstance(failure, NeedsTurn) else tries + (0 if lost else 1)
+        except BaseException:
+            writing.rollback()
+            raise
+        if lost:
+            port.purge()
+        port.pause(random.uniform(*(_RECONNECT if lost else _PAUSE)))
+
+
+def aborted(failure: Exception) -> TransactionAborted:
+    """Return what a caller is told whose transaction cannot be tried again for him."""
+    return TransactionAborted(f"{failure}; nothing of this transaction was written. Run it again")
