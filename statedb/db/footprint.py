@@ -31,6 +31,14 @@ class Footprint:
         """Return all that was read as ranges of keys."""
         return [(*at, just_above(at.key)) for at in self.keys] + list(self.wider)
 
+    def add(self, other: Footprint) -> None:
+        """Rely on what another relies on as well."""
+        self.keys |= other.keys
+        self.wider |= other.wider
+        self.whole = self.whole or other.whole
+        if other.until is not None:
+            self.ends(other.until)
+
     def ends(self, expires_at: int) -> None:
         """Note that something was taken to be alive, which ends at a time, in microseconds."""
         if self.until is None or expires_at < self.until:

@@ -294,7 +294,7 @@ class Tx:
 
     def _seen(self, agent_id: str, head: Head) -> Head:
         """Return a head as read, with the clock of its session as it has been moved since."""
-        if head.session_id is None or not (self.sessions or self.earlier):
+        if head.session_id is None:
             return head
         name = session_name(agent_id, head.key)
         moved = None if name is None else self.sessions.get(name)

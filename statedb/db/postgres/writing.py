@@ -9,8 +9,9 @@ from __future__ import annotations
 import random
 import secrets
 import time
+from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol
+from typing import Any, Protocol, TypeVar
 
 from statedb.db import journal
 from statedb.db.engine import Body
@@ -21,13 +22,15 @@ from statedb.db.postgres.site import Driver, Site
 from statedb.db.tx import Context, Note, Tx
 from statedb.errors import StoreBusy, TransactionAborted
 
-_TRIES = 2
+T = TypeVar("T")
+
+TRIES = 2
 """How often a transaction is tried on a snapshot before it takes the turn to write first."""
 
-_PAUSE = (0.0005, 0.004)
+PAUSE = (0.0005, 0.004)
 """Seconds between two tries, at random, so that those who met do not meet again."""
 
-_RECONNECT = (0.02, 0.2)
+RECONNECT = (0.02, 0.2)
 """Seconds between two tries to reach a server that is gone, at random."""
 
 
@@ -144,7 +147,7 @@ def doubt(port: Port, seen: int, token: str) -> tuple[int, int] | None:
     return persistently(port, look)
 
 
-def persistently(port: Port, work: Any) -> Any:
+def persistently(port: Port, work: Callable[[Driver], T]) -> T:
     """Do work that only reads on a connection; where that is lost on another, until the server is back."""
     end = time.monotonic() + port.site.settings.busy_timeout
     while True:
@@ -157,7 +160,7 @@ def persistently(port: Port, work: Any) -> Any:
         finally:
             port.give_back(driver)
         port.purge()
-        port.pause(random.uniform(*_RECONNECT))
+        port.pause(random.uniform(*RECONNECT))
 
 
 def write(port: Port, context: Context, note: Note, body: Body, *, alone: bool = False) -> Any:
@@ -166,9 +169,9 @@ def write(port: Port, context: Context, note: Note, body: Body, *, alone: bool =
     `alone`: the function can be run once only, and the turn is held from the beginning.
     """
     end = time.monotonic() + port.site.settings.busy_timeout
-    tries = _TRIES if alone else 0
+    tries = TRIES if alone else 0
     while True:
-        writing = Writing(port, context, replace(note), held=tries >= _TRIES)
+        writing = Writing(port, context, replace(note), held=tries >= TRIES)
         try:
             result = body(writing.tx)
             writing.commit()
@@ -178,13 +181,13 @@ def write(port: Port, context: Context, note: Note, body: Body, *, alone: bool =
             if alone or time.monotonic() > end:
                 raise aborted(failure) from failure
             lost = isinstance(failure, Lost)
-            tries = _TRIES if isinstance(failure, NeedsTurn) else tries + (0 if lost else 1)
+            tries = TRIES if isinstance(failure, NeedsTurn) else tries + (0 if lost else 1)
         except BaseException:
             writing.rollback()
             raise
         if lost:
             port.purge()
-        port.pause(random.uniform(*(_RECONNECT if lost else _PAUSE)))
+        port.pause(random.uniform(*(RECONNECT if lost else PAUSE)))
 
 
 def aborted(failure: Exception) -> TransactionAborted:

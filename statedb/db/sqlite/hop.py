@@ -17,7 +17,9 @@ from typing import Any, TypeVar
 import aiosqlite
 
 from statedb.config import Settings
+from statedb.db import futures
 from statedb.db.fork import REASON, remember
+from statedb.db.futures import settle_result
 from statedb.db.sqlite import connection as sqlite
 from statedb.db.sqlite.connection import Connection
 from statedb.db.sqlite.opening import open_store
@@ -115,22 +117,12 @@ async def open_hops(path: str, settings: Settings) -> tuple[Hop, Hop]:
     return writer, reader
 
 
-def settle_result(future: asyncio.Future[Any], result: Any) -> None:
-    """Give a future its result, unless somebody cancelled it."""
-    if not future.done():
-        future.set_result(result)
-
-
 def settle_error(future: asyncio.Future[Any], error: BaseException) -> None:
-    """Give a future its error, in the library's own words, unless somebody cancelled it."""
-    if future.done():
-        return
-    meant: BaseException | None = sqlite.explain(error) if isinstance(error, sqlite.Error) else None
-    if isinstance(error, StopIteration):  # which no future takes, since awaiting it would look like its end
-        meant = RuntimeError("the function raised StopIteration")
+    """Give a future its error, in the library's own words."""
+    meant = sqlite.explain(error) if isinstance(error, sqlite.Error) else None
     if meant is not None:
         meant.__cause__ = error
-    future.set_exception(meant or error)
+    futures.settle_error(future, meant or error)
 
 
 def tell(loop: asyncio.AbstractEventLoop, fn: Callable[..., Any], *args: Any) -> bool:

@@ -17,8 +17,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from statedb.db import journal
+from statedb.db.futures import settle_result
 from statedb.db.sqlite.connection import Connection
-from statedb.db.sqlite.hop import Hop, settle_error, settle_result, tell
+from statedb.db.sqlite.hop import Hop, settle_error, tell
 from statedb.db.tx import Context, Note, Tx
 from statedb.errors import StoreClosed
 

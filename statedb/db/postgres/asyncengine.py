@@ -1,0 +1,216 @@
+"""A store on PostgreSQL for tasks: the same plain functions, on the loop's own thread, nobody waiting for them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import psycopg
+from psycopg_pool import AsyncConnectionPool
+
+from statedb.config import Settings
+from statedb.db.engine import Body
+from statedb.db.fork import REASON, remember
+from statedb.db.location import Place
+from statedb.db.postgres import greenlets
+from statedb.db.postgres.batch import Batches
+from statedb.db.postgres.connection import Connection
+from statedb.db.postgres.failures import Lost, Overtaken, meaning
+from statedb.db.postgres.greenlets import wait_for
+from statedb.db.postgres.opening import configured, connecting, prepare
+from statedb.db.postgres.site import Query, Site
+from statedb.db.postgres.writing import Writing, aborted, persistently, write
+from statedb.db.statements import Row
+from statedb.db.tx import Context, Note, Tx
+from statedb.errors import StoreClosed
+
+
+class Queries:
+    """Queries to be sent to the server in one journey: what a function that runs on the loop waits for."""
+
+    def __init__(self, raw: psycopg.AsyncConnection[Row], queries: list[Query]) -> None:
+        self.raw, self.queries = raw, queries
+
+    async def __call__(self) -> list[list[Row]]:
+        try:
+            if len(self.queries) == 1:
+                cursor = await self.raw.execute(*self.queries[0])
+                return [await cursor.fetchall() if cursor.description else []]
+            async with self.raw.pipeline():
+                cursors = [await self.raw.execute(*query) for query in self.queries]
+            return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+        except psycopg.Error as error:
+            raise meaning(error, closed=self.raw.closed) from error
+
+
+class Driver:
+    """A connection that the loop waits for."""
+
+    def __init__(self, raw: psycopg.AsyncConnection[Row]) -> None:
+        self.raw = raw
+
+    def fetch(self, query: Query) -> list[Row]:
+        [rows] = wait_for(Queries(self.raw, [query]))
+        found: list[Row] = rows
+        return found
+
+    def together(self, queries: list[Query]) -> list[list[Row]]:
+        found: list[list[Row]] = wait_for(Queries(self.raw, queries))
+        return found
+
+
+class Port:
+    """The pool, for functions that run on the loop."""
+
+    def __init__(self, site: Site) -> None:
+        self.site = site
+        self.pool = AsyncConnectionPool(
+            site.address,
+            kwargs=connecting(site.settings),
+            min_size=1,
+            max_size=site.settings.postgres_pool,
+            timeout=site.settings.busy_timeout,
+            open=False,
+            configure=_configured,
+            name="statedb",
+        )
+
+    def borrow(self) -> Driver:
+        return Driver(wait_for(self._get))
+
+    async def _get(self) -> psycopg.AsyncConnection[Row]:
+        try:
+            return await self.pool.getconn()
+        except psycopg.Error as error:
+            raise meaning(error, closed=False) from error
+
+    def give_back(self, driver: Any) -> None:
+        wait_for(lambda: self.pool.putconn(driver.raw))
+
+    def purge(self) -> None:
+        wait_for(self.pool.check)
+
+    def pause(self, seconds: float) -> None:
+        wait_for(lambda: asyncio.sleep(seconds))
+
+
+async def _configured(raw: psycopg.AsyncConnection[Row]) -> None:
+    configured(raw)
+
+
+class AsyncEngine:
+    """A store on PostgreSQL, for the tasks of one event loop."""
+
+    def __init__(self, place: Place, settings: Settings) -> None:
+        self._site = Site(place, settings)
+        self._port = Port(self._site)
+        self._batches = Batches(self._port, settings.max_batch)
+        self._under_way: set[asyncio.Task[Any]] = set()
+        self._why_closed = ""
+
+    async def open(self) -> None:
+        # Alembic and its connection are synchronous: the one thing done on a thread, once in the life of a store.
+        await asyncio.to_thread(prepare, self._site)
+        await self._port.pool.open()
+        remember(self)
+
+    def glance(self, context: Context, body: Body) -> Awaitable[Any]:
+        return self._run(
+            lambda: persistently(self._port, lambda driver: body(Tx(Connection(driver, self._site), context)))
+        )
+
+    def read(self, context: Context, body: Body) -> Awaitable[Any]:
+        def look(driver: Any) -> Any:
+            connection = Connection(driver, self._site)
+            connection.begin_read()
+            try:
+                return body(Tx(connection, context))
+            finally:
+                connection.rollback()
+
+        return self._run(lambda: persistently(self._port, look))
+
+    def write(self, context: Context, note: Note, body: Body, *, alone: bool = False) -> Awaitable[Any]:
+        self._check()
+        if alone:
+            return asyncio.shield(self._start(lambda: write(self._port, context, note, body, alone=True)))
+        return self._batches.submit(context, note, body)
+
+    async def hold(self, context: Context, note: Note) -> Held:
+        beginning = self._start(lambda: Writing(self._port, context, note).begin())
+        try:
+            return Held(self, await asyncio.shield(beginning))
+        except asyncio.CancelledError:
+            beginning.add_done_callback(self._abandon)
+            raise
+
+    async def close(self, why: str) -> None:
+        self._why_closed = why
+        await self._batches.drain(why)
+        while self._under_way:
+            await asyncio.wait(self._under_way)
+        await self._port.pool.close()
+
+    def forsake(self) -> object:
+        """Give the connections up in a child process: closing one would end the parent's."""
+        kept, self._why_closed = self._port, REASON
+        return kept
+
+    def start(self, fn: Callable[[], Any]) -> asyncio.Task[Any]:
+        """Have a plain function run on the loop, whether or not somebody waits for it."""
+        self._check()
+        return self._start(fn)
+
+    def _start(self, fn: Callable[[], Any]) -> asyncio.Task[Any]:
+        self._check()
+        task = asyncio.get_running_loop().create_task(greenlets.run(fn))
+        self._under_way.add(task)
+        task.add_done_callback(self._ended)
+        return task
+
+    def _ended(self, task: asyncio.Task[Any]) -> None:
+        self._under_way.discard(task)
+        if not task.cancelled():
+            task.exception()  # looked at, so that asyncio does not report what nobody waits for
+
+    def _abandon(self, beginning: asyncio.Task[Writing]) -> None:
+        """Take back a transaction whose caller was cancelled before he had it."""
+        if not beginning.cancelled() and beginning.exception() is None:
+            self._start(beginning.result().rollback)
+
+    async def _run(self, fn: Callable[[], Any]) -> Any:
+        self._check()
+        return await greenlets.run(fn)
+
+    def _check(self) -> None:
+        if self._why_closed:
+            raise StoreClosed(self._why_closed)
+
+
+class Held:
+    """A transaction that a task holds open. What is asked of it is done in order."""
+
+    def __init__(self, engine: AsyncEngine, writing: Writing) -> None:
+        self._engine, self._writing, self.tx = engine, writing, writing.tx
+        self._last: asyncio.Task[Any] | None = None
+
+    def run(self, body: Body) -> Awaitable[Any]:
+        return asyncio.shield(self._next(lambda: self._writing.run(body)))
+
+    def end(self, *, commit: bool) -> Awaitable[None]:
+        return self._next(self._writing.commit if commit else self._writing.rollback)
+
+    def _next(self, fn: Callable[[], Any]) -> asyncio.Task[Any]:
+        before = self._last
+
+        def in_turn() -> Any:
+            if before is not None and not before.done():
+                wait_for(lambda: asyncio.wait([before]))
+            try:
+                return fn()
+            except (Overtaken, Lost) as failure:
+                raise aborted(failure) from failure
+
+        self._last = self._engine.start(in_turn)
+        return self._last

@@ -1,0 +1,246 @@
+"""The writes of one event loop: those that arrive together are committed together, each in a commit of its own.
+
+    submit ─┐           ┌─▶ fn ┐ their reads                 ┌─▶ each again that has read ┐ their rows
+    submit ─┼─▶ waiting ┼─▶ fn ┼─────────────▶ then in order ┤   what an earlier one      ├────────────▶ settled
+    submit ─┘           └─▶ fn ┘ in one journey              └─▶ changes, over its traces ┘ in one journey
+
+One that fails does so alone, and nothing is acknowledged before the commit.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import secrets
+import time
+from collections import deque
+from contextvars import Context as Variables
+from contextvars import copy_context
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from statedb.db import journal
+from statedb.db.engine import Body
+from statedb.db.footprint import Footprint
+from statedb.db.futures import settle_error, settle_result
+from statedb.db.postgres import greenlets
+from statedb.db.postgres.connection import Connection, Landed
+from statedb.db.postgres.failures import Lost, NeedsTurn, Overtaken
+from statedb.db.postgres.greenlets import Running, wait_for
+from statedb.db.postgres.site import Driver
+from statedb.db.postgres.writing import PAUSE, RECONNECT, TRIES, Port, aborted, doubt, write
+from statedb.db.tx import Context, Earlier, Note, Tx
+from statedb.errors import StateDBError, StoreClosed
+from statedb.models import Address, StateType
+
+
+@dataclass(slots=True)
+class Waiting:
+    """A write that waits to be made, and how it went when it was last tried."""
+
+    context: Context
+    note: Note
+    body: Body
+    future: asyncio.Future[Any]
+    variables: Variables = field(default_factory=copy_context)
+    tx: Tx | None = None
+    footprint: Footprint = field(default_factory=Footprint)
+    result: Any = None
+    error: BaseException | None = None
+
+    def start(self, connection: Connection, earlier: Earlier | None = None) -> Running:
+        """Run the function, as far as it gets without an answer from the server."""
+        self.footprint = Footprint()
+        tx = self.tx = Tx(connection, self.context, self.footprint)
+        tx.note, tx.earlier = replace(self.note), earlier
+        return Running(lambda: self.body(tx), self.variables.copy())
+
+    def ended(self, running: Running) -> None:
+        """Note how it went. Raises what concerns all that are tried together."""
+        self.result, self.error = running.result, running.error
+        if isinstance(self.error, Overtaken | Lost):
+            raise self.error
+
+
+class Batches:
+    """The writes of one event loop, in order of arrival."""
+
+    def __init__(self, port: Port, most: int) -> None:
+        self._port, self._most = port, most
+        self._waiting: deque[Waiting] = deque()
+        self._pump: asyncio.Task[None] | None = None
+
+    def submit(self, context: Context, note: Note, body: Body) -> asyncio.Future[Any]:
+        """Queue a write and return a future of what its function returns, settled once it is committed."""
+        loop = asyncio.get_running_loop()
+        waiting = Waiting(context, note, body, loop.create_future())
+        self._waiting.append(waiting)
+        if self._pump is None or self._pump.done():
+            self._pump = loop.create_task(self._run())
+        return waiting.future
+
+    async def drain(self, why: str) -> None:
+        """Finish the batch that is under way and refuse what waits."""
+        waiting, self._waiting = self._waiting, deque()
+        for each in waiting:
+            settle_error(each.future, StoreClosed(why))
+        if self._pump is not None:
+            await asyncio.wait([self._pump])
+
+    async def _run(self) -> None:
+        while self._waiting:
+            batch: list[Waiting] = []
+            while self._waiting and len(batch) < self._most:
+                first = self._waiting.popleft()
+                if not first.future.done():  # cancelled before its turn
+                    batch.append(first)
+            try:
+                await self._persist(batch)
+            except BaseException as error:
+                for each in batch:
+                    settle_error(each.future, error)
+
+    async def _persist(self, batch: list[Waiting]) -> None:
+        """Commit a batch, as often as it takes: on a snapshot, then with the turn to write held."""
+        end = time.monotonic() + self._port.site.settings.busy_timeout
+        tries, lost = 0, False
+        while batch:
+            try:
+                await self._attempt(batch, held=tries >= TRIES)
+                return
+            except (Overtaken, Lost) as failure:
+                if time.monotonic() > end:
+                    raise aborted(failure) from failure
+                lost = isinstance(failure, Lost)
+                tries = TRIES if isinstance(failure, NeedsTurn) else tries + (not lost)
+            except Exception as error:
+                if len(batch) == 1 or isinstance(error, StateDBError):
+                    raise
+                await self._one_by_one(batch)
+                return
+            if lost:
+                await greenlets.run(self._port.purge)
+            await asyncio.sleep(random.uniform(*(RECONNECT if lost else PAUSE)))
+
+    async def _attempt(self, batch: list[Waiting], *, held: bool) -> None:
+        driver = await greenlets.run(self._port.borrow)
+        connection = Connection(driver, self._port.site)
+        try:
+            connection.begin_write(held=held)
+            await _side_by_side(connection, batch)
+            together = Together(self._port, driver, connection)
+            await greenlets.run(lambda: together.commit(batch))
+        finally:
+            await greenlets.run(lambda: _end(self._port, driver, connection))
+        self._waiting.extendleft(reversed(together.put_off))
+        for each in batch:
+            if each not in together.put_off:
+                _settle(each)
+
+    async def _one_by_one(self, batch: list[Waiting]) -> None:
+        """Commit each by itself, where an error that no one of them raised stopped them all."""
+        for each in batch:
+            try:
+                each.result = await greenlets.run(lambda: write(self._port, each.context, each.note, each.body))  # noqa: B023
+                each.error = None
+            except BaseException as error:
+                each.error = error
+            _settle(each)
+
+
+def _settle(waiting: Waiting) -> None:
+    if waiting.error is None:
+        settle_result(waiting.future, waiting.result)
+    else:
+        settle_error(waiting.future, waiting.error)
+
+
+def _end(port: Port, driver: Driver, connection: Connection) -> None:
+    try:
+        connection.rollback()
+    except Lost:
+        pass  # and with the connection the transaction
+    finally:
+        port.give_back(driver)
+
+
+async def _side_by_side(connection: Connection, batch: list[Waiting]) -> None:
+    """Run functions over one connection, and what they ask at the same time in one journey to the server."""
+    running = [(each, each.start(connection)) for each in batch]
+    while asking := [run for _, run in running if not run.ended]:
+        wishes = [run.wish for run in asking]
+        merged = type(wishes[0])(wishes[0].raw, [query for wish in wishes for query in wish.queries])
+        answers = await merged()
+        for run, wish in zip(asking, wishes, strict=True):
+            mine, answers = answers[: len(wish.queries)], answers[len(wish.queries) :]
+            run.answer(mine)
+    for each, run in running:
+        each.ended(run)
+
+
+class Together:
+    """Writes that are committed in one transaction of the database, in order."""
+
+    def __init__(self, port: Port, driver: Driver, connection: Connection) -> None:
+        self._port, self._driver, self._connection = port, driver, connection
+        self._earlier = Earlier()
+        self._changed: set[Address] = set()
+        self._relied = Footprint()
+        self._last: Tx | None = None
+        self._token = secrets.token_urlsafe(12)
+        self.put_off: list[Waiting] = []
+        """Those that have to see the others' rows, and so wait until these are written."""
+
+    def commit(self, batch: list[Waiting]) -> None:
+        """Write what each has staged and commit; what comes too early is put off."""
+        for each in batch:
+            self._again_if_overtaken(each)
+            if each.footprint.whole and self._changed:
+                self.put_off.append(each)
+            elif each.error is None:
+                self._flush(each)
+        if self._last is None:
+            return
+        landed = self._land()
+        if landed is not None:
+            for each in batch:
+                if each.tx is not None and each.error is None and each not in self.put_off:
+                    journal.land(each.tx, landed.shift, max(each.tx.now, landed.at))
+
+    def _again_if_overtaken(self, waiting: Waiting) -> None:
+        if not waiting.footprint.meets(self._changed) or waiting.footprint.whole:
+            return
+        running = waiting.start(self._connection, self._earlier)
+        while not running.ended:
+            running.answer(wait_for(running.wish))
+        waiting.ended(running)
+
+    def _flush(self, waiting: Waiting) -> None:
+        tx = waiting.tx
+        assert tx is not None
+        if self._last is None:
+            tx.token = self._token
+        else:
+            tx.revision, tx.newest, tx.hash = self._last.revision, self._last.newest, self._last.hash
+        heads = {at: gone for at, (_, gone) in tx.expired.items()} | {at: s.head for at, s in tx.staged.items()}
+        sessions = dict(tx.sessions)
+        self._relied.add(waiting.footprint)
+        if journal.flush(tx) is None:
+            return
+        self._last = tx
+        self._earlier.heads |= heads
+        self._earlier.sessions |= sessions
+        self._earlier.agents |= tx.agents
+        self._changed |= heads.keys()
+        self._changed |= {Address(name.agent_id, StateType.SESSION, name.low) for name in sessions}
+
+    def _land(self) -> Landed | None:
+        assert self._last is not None
+        try:
+            return self._connection.commit(self._relied, self._last.now)
+        except Lost as lost:
+            seen = self._connection.newest().revision
+            found = doubt(self._port, seen, self._token)
+            if found is None:
+                raise Overtaken(f"the connection to the server was lost ({lost}), and nothing was written") from lost
+            return Landed(found[0] - seen - 1, found[1])
