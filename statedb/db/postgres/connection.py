@@ -125,17 +125,26 @@ class Connection:
         self._opening, self._rows = [], []
         if self._begun:
             self._begun = False
-            self._driver.fetch(_ROLLBACK)
+            self._driver.fetch(_COMMIT if self._unharmed() else _ROLLBACK)
 
     # ---- inside
 
+    def _unharmed(self) -> bool:
+        """Tell whether the server has seen nothing of the transaction but reading that went well."""
+        return self._failure is None and not self._held
+
     def _commit_at_once(self, footprint: Footprint, now: int) -> Landed:
         seen = self.newest().revision
-        before = [_ROLLBACK] if self._begun else []
+        # Not rolled back, though it has written nothing: at that the driver would forget every statement it prepared.
+        before = [_COMMIT] if self._begun else []
         start = [*before, _BEGIN, lock(self._site, idle=10.0), claim(self._site, seen, now, footprint)]
         rows, self._rows = self._rows, []
         self._begun = True
-        answers = self._driver.together([*start, *rows, _COMMIT])
+        try:
+            answers = self._driver.together([*start, *rows, _COMMIT])
+        except Exception as error:
+            self._failure = error
+            raise
         self._begun = False
         revision, at, *_ = answers[len(start) - 1][0]
         return Landed(revision - seen, at or 0)

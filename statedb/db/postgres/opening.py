@@ -22,7 +22,7 @@ def connecting(settings: Settings) -> dict[str, Any]:
     """Return how connections are made."""
     return {
         "autocommit": True,
-        "prepare_threshold": 5 if settings.postgres_prepare else None,
+        "prepare_threshold": 1 if settings.postgres_prepare else None,
         "application_name": "statedb",
         "connect_timeout": max(2, min(int(settings.busy_timeout), 3600)),
     }
