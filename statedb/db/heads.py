@@ -12,7 +12,7 @@ from typing import Any
 from sqlalchemy import FromClause, Select, and_, bindparam, case, func, literal_column, null, select
 from sqlalchemy.sql.elements import ColumnElement
 
-from statedb.db.landing import Later
+from statedb.db.clock import Later
 from statedb.db.statements import Statement
 from statedb.db.tables import (
     agent_states,

@@ -6,7 +6,7 @@ from typing import NamedTuple
 
 from sqlalchemy import func, literal_column, select
 
-from statedb.db.landing import ServerClock
+from statedb.db.clock import ServerClock
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import state_commits
 from statedb.times import EARLIEST

@@ -5,7 +5,7 @@ Revision and hash are assigned here, in one place. Nothing is decided here: what
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,7 +13,6 @@ from sqlalchemy import bindparam, insert, select, update
 
 from statedb.db.chain import CommitRow, content, link
 from statedb.db.heads import Head
-from statedb.db.landing import OF_COMMITS, OF_ROWS
 from statedb.db.sessions import UNWRITTEN, Session, session_name
 from statedb.db.statements import Statement
 from statedb.db.tables import (
@@ -58,7 +57,7 @@ def write_commit(
     commit = _commit_row(tx, kind, note, origin)
     said = content(commit, [*versions, *touches], clocks)
     tx.hash = link(tx.hash, tx.now, said)
-    tx.connection.run(_INSERT_COMMIT, {**commit._asdict(), "content": said, "token": tx.token, "hash": tx.hash})
+    tx.connection.run(INSERT_COMMIT, {**commit._asdict(), "content": said, "token": tx.token, "hash": tx.hash})
     tx.token = None
     agents_of = _agent_ids(tx, ordered, clocks)
     for clock in clocks:
@@ -122,7 +121,7 @@ def _write_clock(tx: Tx, agent: int, clock: Session) -> None:
         joined = {"of_session": clock.id, "of_agent": agent, "of_branch": tx.branch}
         tx.connection.run(_JOIN_SESSION, {**joined, "low": clock.name.low, "high": clock.name.high})
     else:
-        tx.connection.run(_UPDATE_SESSION, {**values, "of_session": clock.id})
+        tx.connection.run(_UPDATE_SESSION, {**values, "row": clock.id})
     tx.connection.run(_INSERT_SESSION_TOUCH, {**values, "revision": tx.revision, "session_id": clock.id})
 
 
@@ -140,9 +139,9 @@ def _write_head(tx: Tx, agent: int, at: Address, staged: Staged) -> None:
         tx.connection.run(_INSERT_HEAD, {**_value_of(head), **_life_of(head), **made})
     elif staged.change == "update" and staged.before is not None and _life_of(staged.before) == _life_of(head):
         # Naming an indexed column in an UPDATE makes SQLite look at its index, changed or not.
-        tx.connection.run(_UPDATE_VALUE, {**_value_of(head), "of_state": head.id})
+        tx.connection.run(_UPDATE_VALUE, {**_value_of(head), "row": head.id})
     else:
-        tx.connection.run(_UPDATE_HEAD, {**_value_of(head), **_life_of(head), "of_state": head.id})
+        tx.connection.run(_UPDATE_HEAD, {**_value_of(head), **_life_of(head), "row": head.id})
     for entry in staged.entries:
         object.__setattr__(entry, "revision", tx.revision)
     tx.told += staged.entries
@@ -200,7 +199,7 @@ def _write_version(tx: Tx, staged: Staged) -> None:
 
 def _write_touch(tx: Tx, staged: Staged) -> None:
     values = {"ttl": staged.head.ttl, "expires_at": staged.head.expires_at}
-    tx.connection.run(_UPDATE_EXPIRY, {**values, "of_state": staged.head.id})
+    tx.connection.run(_UPDATE_EXPIRY, {**values, "row": staged.head.id})
     tx.connection.run(_INSERT_TOUCH, {**values, "revision": tx.revision, "state_id": staged.head.id})
 
 
@@ -216,34 +215,24 @@ _VERSION = (
 )  # fmt: skip
 
 
-def _named(*names: str, landing: Mapping[str, object] = OF_ROWS) -> dict[str, object]:
-    return {name: landing.get(name, bindparam(name)) for name in names}
+def _named(*names: str) -> dict[str, object]:
+    return {name: bindparam(name) for name in names}
 
 
 _FIND_AGENT = Statement(select(agents.c.id).where(agents.c.name == bindparam("name")))
-_INSERT_AGENT = Statement(insert(agents).values(_named("id", "name")).inline())
-_INSERT_COMMIT = Statement(
-    insert(state_commits).values(_named(*CommitRow._fields, "token", "hash", landing=OF_COMMITS)).inline()
-)
-_INSERT_COMMIT_AGENT = Statement(insert(commit_agents).values(_named("agent_id", "revision")).inline())
+_INSERT_AGENT = Statement(insert(agents).values(_named("id", "name")))
+INSERT_COMMIT = Statement(insert(state_commits).values(_named(*CommitRow._fields, "token", "hash")))
+_INSERT_COMMIT_AGENT = Statement(insert(commit_agents).values(_named("agent_id", "revision")))
 _INSERT_HEAD = Statement(
-    insert(agent_states)
-    .values(_named("id", "branch_id", "agent_id", "state_type", "state_key", "salt", *_HEAD))
-    .inline()
+    insert(agent_states).values(_named("id", "branch_id", "agent_id", "state_type", "state_key", "salt", *_HEAD))
 )
-_UPDATE_HEAD = Statement(update(agent_states).where(_s.id == bindparam("of_state")).values(_named(*_HEAD)))
-_UPDATE_VALUE = Statement(update(agent_states).where(_s.id == bindparam("of_state")).values(_named(*_VALUE)))
-_UPDATE_EXPIRY = Statement(
-    update(agent_states).where(_s.id == bindparam("of_state")).values(_named("ttl", "expires_at"))
-)
-_INSERT_VERSION = Statement(insert(state_versions).values(_named(*_VERSION)).inline())
-_INSERT_TOUCH = Statement(insert(state_touches).values(_named("revision", "state_id", "ttl", "expires_at")).inline())
-_INSERT_SESSION = Statement(
-    insert(sessions).values(_named("id", "branch_id", "agent_id", "name", "ttl", "expires_at")).inline()
-)
-_UPDATE_SESSION = Statement(
-    update(sessions).where(_w.id == bindparam("of_session")).values(_named("ttl", "expires_at"))
-)
+_UPDATE_HEAD = Statement(update(agent_states).where(_s.id == bindparam("row")).values(_named(*_HEAD)))
+_UPDATE_VALUE = Statement(update(agent_states).where(_s.id == bindparam("row")).values(_named(*_VALUE)))
+_UPDATE_EXPIRY = Statement(update(agent_states).where(_s.id == bindparam("row")).values(_named("ttl", "expires_at")))
+_INSERT_VERSION = Statement(insert(state_versions).values(_named(*_VERSION)))
+_INSERT_TOUCH = Statement(insert(state_touches).values(_named("revision", "state_id", "ttl", "expires_at")))
+_INSERT_SESSION = Statement(insert(sessions).values(_named("id", "branch_id", "agent_id", "name", "ttl", "expires_at")))
+_UPDATE_SESSION = Statement(update(sessions).where(_w.id == bindparam("row")).values(_named("ttl", "expires_at")))
 _JOIN_SESSION = Statement(
     update(agent_states)
     .where(
@@ -255,6 +244,4 @@ _JOIN_SESSION = Statement(
     )
     .values(session_id=bindparam("of_session"), ttl=None, expires_at=None)
 )
-_INSERT_SESSION_TOUCH = Statement(
-    insert(session_touches).values(_named("revision", "session_id", "ttl", "expires_at")).inline()
-)
+_INSERT_SESSION_TOUCH = Statement(insert(session_touches).values(_named("revision", "session_id", "ttl", "expires_at")))

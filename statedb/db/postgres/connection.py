@@ -1,7 +1,7 @@
 """What a transaction does on a connection to the server: it reads on a snapshot, keeps its rows back, and commits once.
 
-    as a rule:  [begin snapshot · newest · first read] … reads … ─▶ [end · begin · LOCK · claim · rows · commit]
-    held:       [begin · LOCK · newest · first read] … reads and rows … ─▶ [rows · commit]
+    as a rule:  [begin snapshot · newest · first read] … reads … ─▶ [end · begin · TURN · rows · commit]
+    held:       [begin · TURN · newest · first read] … reads and rows … ─▶ [rows · commit]
 
 Brackets are journeys to the server. As a rule a transaction holds nobody up until all of it is known; where it was
 overtaken again and again, it takes the turn to write first.
@@ -15,9 +15,12 @@ from sqlalchemy import Table
 
 from statedb.db.footprint import Footprint
 from statedb.db.newest import NEWEST, Newest
-from statedb.db.postgres.claim import claim, lock
-from statedb.db.postgres.failures import NeedsTurn
+from statedb.db.postgres.failures import NeedsTurn, Overtaken
+from statedb.db.postgres.landing import landing
 from statedb.db.postgres.site import Driver, Query, Site
+from statedb.db.postgres.turn import take
+from statedb.db.postgres.writeset import WriteSet
+from statedb.db.rows import INSERT_COMMIT
 from statedb.db.statements import Parameters, Row, Statement
 
 _READ: Query = ("begin isolation level repeatable read read only", None)
@@ -25,6 +28,10 @@ _SNAPSHOT: Query = ("begin isolation level repeatable read", None)
 _BEGIN: Query = ("begin isolation level read committed", None)
 _COMMIT: Query = ("commit", None)
 _ROLLBACK: Query = ("rollback", None)
+
+_NOTHING = Footprint()
+_UNSENT = 10.0
+"""Seconds the server waits for the rest of a commit once it has begun it."""
 
 _KEPT_BACK = 500
 """Rows kept back by a transaction that holds the turn; an import of many sends them in parts."""
@@ -46,7 +53,7 @@ class Connection:
         self._driver, self._site = driver, site
         self.wall = site.wall
         self._opening: list[Query] = []
-        self._rows: list[Query] = []
+        self._rows = WriteSet()
         self._newest: Newest | None = None
         self._begun = self._held = False
         self._failure: Exception | None = None
@@ -84,9 +91,10 @@ class Connection:
     # ---- writing
 
     def run(self, statement: Statement, parameters: Parameters) -> None:
-        self._rows.append(self._query(statement, parameters))
-        if self._held and len(self._rows) > _KEPT_BACK:
+        # Sent between two commits only: a commit's own rows land with it.
+        if self._held and statement is INSERT_COMMIT and len(self._rows) > _KEPT_BACK:
             self._journey([])
+        self._rows.add(statement, parameters)
 
     def new_id(self, table: Table) -> int:
         return self._site.new_id(table, self._driver)
@@ -102,7 +110,7 @@ class Connection:
         newest = self._query(NEWEST, {})
         patience = self._site.settings.transaction_timeout
         self._held = held
-        self._opening = [_BEGIN, lock(self._site, idle=patience), newest] if held else [_SNAPSHOT, newest]
+        self._opening = [_BEGIN, take(self._site, idle=patience), newest] if held else [_SNAPSHOT, newest]
 
     def commit(self, footprint: Footprint, now: int) -> Landed | None:
         """Write the rows that were kept back and commit; None where there were none.
@@ -122,7 +130,7 @@ class Connection:
 
     def rollback(self) -> None:
         """Take everything back and end the transaction, if there is one."""
-        self._opening, self._rows = [], []
+        self._opening, self._rows = [], WriteSet()
         if self._begun:
             self._begun = False
             self._driver.fetch(_COMMIT if self._unharmed() else _ROLLBACK)
@@ -134,11 +142,10 @@ class Connection:
         return self._failure is None and not self._held
 
     def _commit_at_once(self, footprint: Footprint, now: int) -> Landed:
-        seen = self.newest().revision
         # Not rolled back, though it has written nothing: at that the driver would forget every statement it prepared.
         before = [_COMMIT] if self._begun else []
-        start = [*before, _BEGIN, lock(self._site, idle=10.0), claim(self._site, seen, now, footprint)]
-        rows, self._rows = self._rows, []
+        start = [*before, _BEGIN, take(self._site, idle=_UNSENT)]
+        base, rows = self._rows.base, self._written(now, footprint)
         self._begun = True
         try:
             answers = self._driver.together([*start, *rows, _COMMIT])
@@ -146,8 +153,18 @@ class Connection:
             self._failure = error
             raise
         self._begun = False
-        revision, at, *_ = answers[len(start) - 1][0]
-        return Landed(revision - seen, at or 0)
+        [[revision, at, refused]] = answers[len(start)]
+        if refused is not None:
+            raise Overtaken(f"another transaction changed {refused} meanwhile")
+        return Landed(revision - base, at)
+
+    def _written(self, now: int = 0, footprint: Footprint = _NOTHING) -> list[Query]:
+        """Return what writes the rows that were kept back, which are kept no longer."""
+        rows, self._rows = self._rows, WriteSet()
+        if not rows:
+            return []
+        others = [self._query(statement, parameters) for statement, parameters in rows.others]
+        return [landing(self._site, rows, now, footprint), *others]
 
     def _query(self, statement: Statement, parameters: Parameters) -> Query:
         text, order = statement.on(self._site.dialect)
@@ -162,7 +179,7 @@ class Connection:
             self._failure = NeedsTurn("it reads what it has just written")
             raise self._failure
         opening, self._opening = self._opening, []
-        rows, self._rows = self._rows, []
+        rows = self._written()
         sent = [*opening, *rows, *queries]
         self._begun = self._begun or bool(opening)
         try:

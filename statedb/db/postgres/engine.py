@@ -42,11 +42,22 @@ class Driver:
 
     def together(self, queries: list[Query]) -> list[list[Row]]:
         try:
-            with self.raw.pipeline():
-                cursors = [self.raw.execute(*query) for query in queries]
-            return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+            return self._pipelined(queries)
         except psycopg.Error as error:
             raise meaning(error, closed=self.raw.closed) from error
+
+    def _pipelined(self, queries: list[Query]) -> list[list[Row]]:
+        cursors, failure = [], None
+        with self.raw.pipeline():
+            # Kept until the pipeline has ended, which otherwise says on the log that it ends with an error.
+            try:
+                for query in queries:
+                    cursors.append(self.raw.execute(*query))
+            except psycopg.Error as error:
+                failure = error
+        if failure is not None:
+            raise failure
+        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
 
 
 class Port:

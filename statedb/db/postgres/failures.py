@@ -6,7 +6,6 @@ import psycopg
 from psycopg import errors as pg
 from psycopg_pool import PoolTimeout
 
-from statedb.db.postgres.claim import CONFLICT
 from statedb.errors import Corrupted, DiskFull, NotAStore, ReadOnly, StateDBError, StoreBusy
 
 
@@ -32,9 +31,6 @@ def meaning(error: Exception, *, closed: bool) -> Exception:
         return Lost(str(error))
     if isinstance(error, _OVERTAKEN):
         return Overtaken("another transaction wrote the same at the same moment")
-    if isinstance(error, pg.InvalidTextRepresentation) and CONFLICT in str(error):
-        what = str(error).split(CONFLICT, 1)[1].split("\n")[0].rstrip('"')
-        return Overtaken(f"another transaction changed {what} meanwhile")
     return _said(error) or error
 
 
