@@ -19,7 +19,7 @@ from statedb.db.postgres.connection import Connection
 from statedb.db.postgres.failures import Lost, Overtaken, meaning
 from statedb.db.postgres.greenlets import wait_for
 from statedb.db.postgres.opening import configured, connecting, prepare
-from statedb.db.postgres.site import Query, Site
+from statedb.db.postgres.site import Query, Site, returns
 from statedb.db.postgres.writing import Writing, aborted, persistently, write
 from statedb.db.statements import Row
 from statedb.db.tx import Context, Note, Tx
@@ -36,10 +36,10 @@ class Queries:
         try:
             if len(self.queries) == 1:
                 cursor = await self.raw.execute(*self.queries[0])
-                return [await cursor.fetchall() if cursor.description else []]
+                return [await cursor.fetchall() if returns(cursor) else []]
             async with self.raw.pipeline():
                 cursors = [await self.raw.execute(*query) for query in self.queries]
-            return [await cursor.fetchall() if cursor.description else [] for cursor in cursors]
+            return [await cursor.fetchall() if returns(cursor) else [] for cursor in cursors]
         except psycopg.Error as error:
             raise meaning(error, closed=self.raw.closed) from error
 

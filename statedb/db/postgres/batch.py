@@ -126,7 +126,12 @@ class Batches:
         driver = await greenlets.run(self._port.borrow)
         connection = Connection(driver, self._port.site)
         try:
-            connection.begin_write(held=held)
+            if held:
+                connection.begin_held()
+            elif len(batch) == 1:
+                connection.begin_write()
+            else:
+                await greenlets.run(connection.open)
             await _side_by_side(connection, batch)
             together = Together(self._port, driver, connection)
             await greenlets.run(lambda: together.commit(batch))

@@ -1,24 +1,25 @@
-"""What a transaction does on a connection to the server: it reads on a snapshot, keeps its rows back, and commits once.
+"""What a transaction does on a connection to the server: it reads on a snapshot, keeps its rows back, and lands once.
 
-    as a rule:  [begin snapshot · newest · first read] … reads … ─▶ [end · begin · TURN · rows · commit]
-    held:       [begin · TURN · newest · first read] … reads and rows … ─▶ [rows · commit]
+    as a rule:  [first read, and where the log stands] … [begin snapshot · read] … reads …  ─▶ [end · TURN · rows]
+    held:       [begin · TURN · where the log stands · first read] … reads and rows …       ─▶ [rows · commit]
 
-Brackets are journeys to the server. As a rule a transaction holds nobody up until all of it is known; where it was
-overtaken again and again, it takes the turn to write first.
+Brackets are journeys to the server. As a rule a transaction holds nobody up until all of it is known, and opens no
+snapshot for a single read; where it was overtaken again and again, it takes the turn to write first.
 """
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import NamedTuple
 
-from sqlalchemy import Table
+from sqlalchemy import Table, Update, literal_column
 
 from statedb.db.footprint import Footprint
 from statedb.db.newest import NEWEST, Newest
 from statedb.db.postgres.failures import NeedsTurn, Overtaken
-from statedb.db.postgres.landing import landing
+from statedb.db.postgres.landing import REFUSED, landing
 from statedb.db.postgres.site import Driver, Query, Site
-from statedb.db.postgres.turn import take
+from statedb.db.postgres.turn import patience, take
 from statedb.db.postgres.writeset import WriteSet
 from statedb.db.rows import INSERT_COMMIT
 from statedb.db.statements import Parameters, Row, Statement
@@ -55,37 +56,62 @@ class Connection:
         self._opening: list[Query] = []
         self._rows = WriteSet()
         self._newest: Newest | None = None
-        self._begun = self._held = False
+        self._begun = self._held = self._alone = False
         self._failure: Exception | None = None
+
+    # ---- beginning
+
+    def begin_read(self) -> None:
+        """Hold one snapshot until `rollback`."""
+        self._opening = [_READ]
+
+    def begin_write(self) -> None:
+        """Begin a transaction on a snapshot, which is not opened unless something is read a second time."""
+        self._opening = [_SNAPSHOT, self._query(NEWEST, {})]
+        self._alone = True
+
+    def begin_held(self) -> None:
+        """Begin a transaction with the turn to write held."""
+        self._opening = [_BEGIN, take(self._site, idle=self._timeout), self._query(NEWEST, {})]
+        self._held = True
+
+    def open(self) -> None:
+        """Open the snapshot now: several read on it, or somebody may take his time with it."""
+        self._opening = [_SNAPSHOT, patience(self._timeout), self._query(NEWEST, {})]
+        self._alone = False
+        self._journey([])
 
     # ---- reading
 
     def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
-        return self._ask(self._query(statement, parameters))
+        return self._journey([self._query(statement, parameters)])[0]
 
     def one(self, statement: Statement, parameters: Parameters) -> Row | None:
-        rows = self._ask(self._query(statement, parameters))
+        query = self._query(statement, parameters)
+        if self._alone:
+            return self._first(query)
+        [rows] = self._journey([query])
         return rows[0] if rows else None
 
     def settled(self, statement: Statement, parameters: Parameters) -> Row | None:
-        query = self._query(statement, parameters)
-        rows = self._ask(query) if self._opening else self._driver.fetch(query)
+        rows = self._driver.fetch(self._query(statement, parameters))
         return rows[0] if rows else None
 
     def newest(self) -> Newest:
-        if self._newest is None and self._opening:
+        if self._newest is None and self._opening and not self._alone:
             self._journey([])
         if self._newest is None:
-            [row] = self._ask(self._query(NEWEST, {}))
+            self._alone = False
+            [row] = self._driver.fetch(self._query(NEWEST, {}))
             self._newest = Newest.of(row)
         return self._newest
 
     def size(self) -> int:
-        [[size]] = self._ask((_SIZE, {"schema": self._site.schema}))
+        [[[size]]] = self._journey([(_SIZE, {"schema": self._site.schema})])
         return int(size)
 
     def faults(self) -> list[str]:
-        found = self._ask((_FAULTS, {"schema": self._site.schema}))
+        [found] = self._journey([(_FAULTS, {"schema": self._site.schema})])
         return [f"the server holds {kind} {name} to be invalid" for kind, name in found]
 
     # ---- writing
@@ -99,18 +125,7 @@ class Connection:
     def new_id(self, table: Table) -> int:
         return self._site.new_id(table, self._driver)
 
-    # ---- beginning and ending
-
-    def begin_read(self) -> None:
-        """Hold one snapshot until `rollback`."""
-        self._opening = [_READ]
-
-    def begin_write(self, *, held: bool) -> None:
-        """Begin a transaction, on a snapshot or with the turn to write held; it goes with what is asked first."""
-        newest = self._query(NEWEST, {})
-        patience = self._site.settings.transaction_timeout
-        self._held = held
-        self._opening = [_BEGIN, take(self._site, idle=patience), newest] if held else [_SNAPSHOT, newest]
+    # ---- ending
 
     def commit(self, footprint: Footprint, now: int) -> Landed | None:
         """Write the rows that were kept back and commit; None where there were none.
@@ -126,34 +141,42 @@ class Connection:
         if not self._rows:
             self.rollback()
             return None
-        return self._commit_at_once(footprint, now)
+        return self._land(footprint, now)
 
     def rollback(self) -> None:
         """Take everything back and end the transaction, if there is one."""
-        self._opening, self._rows = [], WriteSet()
+        self._opening, self._rows, self._alone = [], WriteSet(), False
         if self._begun:
             self._begun = False
-            self._driver.fetch(_COMMIT if self._unharmed() else _ROLLBACK)
+            # At a rollback the driver forgets every statement it has prepared.
+            self._driver.fetch(_ROLLBACK if self._failure or self._held else _COMMIT)
 
     # ---- inside
 
-    def _unharmed(self) -> bool:
-        """Tell whether the server has seen nothing of the transaction but reading that went well."""
-        return self._failure is None and not self._held
+    @property
+    def _timeout(self) -> float:
+        return self._site.settings.transaction_timeout
 
-    def _commit_at_once(self, footprint: Footprint, now: int) -> Landed:
-        # Not rolled back, though it has written nothing: at that the driver would forget every statement it prepared.
+    def _first(self, query: Query) -> Row | None:
+        """Return the first row of the first thing that is read, and note where the log stands in the same breath."""
+        self._alone = False
+        text, given = query
+        newest, _ = self._query(NEWEST, {})
+        [row] = self._driver.fetch((_beside(newest, text), given))
+        self._newest = Newest.of(row[:4])
+        return row[5:] if row[4] else None
+
+    def _land(self, footprint: Footprint, now: int) -> Landed:
+        base = self._rows.base
         before = [_COMMIT] if self._begun else []
-        start = [*before, _BEGIN, take(self._site, idle=_UNSENT)]
-        base, rows = self._rows.base, self._written(now, footprint)
+        # What goes in one journey is one transaction, of the level a session begins with.
+        begin, end = ([], []) if self._site.reads_committed else ([_BEGIN], [_COMMIT])
+        start = [*before, *begin, take(self._site, idle=_UNSENT)]
+        sent = [*start, *self._written(now, footprint), *end]
         self._begun = True
-        try:
-            answers = self._driver.together([*start, *rows, _COMMIT])
-        except Exception as error:
-            self._failure = error
-            raise
+        answers = self._ask(sent)
         self._begun = False
-        [[revision, at, refused]] = answers[len(start)]
+        [[revision, at, refused, _]] = answers[len(start)]
         if refused is not None:
             raise Overtaken(f"another transaction changed {refused} meanwhile")
         return Landed(revision - base, at)
@@ -163,33 +186,56 @@ class Connection:
         rows, self._rows = self._rows, WriteSet()
         if not rows:
             return []
-        others = [self._query(statement, parameters) for statement, parameters in rows.others]
+        others = [self._query(_unless_refused(statement), parameters) for statement, parameters in rows.others]
         return [landing(self._site, rows, now, footprint), *others]
 
     def _query(self, statement: Statement, parameters: Parameters) -> Query:
         text, order = statement.on(self._site.dialect)
         return text, order(parameters)
 
-    def _ask(self, query: Query) -> list[Row]:
-        return self._journey([query])[0]
-
     def _journey(self, queries: list[Query]) -> list[list[Row]]:
         """Send what was kept back and then some queries, and return the answers to those."""
         if self._rows and not self._held:
             self._failure = NeedsTurn("it reads what it has just written")
             raise self._failure
-        opening, self._opening = self._opening, []
-        rows = self._written()
-        sent = [*opening, *rows, *queries]
+        opening, self._opening, self._alone = self._opening, [], False
+        sent = [*opening, *self._written(), *queries]
         self._begun = self._begun or bool(opening)
+        answers = self._ask(sent)
+        if len(opening) > 1:
+            self._stand(Newest.of(answers[len(opening) - 1][0]))
+        return answers[len(sent) - len(queries) :]
+
+    def _ask(self, queries: list[Query]) -> list[list[Row]]:
         try:
-            answers = self._driver.together(sent) if len(sent) > 1 else [self._driver.fetch(query) for query in sent]
+            return self._driver.together(queries) if len(queries) > 1 else [self._driver.fetch(queries[0])]
         except Exception as error:
             self._failure = error
             raise
-        if len(opening) > 1:
-            self._newest = Newest.of(answers[len(opening) - 1][0])
-        return answers[len(sent) - len(queries) :]
+
+    def _stand(self, newest: Newest) -> None:
+        """Note where the log stands on the snapshot, which must be where it stood at the first read."""
+        if self._newest is None:
+            self._newest = newest
+        elif self._newest.revision != newest.revision:
+            self._failure = Overtaken("another transaction was committed between two reads")
+            raise self._failure
+
+
+@lru_cache(maxsize=64)
+def _beside(newest: str, text: str) -> str:
+    """Return the text that reads where the log stands and, in the same moment, one row of something else."""
+    return f"select n.*, q.* from ({newest}) n left join (select true, s.* from ({text}) s) q on true"
+
+
+@lru_cache(maxsize=64)
+def _unless_refused(statement: Statement) -> Statement:
+    """Return a statement that does nothing where the rows before it were refused."""
+    clause = statement.clause
+    assert isinstance(clause, Update), "only the rows that an update finds by itself are not landed"
+    return Statement(
+        clause.where(literal_column(f"current_setting('{REFUSED}')") == literal_column("''")), listed=False
+    )
 
 
 _SIZE = """

@@ -18,7 +18,7 @@ from statedb.db.location import Place
 from statedb.db.postgres.connection import Connection
 from statedb.db.postgres.failures import Lost, Overtaken, meaning
 from statedb.db.postgres.opening import configured, connecting, prepare
-from statedb.db.postgres.site import Query, Site
+from statedb.db.postgres.site import Query, Site, returns
 from statedb.db.postgres.writing import Writing, aborted, persistently, write
 from statedb.db.statements import Row
 from statedb.db.threads import me
@@ -36,7 +36,7 @@ class Driver:
     def fetch(self, query: Query) -> list[Row]:
         try:
             cursor = self._cursor.execute(*query)
-            return cursor.fetchall() if cursor.description else []
+            return cursor.fetchall() if returns(cursor) else []
         except psycopg.Error as error:
             raise meaning(error, closed=self.raw.closed) from error
 
@@ -57,7 +57,7 @@ class Driver:
                 failure = error
         if failure is not None:
             raise failure
-        return [cursor.fetchall() if cursor.description else [] for cursor in cursors]
+        return [cursor.fetchall() if returns(cursor) else [] for cursor in cursors]
 
 
 class Port:

@@ -22,14 +22,18 @@ from statedb.db.postgres.site import Query, Site
 from statedb.db.postgres.writeset import Record, WriteSet
 from statedb.db.tables import metadata
 
+REFUSED = "statedb.refused"
+"""The server's setting that tells, for the rest of a transaction, why its rows were refused; empty: they were not."""
+
 Shape = tuple[tuple[str, str, tuple[str, ...]], ...]
 """What a statement writes: "make" or "change", a table, the columns."""
 
 
 def landing(site: Site, rows: WriteSet, now: int, footprint: Footprint) -> Query:
-    """Return the query that writes rows where they land, if a footprint still stands; see `Landing` for its answer.
+    """Return the query that writes rows where they land, if a footprint still stands.
 
-    `now` is the transaction's time, in microseconds.
+    `now` is the transaction's time, in microseconds. Its answer is one row: the revision and time of the newest commit
+    before it, and what has changed that was read (None: nothing, and the rows are written).
     """
     groups = list(_groups(rows))
     shape = tuple((kind, table, tuple(records[0])) for kind, table, records in groups)
@@ -70,7 +74,8 @@ def _text(schema: str, shape: Shape) -> str:
     for number, (kind, table, columns) in enumerate(rest, 1):
         write = _make if kind == "make" else _change
         parts.append(f"write{number} as ({write(table, columns, number)})")
-    text = f"with recursive {', '.join(parts)} select revision, at, refused from claim"
+    told = f"set_config('{REFUSED}', coalesce(refused, ''), true)"
+    text = f"with recursive {', '.join(parts)} select revision, at, refused, {told} from claim"
     return text.replace("{schema}", schema)
 
 

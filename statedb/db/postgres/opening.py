@@ -38,6 +38,8 @@ def prepare(site: Site) -> None:
     raw: Any = None
     try:
         raw = psycopg.connect(site.address, **connecting(site.settings))
+        [[level]] = raw.execute("show default_transaction_isolation").fetchall()
+        site.reads_committed = level == "read committed"
         if not is_current(schema_of(raw, site)):
             _upgrade(raw, site, HEAD)
     except psycopg.Error as error:

@@ -8,6 +8,7 @@ from collections.abc import Callable
 from functools import lru_cache
 from typing import Any, Protocol
 
+import psycopg
 from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
 
@@ -30,6 +31,11 @@ class Driver(Protocol):
     def together(self, queries: list[Query]) -> list[list[Row]]:
         """Run queries in one journey to the server; an error of one is an error of all that follow."""
         ...
+
+
+def returns(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bool:
+    """Tell whether a query has given rows: `cursor.description` would make an object of each column to tell that."""
+    return cursor.pgresult is not None and cursor.pgresult.nfields > 0
 
 
 class Dialect(PGDialect_psycopg):
@@ -57,6 +63,8 @@ class Site:
         self.dialect = _dialect(self.schema, not own_clock)
         # The server's clock comes with the rows whose expiry it decides.
         self.wall: Callable[[], int] = (lambda: micros(settings.clock())) if own_clock else (lambda: 0)
+        self.reads_committed = False
+        """Whether a session's transactions read what is committed as they go, unless they say otherwise."""
         self._ids: dict[str, deque[int]] = {}
         self._block: dict[str, int] = {}
 

@@ -19,11 +19,10 @@ def take(site: Site, *, idle: float) -> Query:
     `idle` is for how many seconds the transaction may do nothing before the server ends it.
     """
     settings = site.settings
-    wait = max(1, int(settings.busy_timeout * 1000))
     local = {
-        "lock_timeout": f"{wait}ms",
-        "statement_timeout": f"{wait + 60_000}ms",
-        "idle_in_transaction_session_timeout": f"{max(1, int(idle * 1000))}ms",
+        "lock_timeout": _millis(settings.busy_timeout),
+        "statement_timeout": _millis(settings.busy_timeout + 60),
+        _IDLE: _millis(idle),
         "synchronous_commit": "on" if settings.durability == "full" else "off",
         # Planned once: the rows of a commit are few, and each is found by an index, whatever the server would guess.
         "plan_cache_mode": "force_generic_plan",
@@ -32,5 +31,21 @@ def take(site: Site, *, idle: float) -> Query:
         "enable_mergejoin": "off",
     }
     # Evaluated in this order, so that the lock is waited for no longer than it says.
-    said = ", ".join(f"set_config('{name}', '{value}', true)" for name, value in local.items())
+    said = ", ".join(_local(name, value) for name, value in local.items())
     return f"select {said}, pg_advisory_xact_lock({_SPACE}, hashtext(%(schema)s))", {"schema": site.schema}
+
+
+def patience(seconds: float) -> Query:
+    """Return what has the server end the transaction where it does nothing for some seconds."""
+    return f"select {_local(_IDLE, _millis(seconds))}", None
+
+
+_IDLE = "idle_in_transaction_session_timeout"
+
+
+def _local(name: str, value: str) -> str:
+    return f"set_config('{name}', '{value}', true)"
+
+
+def _millis(seconds: float) -> str:
+    return f"{min(max(1, int(seconds * 1000)), 2**31 - 1)}ms"

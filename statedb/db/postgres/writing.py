@@ -59,7 +59,10 @@ class Writing:
         self._port = port
         self._driver: Driver | None = port.borrow()
         self._connection = Connection(self._driver, port.site)
-        self._connection.begin_write(held=held)
+        if held:
+            self._connection.begin_held()
+        else:
+            self._connection.begin_write()
         # Nobody else writes while the turn is held, so what is read then need not be remembered.
         self._footprint = Footprint()
         self.tx = Tx(self._connection, context, None if held else self._footprint)
@@ -69,7 +72,7 @@ class Writing:
     def begin(self) -> Writing:
         """Begin now and not with the first read: a caller who holds a transaction open sees the store as it is now."""
         try:
-            self._connection.newest()
+            self._connection.open()
         except BaseException:
             self.rollback()
             raise
@@ -136,7 +139,7 @@ def doubt(port: Port, seen: int, token: str) -> tuple[int, int] | None:
 
     def look(driver: Driver) -> tuple[int, int] | None:
         connection = Connection(driver, port.site)
-        connection.begin_write(held=True)
+        connection.begin_held()
         try:
             connection.newest()
             rows = driver.fetch((text, {"seen": seen, "token": token}))
