@@ -111,6 +111,7 @@ class Tx:
     __slots__ = (
         "agents",
         "branch",
+        "clock",
         "connection",
         "db",
         "earlier",
@@ -133,6 +134,7 @@ class Tx:
         "written",
     )
 
+    clock: int
     now: int
     newest: int
     revision: int
@@ -164,20 +166,26 @@ class Tx:
         `after` is the one written just before in the same transaction of the database, which knows the newest commit.
         """
         self.note = note
-        self._stand(self.connection.newest() if after is None else Newest(after.revision, after.newest, after.hash, 0))
+        self._stand(
+            self.connection.newest() if after is None else Newest(after.revision, after.newest, after.hash, after.clock)
+        )
         return self
 
     def __getattr__(self, name: str) -> Any:
         # Where the log stands may be asked for with the first thing that is read, in one journey to the server: so it
         # is looked up when somebody wants to know, unless `begin` has done so already.
-        if name not in ("now", "newest", "revision", "hash"):
+        if name not in ("now", "newest", "revision", "hash", "clock"):
             raise AttributeError(name)
         self._stand(self.connection.newest())
         return getattr(self, name)
 
     def _stand(self, newest: Newest) -> None:
-        self.revision, self.newest, self.hash, clock = newest
-        self.now = max(self.wall(), self.newest, clock)
+        self.revision, self.newest, self.hash, self.clock = newest
+        self.now = max(self.time(), self.newest)
+
+    def time(self) -> int:
+        """Return the wall clock's time, or the server's at the transaction's beginning, in microseconds."""
+        return max(self.wall(), self.clock)
 
     @property
     def writing(self) -> Note:

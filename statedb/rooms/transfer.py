@@ -199,7 +199,7 @@ def _be_at(tx: Tx, made: int, note: Note) -> None:
     of those: one line out of order must not push all that follow it into the present.
     """
     tx.note = note
-    now = max(tx.newest, tx.wall())
+    now = max(tx.newest, tx.time())
     if tx.newest <= made <= now:
         tx.now = made
     else:
@@ -207,7 +207,9 @@ def _be_at(tx: Tx, made: int, note: Note) -> None:
 
 
 def _born(tx: Tx) -> int:
-    return int(tx.db.all(_STORE, {})[0][1])
+    row = tx.db.settled(_STORE, {})
+    assert row is not None
+    return int(row[1])
 
 
 _c, _v, _s, _a, _i = state_commits.c, state_versions.c, agent_states.c, agents.c, store_info.c

@@ -55,6 +55,9 @@ class Driver:
         found: list[Row] = rows
         return found
 
+    def drop(self) -> None:
+        self.raw.pgconn.finish()
+
     def together(self, queries: list[Query]) -> list[list[Row]]:
         found: list[list[Row]] = wait_for(Queries(self.raw, queries))
         return found
@@ -107,6 +110,7 @@ class AsyncEngine:
         self._port = Port(self._site)
         self._batches = Batches(self._port, settings.max_batch)
         self._under_way: set[asyncio.Task[Any]] = set()
+        self._held: set[Held] = set()
         self._why_closed = ""
 
     async def open(self) -> None:
@@ -132,22 +136,27 @@ class AsyncEngine:
         return self._run(lambda: persistently(self._port, look))
 
     def write(self, context: Context, note: Note, body: Body, *, alone: bool = False) -> Awaitable[Any]:
-        self._check()
+        self.check()
         if alone:
-            return asyncio.shield(self._start(lambda: write(self._port, context, note, body, alone=True)))
+            return asyncio.shield(self.start(lambda: write(self._port, context, note, body, alone=True)))
         return self._batches.submit(context, note, body)
 
     async def hold(self, context: Context, note: Note) -> Held:
-        beginning = self._start(lambda: Writing(self._port, context, note).begin())
+        self.check()
+        beginning = self.start(lambda: Writing(self._port, context, note).begin())
         try:
-            return Held(self, await asyncio.shield(beginning))
+            held = Held(self, await asyncio.shield(beginning))
         except asyncio.CancelledError:
             beginning.add_done_callback(self._abandon)
             raise
+        self._held.add(held)
+        return held
 
     async def close(self, why: str) -> None:
         self._why_closed = why
         await self._batches.drain(why)
+        for held in list(self._held):
+            held.end(commit=False)
         while self._under_way:
             await asyncio.wait(self._under_way)
         await self._port.pool.close()
@@ -159,11 +168,6 @@ class AsyncEngine:
 
     def start(self, fn: Callable[[], Any]) -> asyncio.Task[Any]:
         """Have a plain function run on the loop, whether or not somebody waits for it."""
-        self._check()
-        return self._start(fn)
-
-    def _start(self, fn: Callable[[], Any]) -> asyncio.Task[Any]:
-        self._check()
         task = asyncio.get_running_loop().create_task(greenlets.run(fn))
         self._under_way.add(task)
         task.add_done_callback(self._ended)
@@ -177,13 +181,14 @@ class AsyncEngine:
     def _abandon(self, beginning: asyncio.Task[Writing]) -> None:
         """Take back a transaction whose caller was cancelled before he had it."""
         if not beginning.cancelled() and beginning.exception() is None:
-            self._start(beginning.result().rollback)
+            self.start(beginning.result().rollback)
 
     async def _run(self, fn: Callable[[], Any]) -> Any:
-        self._check()
+        self.check()
         return await greenlets.run(fn)
 
-    def _check(self) -> None:
+    def check(self) -> None:
+        """Raise StoreClosed if it is."""
         if self._why_closed:
             raise StoreClosed(self._why_closed)
 
@@ -196,9 +201,11 @@ class Held:
         self._last: asyncio.Task[Any] | None = None
 
     def run(self, body: Body) -> Awaitable[Any]:
+        self._engine.check()
         return asyncio.shield(self._next(lambda: self._writing.run(body)))
 
     def end(self, *, commit: bool) -> Awaitable[None]:
+        self._engine._held.discard(self)
         return self._next(self._writing.commit if commit else self._writing.rollback)
 
     def _next(self, fn: Callable[[], Any]) -> asyncio.Task[Any]:

@@ -30,7 +30,7 @@ from statedb.db.postgres.greenlets import Running, wait_for
 from statedb.db.postgres.site import Driver
 from statedb.db.postgres.writing import PAUSE, RECONNECT, TRIES, Port, aborted, doubt, write
 from statedb.db.tx import Context, Earlier, Note, Tx
-from statedb.errors import StateDBError, StoreClosed
+from statedb.errors import DiskFull, StoreBusy, StoreClosed
 from statedb.models import Address, StateType
 
 
@@ -114,7 +114,7 @@ class Batches:
                 lost = isinstance(failure, Lost)
                 tries = TRIES if isinstance(failure, NeedsTurn) else tries + (not lost)
             except Exception as error:
-                if len(batch) == 1 or isinstance(error, StateDBError):
+                if len(batch) == 1 or isinstance(error, StoreBusy | DiskFull):
                     raise
                 await self._one_by_one(batch)
                 return
@@ -161,12 +161,8 @@ def _settle(waiting: Waiting) -> None:
 
 
 def _end(port: Port, driver: Driver, connection: Connection) -> None:
-    try:
-        connection.rollback()
-    except Lost:
-        pass  # and with the connection the transaction
-    finally:
-        port.give_back(driver)
+    connection.rollback()
+    port.give_back(driver)
 
 
 async def _side_by_side(connection: Connection, batch: list[Waiting]) -> None:
@@ -175,7 +171,12 @@ async def _side_by_side(connection: Connection, batch: list[Waiting]) -> None:
     while asking := [run for _, run in running if not run.ended]:
         wishes = [run.wish for run in asking]
         merged = type(wishes[0])(wishes[0].raw, [query for wish in wishes for query in wish.queries])
-        answers = await merged()
+        try:
+            answers = await merged()
+        except BaseException as error:
+            for run in asking:
+                run.fail(error)
+            raise
         for run, wish in zip(asking, wishes, strict=True):
             mine, answers = answers[: len(wish.queries)], answers[len(wish.queries) :]
             run.answer(mine)

@@ -148,10 +148,17 @@ class Connection:
         self._opening, self._rows, self._alone = [], WriteSet(), False
         if self._begun:
             self._begun = False
-            # At a rollback the driver forgets every statement it has prepared.
-            self._driver.fetch(_ROLLBACK if self._failure or self._held else _COMMIT)
+            self._end()
 
     # ---- inside
+
+    def _end(self) -> None:
+        try:
+            # At a rollback the driver forgets every statement it has prepared.
+            self._driver.fetch(_ROLLBACK if self._failure or self._held else _COMMIT)
+        except Exception:
+            # Lost, or in the middle of something; whoever ends a transaction has an error of his own to tell.
+            self._driver.drop()
 
     @property
     def _timeout(self) -> float:

@@ -40,6 +40,9 @@ class Driver:
         except psycopg.Error as error:
             raise meaning(error, closed=self.raw.closed) from error
 
+    def drop(self) -> None:
+        self.raw.pgconn.finish()
+
     def together(self, queries: list[Query]) -> list[list[Row]]:
         try:
             return self._pipelined(queries)
@@ -105,7 +108,8 @@ class Engine:
         prepare(self._site)
         self._port = Port(self._site)
         self._inside: set[object] = set()
-        self._closing = threading.Lock()
+        self._held: set[Held] = set()
+        self._ended = threading.Condition()
         self.closed = ""
         remember(self)
 
@@ -168,17 +172,31 @@ class Engine:
             self._inside.discard(me())
 
     def close(self) -> bool:
-        with self._closing:
+        with self._ended:
             if self.closed:
                 return False
             self.closed = "the store is closed; open it again"
+            # Not waiting for a transaction of another thread would pull its connection away under it.
+            self._ended.wait_for(lambda: not self._others(), self._site.settings.busy_timeout)
+        for held in list(self._held):
+            held.rollback()
         self._port.pool.close(timeout=self._site.settings.busy_timeout)
         return True
 
+    def _others(self) -> list[Held]:
+        return [held for held in self._held if held.owner is not me() and held.thread.is_alive()]
+
+    def _end(self, held: Held) -> None:
+        with self._ended:
+            self._inside.discard(held.owner)
+            self._held.discard(held)
+            self._ended.notify_all()
+
     def forsake(self) -> object:
         """Give the connections up in a child process: closing one would end the parent's."""
-        self._closing = threading.Lock()
-        kept, self.closed = self._port, REASON
+        self._ended = threading.Condition()
+        kept, self.closed = (self._port, self._held), REASON
+        self._held = set()
         return kept
 
 
@@ -186,10 +204,11 @@ class Held:
     """A transaction that a thread holds open."""
 
     def __init__(self, engine: Engine, context: Context, note: Note) -> None:
-        self._engine, self._owner = engine, me()
+        self._engine, self.owner, self.thread = engine, me(), threading.current_thread()
         self._writing = Writing(engine._port, context, note).begin()
         self.tx = self._writing.tx
-        engine._inside.add(self._owner)
+        engine._inside.add(self.owner)
+        engine._held.add(self)
 
     def run(self, body: Body) -> Any:
         try:
@@ -203,9 +222,10 @@ class Held:
         except (Overtaken, Lost) as failure:
             raise aborted(failure) from failure
         finally:
-            self._engine._inside.discard(self._owner)
+            self._engine._end(self)
 
     def rollback(self) -> None:
-        self._engine._inside.discard(self._owner)
-        if not self._engine.closed:
-            self._writing.rollback()
+        if self._engine.closed == REASON:
+            return
+        self._writing.rollback()
+        self._engine._end(self)

@@ -6,7 +6,7 @@ import psycopg
 from psycopg import errors as pg
 from psycopg_pool import PoolTimeout
 
-from statedb.errors import Corrupted, DiskFull, NotAStore, ReadOnly, StateDBError, StoreBusy
+from statedb.errors import Corrupted, DiskFull, InvalidValue, NotAStore, ReadOnly, StateDBError, StoreBusy
 
 
 class Overtaken(Exception):
@@ -41,6 +41,8 @@ def _said(error: Exception) -> StateDBError | None:
                 "another writer held the store for longer than Settings.busy_timeout; "
                 "keep transactions short, or raise it"
             )
+        case pg.UntranslatableCharacter() | psycopg.DataError():
+            return InvalidValue(f"the server cannot hold this text: {_first(error)}")
         case pg.DiskFull():
             return DiskFull("the server's disk is full; nothing of this transaction was written")
         case pg.ReadOnlySqlTransaction() | pg.InsufficientPrivilege():

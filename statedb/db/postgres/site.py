@@ -9,8 +9,10 @@ from functools import lru_cache
 from typing import Any, Protocol
 
 import psycopg
+from psycopg.conninfo import make_conninfo
 from sqlalchemy import Table
 from sqlalchemy.dialects.postgresql.psycopg import PGDialect_psycopg
+from sqlalchemy.engine import make_url
 
 from statedb.config import Settings
 from statedb.db.location import Place
@@ -32,6 +34,10 @@ class Driver(Protocol):
         """Run queries in one journey to the server; an error of one is an error of all that follow."""
         ...
 
+    def drop(self) -> None:
+        """Close the connection, at once and without a word: nobody knows what state it is in."""
+        ...
+
 
 def returns(cursor: psycopg.Cursor[Any] | psycopg.AsyncCursor[Any]) -> bool:
     """Tell whether a query has given rows: `cursor.description` would make an object of each column to tell that."""
@@ -49,6 +55,13 @@ class Dialect(PGDialect_psycopg):
         self.compiled_with = {"schema_translate_map": {None: schema}, "render_schema_translate": True}
 
 
+def _address(url: str) -> str:
+    """Return what the driver connects by: it would take an URL too, but reads some of its characters otherwise."""
+    made = make_url(url)
+    named = made.translate_connect_args(username="user", database="dbname")
+    return make_conninfo("", **named, **made.query)
+
+
 _dialect = lru_cache(maxsize=64)(Dialect)
 
 
@@ -56,7 +69,7 @@ class Site:
     """A store's place on a server."""
 
     def __init__(self, place: Place, settings: Settings) -> None:
-        self.address, self.settings = place.name, settings
+        self.address, self.settings = _address(place.name), settings
         self.schema = settings.postgres_schema
         self.quoted = '"' + self.schema.replace('"', '""') + '"'
         own_clock = settings.clock is not time.time

@@ -100,12 +100,8 @@ class Writing:
     def rollback(self) -> None:
         if self._driver is None:
             return
-        try:
-            self._connection.rollback()
-        except Lost:
-            pass  # and with the connection the transaction
-        finally:
-            self._release()
+        self._connection.rollback()
+        self._release()
 
     def _release(self) -> None:
         if self._driver is not None:
