@@ -166,9 +166,10 @@ class Tx:
         `after` is the one written just before in the same transaction of the database, which knows the newest commit.
         """
         self.note = note
-        self._stand(
-            self.connection.newest() if after is None else Newest(after.revision, after.newest, after.hash, after.clock)
-        )
+        if after is None:
+            self._stand(self.connection.newest())
+        else:
+            self._stand(Newest(after.revision, after.newest, after.hash, after.clock))
         return self
 
     def __getattr__(self, name: str) -> Any:

@@ -59,7 +59,8 @@ def _address(url: str) -> str:
     """Return what the driver connects by: it would take an URL too, but reads some of its characters otherwise."""
     made = make_url(url)
     named = made.translate_connect_args(username="user", database="dbname")
-    return make_conninfo("", **named, **made.query)
+    asked = {name: value if isinstance(value, str) else ",".join(value) for name, value in made.query.items()}
+    return make_conninfo("", **named, **asked)
 
 
 _dialect = lru_cache(maxsize=64)(Dialect)
