@@ -1,6 +1,12 @@
 -- The schema of a store, as SQLite sees it. Generated from statedb/db by `make schema`; do not edit.
 -- What each table, row and column means: docs/format.md.
 
+CREATE TABLE aborted_writes (
+    token TEXT NOT NULL,
+    at BIGINT NOT NULL,
+    CONSTRAINT pk_aborted_writes PRIMARY KEY (token)
+);
+
 CREATE TABLE agent_states (
     id INTEGER NOT NULL,
     branch_id BIGINT NOT NULL,

@@ -8,14 +8,10 @@ from __future__ import annotations
 from statedb.db.connection import Connection
 from statedb.db.statements import Parameters, Row, Statement
 from statedb.models import Address
+from statedb.values.glob import just_above
 
 Range = tuple[str, str, str, str]
 """Agent, tier, the first key, and the first one beyond."""
-
-
-def just_above(key: str) -> str:
-    """Return the first text above a key: none holds NUL, so only what goes on with U+0001 or more comes after it."""
-    return key + "\x01"
 
 
 class Footprint:

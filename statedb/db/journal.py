@@ -299,4 +299,6 @@ def _is_change(staged: Staged) -> bool:
     if staged.change is not None:
         return True
     before, head = staged.before, staged.head
+    if head.session_id is not None:
+        return False  # its expiry is the session's, which tells itself whether it has moved
     return before is not None and (before.ttl, before.expires_at) != (head.ttl, head.expires_at)

@@ -128,6 +128,14 @@ state_commits = Table(
     Column("hash", LargeBinary, nullable=False),
 )
 
+# Tokens of writes whose answer was lost, and that were given up: what still comes with one of these is refused.
+aborted_writes = Table(
+    "aborted_writes",
+    metadata,
+    Column("token", Text, primary_key=True),
+    Column("at", BigInteger, nullable=False),
+)
+
 # Which agents a commit touched: an agent's log, and all that changed for it since a revision, are one range.
 commit_agents = _clustered(
     "commit_agents",

@@ -15,7 +15,7 @@ from typing import Any, NamedTuple
 from statedb.config import Settings
 from statedb.db import cuts, heads
 from statedb.db.connection import Connection
-from statedb.db.footprint import Footprint, Watched, just_above
+from statedb.db.footprint import Footprint, Watched
 from statedb.db.heads import Head
 from statedb.db.newest import Newest
 from statedb.db.sessions import FIND_SESSION, Opening, Session, SessionName, session_name
@@ -25,6 +25,7 @@ from statedb.errors import InvalidValue, ReadOnly
 from statedb.models import Address, Entry, StateType
 from statedb.values.arguments import said
 from statedb.values.codec import NOTHING, Encoded, Stored
+from statedb.values.glob import just_above
 
 
 class Point(NamedTuple):
@@ -252,9 +253,10 @@ class Tx:
             return False
         if head.expires_at is None:
             return True
-        if self.footprint is not None:
+        alive = head.expires_at > self._moment(head.newest)
+        if alive and self.footprint is not None:
             self.footprint.ends(head.expires_at)
-        return head.expires_at > self._moment(head.newest)
+        return alive
 
     def range(self, agent_id: str, state_type: str, low: str, high: str) -> list[Head]:
         """Return the keys with a value from `low` up to but not including `high`, in order."""

@@ -40,13 +40,18 @@ def glob(pattern: str) -> Glob:
     """Return a pattern made ready. Everything but the special characters stands for itself."""
     prefix = re.split(r"[*?[]", pattern, maxsplit=1)[0]
     if prefix == pattern:
-        return Glob(pattern, pattern + "\0", None)
+        return Glob(pattern, just_above(pattern), None)
     low, high = prefix, above(prefix)
     if pattern == prefix + "*":
         return Glob(low, high, None)
     # fnmatch escapes what is not special and writes its regular expression without nested repeats, so that no pattern
     # takes exponential time.
     return Glob(low, high, re.compile(fnmatch.translate(pattern)).match)
+
+
+def just_above(text: str) -> str:
+    """Return the lowest text above another: none holds NUL, so U+0001 is the least that may follow."""
+    return text + "\x01"
 
 
 def above(prefix: str) -> str:

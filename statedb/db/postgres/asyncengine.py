@@ -20,7 +20,7 @@ from statedb.db.postgres.failures import Lost, Overtaken, meaning
 from statedb.db.postgres.greenlets import wait_for
 from statedb.db.postgres.opening import configured, connecting, prepare
 from statedb.db.postgres.site import Query, Site, returns
-from statedb.db.postgres.writing import Writing, aborted, persistently, write
+from statedb.db.postgres.writing import Writing, aborted, begun, persistently, write
 from statedb.db.statements import Row
 from statedb.db.tx import Context, Note, Tx
 from statedb.errors import StoreClosed
@@ -70,7 +70,7 @@ class Port:
         self.site = site
         self.pool = AsyncConnectionPool(
             site.address,
-            kwargs=connecting(site.settings),
+            kwargs=connecting(site.settings) | {"cursor_factory": psycopg.AsyncRawCursor},
             min_size=1,
             max_size=site.settings.postgres_pool,
             timeout=site.settings.busy_timeout,
@@ -143,7 +143,7 @@ class AsyncEngine:
 
     async def hold(self, context: Context, note: Note) -> Held:
         self.check()
-        beginning = self.start(lambda: Writing(self._port, context, note).begin())
+        beginning = self.start(lambda: begun(self._port, context, note))
         try:
             held = Held(self, await asyncio.shield(beginning))
         except asyncio.CancelledError:

@@ -224,6 +224,7 @@ class Together:
     def _flush(self, waiting: Waiting) -> None:
         tx = waiting.tx
         assert tx is not None
+        tx.earlier = self._earlier
         if self._last is None:
             tx.token = self._token
         else:

@@ -23,12 +23,13 @@ from statedb.db.postgres.turn import patience, take
 from statedb.db.postgres.writeset import WriteSet
 from statedb.db.rows import INSERT_COMMIT
 from statedb.db.statements import Parameters, Row, Statement
+from statedb.times import EARLIEST
 
-_READ: Query = ("begin isolation level repeatable read read only", None)
-_SNAPSHOT: Query = ("begin isolation level repeatable read", None)
-_BEGIN: Query = ("begin isolation level read committed", None)
-_COMMIT: Query = ("commit", None)
-_ROLLBACK: Query = ("rollback", None)
+_READ: Query = ("begin isolation level repeatable read read only", ())
+_SNAPSHOT: Query = ("begin isolation level repeatable read", ())
+_BEGIN: Query = ("begin isolation level read committed", ())
+_COMMIT: Query = ("commit", ())
+_ROLLBACK: Query = ("rollback", ())
 
 _NOTHING = Footprint()
 _UNSENT = 10.0
@@ -107,11 +108,11 @@ class Connection:
         return self._newest
 
     def size(self) -> int:
-        [[[size]]] = self._journey([(_SIZE, {"schema": self._site.schema})])
+        [[[size]]] = self._journey([(_SIZE, (self._site.schema,))])
         return int(size)
 
     def faults(self) -> list[str]:
-        [found] = self._journey([(_FAULTS, {"schema": self._site.schema})])
+        [found] = self._journey([(_FAULTS, (self._site.schema,))])
         return [f"the server holds {kind} {name} to be invalid" for kind, name in found]
 
     # ---- writing
@@ -137,7 +138,7 @@ class Connection:
         if self._held and (self._begun or self._rows):
             self._journey([_COMMIT])
             self._begun = False
-            return Landed(0, 0)
+            return Landed(0, EARLIEST)
         if not self._rows:
             self.rollback()
             return None
@@ -188,7 +189,7 @@ class Connection:
             raise Overtaken(f"another transaction changed {refused} meanwhile")
         return Landed(revision - base, at)
 
-    def _written(self, now: int = 0, footprint: Footprint = _NOTHING) -> list[Query]:
+    def _written(self, now: int = EARLIEST, footprint: Footprint = _NOTHING) -> list[Query]:
         """Return what writes the rows that were kept back, which are kept no longer."""
         rows, self._rows = self._rows, WriteSet()
         if not rows:
@@ -248,13 +249,13 @@ def _unless_refused(statement: Statement) -> Statement:
 _SIZE = """
 select coalesce(sum(pg_total_relation_size(c.oid)), 0)
 from pg_class c join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = %(schema)s and c.relkind in ('r', 'p')
+where n.nspname = $1 and c.relkind in ('r', 'p')
 """
 _FAULTS = """
 select 'the index', c.relname from pg_index i
 join pg_class c on c.oid = i.indexrelid join pg_namespace n on n.oid = c.relnamespace
-where n.nspname = %(schema)s and not (i.indisvalid and i.indisready)
+where n.nspname = $1 and not (i.indisvalid and i.indisready)
 union all
 select 'the constraint', k.conname from pg_constraint k join pg_namespace n on n.oid = k.connamespace
-where n.nspname = %(schema)s and not k.convalidated
+where n.nspname = $1 and not k.convalidated
 """

@@ -19,7 +19,7 @@ from statedb.db.postgres.connection import Connection
 from statedb.db.postgres.failures import Lost, Overtaken, meaning
 from statedb.db.postgres.opening import configured, connecting, prepare
 from statedb.db.postgres.site import Query, Site, returns
-from statedb.db.postgres.writing import Writing, aborted, persistently, write
+from statedb.db.postgres.writing import aborted, begun, persistently, write
 from statedb.db.statements import Row
 from statedb.db.threads import me
 from statedb.db.tx import Context, Note, Tx
@@ -71,7 +71,7 @@ class Port:
         self._drivers: dict[int, Driver] = {}
         self.pool = ConnectionPool(
             site.address,
-            kwargs=connecting(site.settings),
+            kwargs=connecting(site.settings) | {"cursor_factory": psycopg.RawCursor},
             min_size=1,
             max_size=site.settings.postgres_pool,
             timeout=site.settings.busy_timeout,
@@ -205,7 +205,7 @@ class Held:
 
     def __init__(self, engine: Engine, context: Context, note: Note) -> None:
         self._engine, self.owner, self.thread = engine, me(), threading.current_thread()
-        self._writing = Writing(engine._port, context, note).begin()
+        self._writing = begun(engine._port, context, note)
         self.tx = self._writing.tx
         engine._inside.add(self.owner)
         engine._held.add(self)

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import psycopg
 from psycopg import errors as pg
-from psycopg_pool import PoolTimeout
+from psycopg_pool import PoolClosed, PoolTimeout
 
-from statedb.errors import Corrupted, DiskFull, InvalidValue, NotAStore, ReadOnly, StateDBError, StoreBusy
+from statedb.errors import Corrupted, DiskFull, InvalidValue, NotAStore, ReadOnly, StateDBError, StoreBusy, StoreClosed
 
 
 class Overtaken(Exception):
@@ -34,6 +34,12 @@ def meaning(error: Exception, *, closed: bool) -> Exception:
     return _said(error) or error
 
 
+def at_opening(error: Exception) -> Exception:
+    """Return what an error means to whoever opens a store."""
+    meant = meaning(error, closed=False)
+    return StoreBusy(f"the server cannot be reached: {_first(error)}") if isinstance(meant, Lost) else meant
+
+
 def _said(error: Exception) -> StateDBError | None:
     match error:
         case pg.LockNotAvailable() | pg.QueryCanceled():
@@ -51,11 +57,15 @@ def _said(error: Exception) -> StateDBError | None:
             return Corrupted(f"the server finds the database damaged: {_first(error)}; restore a backup")
         case pg.InvalidCatalogName() | pg.InvalidPassword() | pg.InvalidAuthorizationSpecification():
             return NotAStore(f"the server does not let us in: {_first(error)}")
+        case PoolClosed():
+            return StoreClosed("the store is closed; open it again")
         case PoolTimeout():
             return StoreBusy(
                 "every connection to the server was in use, or none could be made, for longer than "
                 "Settings.busy_timeout; raise Settings.postgres_pool, or look after the server"
             )
+        case psycopg.ProgrammingError() if error.sqlstate is None:
+            return NotAStore(f"the address of the server is not one: {_first(error)}")
         case psycopg.OperationalError():
             return StoreBusy(f"the server cannot be reached: {_first(error)}")
     return None

@@ -6,13 +6,14 @@
 
 A transaction numbers its commits as if nobody else wrote. The server, which decides the order, moves them on; and where
 the claim is refused no row is written, and the answer says why. That is no error: an error would have the driver forget
-every statement it has prepared.
+every statement it has prepared. Rows come as JSON, a text for each table: one statement for any number of them.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from functools import lru_cache
-from typing import Any
+from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 from sqlalchemy import BigInteger, LargeBinary
@@ -21,12 +22,18 @@ from statedb.db.footprint import Footprint
 from statedb.db.postgres.site import Query, Site
 from statedb.db.postgres.writeset import Record, WriteSet
 from statedb.db.tables import metadata
+from statedb.times import EARLIEST
 
 REFUSED = "statedb.refused"
 """The server's setting that tells, for the rest of a transaction, why its rows were refused; empty: they were not."""
 
-Shape = tuple[tuple[str, str, tuple[str, ...]], ...]
-"""What a statement writes: "make" or "change", a table, the columns."""
+
+class Group(NamedTuple):
+    """Rows of a table that are alike in their columns, to be made or to be changed."""
+
+    kind: str
+    table: str
+    columns: tuple[str, ...]
 
 
 def landing(site: Site, rows: WriteSet, now: int, footprint: Footprint) -> Query:
@@ -35,56 +42,61 @@ def landing(site: Site, rows: WriteSet, now: int, footprint: Footprint) -> Query
     `now` is the transaction's time, in microseconds. Its answer is one row: the revision and time of the newest commit
     before it, and what has changed that was read (None: nothing, and the rows are written).
     """
-    groups = list(_groups(rows))
-    shape = tuple((kind, table, tuple(records[0])) for kind, table, records in groups)
-    given: dict[str, Any] = {
-        "seen": rows.base,
-        "now": now,
-        "until": footprint.until,
-        "whole": footprint.whole,
-        "ranges": to_json(footprint.ranges()).decode(),
-    }
-    for number, (_, _, records) in enumerate(groups):
-        given[f"rows{number}"] = to_json(records, bytes_mode="hex").decode()
-    return _text(site.quoted, shape), given
+    groups = _groups(rows)
+    given = (
+        rows.base,
+        now,
+        footprint.until,
+        footprint.whole,
+        to_json(footprint.ranges()).decode(),
+        rows.token,
+        *(to_json(records, bytes_mode="hex").decode() for _, records in groups),
+    )
+    return _text(site.quoted, tuple(group for group, _ in groups)), given
 
 
-def _groups(rows: WriteSet) -> list[tuple[str, str, list[Record]]]:
-    """Return the rows of each kind that have the same columns, commits first."""
-    commits = rows.made["state_commits"]
-    first = commits[0]["revision"]
-    found = [("make", "state_commits", [{"n": row["revision"] - first + 1, **row} for row in commits])]
-    found += [("make", table, records) for table, records in rows.made.items() if table != "state_commits"]
+_FIRST = 7
+"""The parameter that holds the first group's rows: those before it are named in `_CLAIM`."""
+
+
+def _groups(rows: WriteSet) -> list[tuple[Group, list[Record]]]:
+    """Return the rows in groups, commits first."""
+    base = rows.base
+    commits = [{"n": row["revision"] - base, **row} for row in rows.made["state_commits"]]
+    found = [_group("make", "state_commits", commits)]
+    found += [_group("make", table, records) for table, records in rows.made.items() if table != "state_commits"]
     for table, changed in rows.changed.items():
         alike: dict[tuple[str, ...], list[Record]] = {}
         for record in changed.values():
-            record = dict(sorted(record.items()))
-            alike.setdefault(tuple(record), []).append(record)
-        found += [("change", table, records) for records in alike.values()]
+            alike.setdefault(tuple(sorted(record)), []).append(record)
+        found += [_group("change", table, records) for _, records in sorted(alike.items())]
     return found
+
+
+def _group(kind: str, table: str, records: list[Record]) -> tuple[Group, list[Record]]:
+    return Group(kind, table, tuple(records[0])), records
 
 
 # ---- the text
 
 
 @lru_cache(maxsize=512)
-def _text(schema: str, shape: Shape) -> str:
-    (_, _, commit_columns), *rest = shape
-    parts = [_CLAIM, _commits(commit_columns)]
-    for number, (kind, table, columns) in enumerate(rest, 1):
-        write = _make if kind == "make" else _change
-        parts.append(f"write{number} as ({write(table, columns, number)})")
+def _text(schema: str, groups: tuple[Group, ...]) -> str:
+    commits, *rest = groups
+    parts = [_CLAIM, _commits(commits)]
+    for number, group in enumerate(rest, _FIRST + 1):
+        parts.append(f"w{number} as ({_made(group, number) if group.kind == 'make' else _changed(group, number)})")
     told = f"set_config('{REFUSED}', coalesce(refused, ''), true)"
     text = f"with recursive {', '.join(parts)} select revision, at, refused, {told} from claim"
     return text.replace("{schema}", schema)
 
 
-def _commits(columns: tuple[str, ...]) -> str:
-    kept = [column for column in columns if column not in ("n", "content", "revision", "at", "origin_at", "hash")]
+def _commits(group: Group) -> str:
+    kept = [column for column in group.columns if column not in ("n", "content", "revision", "at", "origin_at", "hash")]
     return f"""
-given as (select * from {_recordset("state_commits", columns, 0)}),
+given as (select * from {_recordset(group, _FIRST)}),
 chain(n, at, hash) as (
-    select 0::bigint, claim.at, claim.hash from claim
+    select 0::bigint, at, hash from claim
     union all
     select g.n, later.at, substr(sha256(chain.hash || int8send(later.at) || decode(g.content, 'hex')), 1, 16)
     from chain join given g on g.n = chain.n + 1
@@ -99,25 +111,26 @@ commits as (
 )"""
 
 
-def _make(table: str, columns: tuple[str, ...], number: int) -> str:
-    values = ", ".join(_landed(table, column) for column in columns)
+def _made(group: Group, number: int) -> str:
+    values = ", ".join(_landed(group.table, column) for column in group.columns)
     return (
-        f"insert into {{schema}}.{table} ({_listed(columns)}) select {values} "
-        f"from {_recordset(table, columns, number)} {_beside(columns)} where claim.refused is null"
+        f"insert into {{schema}}.{group.table} ({_listed(group.columns)}) select {values} "
+        f"from {_recordset(group, number)} {_beside(group.columns)} where claim.refused is null"
     )
 
 
-def _change(table: str, columns: tuple[str, ...], number: int) -> str:
-    values = ", ".join(f'"{column}" = {_landed(table, column)}' for column in columns if column != "id")
+def _changed(group: Group, number: int) -> str:
+    columns = [column for column in group.columns if column != "id"]
+    values = ", ".join(f"{column} = {_landed(group.table, column)}" for column in columns)
     return (
-        f"update {{schema}}.{table} as t set {values} "
-        f"from {_recordset(table, columns, number)} {_beside(columns)} where t.id = g.id and claim.refused is null"
+        f"update {{schema}}.{group.table} as t set {values} "
+        f"from {_recordset(group, number)} {_beside(group.columns)} where t.id = g.id and claim.refused is null"
     )
 
 
-def _recordset(table: str, columns: tuple[str, ...], number: int) -> str:
-    types = ", ".join(f'"{column}" {_type(table, column)}' for column in columns)
-    return f"json_to_recordset(%(rows{number})s::json) as g({types})"
+def _recordset(group: Group, number: int) -> str:
+    types = ", ".join(f"{column} {_type(group.table, column)}" for column in group.columns)
+    return f"json_to_recordset(${number}::json) as g({types})"
 
 
 def _type(table: str, column: str) -> str:
@@ -148,48 +161,46 @@ def _landed(table: str, column: str) -> str:
         return "coalesce(born.at, g.created_at)"
     if isinstance(metadata.tables[table].c[column].type, LargeBinary):
         return f"decode(g.{column}, 'hex')"
-    return f'g."{column}"'
+    return f"g.{column}"
 
 
-def _listed(columns: Any, of: str = "") -> str:
-    return ", ".join(f'{of}"{column}"' for column in columns)
+def _listed(columns: Iterable[Any], of: str = "") -> str:
+    return ", ".join(f"{of}{column}" for column in columns)
 
 
-# What the transaction relies on is compared with what was written since: commits are few in between, mostly none.
-_CLAIM = """
-newest as (
-    select revision, at, hash from {schema}.state_commits order by revision desc limit 1
-),
+# $1 the revision that was seen, $2 the transaction's time, $3 when the first thing it saw alive expires, $4 whether it
+# relies on the whole log, $5 on which ranges, $6 its token. What was written since is little, mostly nothing.
+_CLAIM = f"""
+newest as (select revision, at, hash from {{schema}}.state_commits order by revision desc limit 1),
 stands as (
-    select coalesce(max(revision), 0) as revision, max(at) as at, (select hash from newest) as hash from newest
+    select coalesce(max(revision), 0) as revision, coalesce(max(at), {EARLIEST}) as at,
+           coalesce((select hash from newest), ''::bytea) as hash
+    from newest
 ),
 claim as materialized (
-    select %(seen)s::bigint as seen,
-           revision,
-           coalesce(at, %(now)s::bigint) as at,
-           coalesce(hash, ''::bytea) as hash,
-           revision - %(seen)s::bigint as shift,
-           case when greatest(at, %(now)s::bigint) >= %(until)s::bigint then 'what expires'
-                when revision <= %(seen)s::bigint then null
-                when %(whole)s::boolean then 'the log'
+    select $1::bigint as seen, revision, at, hash, revision - $1::bigint as shift,
+           case when exists (select from {{schema}}.aborted_writes where token = $6::text) then 'too much to wait for'
+                when greatest(at, $2::bigint) >= $3::bigint then 'what expires'
+                when revision <= $1::bigint then null
+                when $4::boolean then 'the log'
                 else (
                     select min(changed.low)
-                    from json_array_elements(%(ranges)s::json) as read(range)
+                    from json_array_elements($5::json) as read(range)
                     join (
                         select a.name as agent, s.state_type as tier, s.state_key as low, s.state_key as high
                         from (
-                            select state_id from {schema}.state_versions where revision > %(seen)s::bigint
+                            select state_id from {{schema}}.state_versions where revision > $1::bigint
                             union
-                            select state_id from {schema}.state_touches where revision > %(seen)s::bigint
+                            select state_id from {{schema}}.state_touches where revision > $1::bigint
                         ) as written
-                        join {schema}.agent_states s on s.id = written.state_id
-                        join {schema}.agents a on a.id = s.agent_id
+                        join {{schema}}.agent_states s on s.id = written.state_id
+                        join {{schema}}.agents a on a.id = s.agent_id
                         union all
                         select a.name, 'session', w.name || '/', w.name || '0'
-                        from {schema}.session_touches t
-                        join {schema}.sessions w on w.id = t.session_id
-                        join {schema}.agents a on a.id = w.agent_id
-                        where t.revision > %(seen)s::bigint
+                        from {{schema}}.session_touches t
+                        join {{schema}}.sessions w on w.id = t.session_id
+                        join {{schema}}.agents a on a.id = w.agent_id
+                        where t.revision > $1::bigint
                     ) as changed
                     on changed.agent = read.range ->> 0 and changed.tier = read.range ->> 1
                     and changed.low < read.range ->> 3 and changed.high >= read.range ->> 2

@@ -9,7 +9,7 @@ from psycopg.types.numeric import Int8Dumper
 
 from statedb.config import Settings
 from statedb.db.migrate import HEAD, identity, refuse_newer, run_migrations
-from statedb.db.postgres.failures import meaning
+from statedb.db.postgres.failures import at_opening
 from statedb.db.postgres.site import Site
 from statedb.errors import Corrupted, NotAStore
 from statedb.times import micros
@@ -43,7 +43,7 @@ def prepare(site: Site) -> None:
         if not is_current(schema_of(raw, site)):
             _upgrade(raw, site, HEAD)
     except psycopg.Error as error:
-        raise meaning(error, closed=False) from error
+        raise at_opening(error) from error
     finally:
         if raw is not None:
             raw.close()

@@ -19,8 +19,8 @@ from statedb.db.location import Place
 from statedb.db.statements import Row
 from statedb.times import micros
 
-Query = tuple[str, Any]
-"""A statement's text and its parameters, as the driver takes them."""
+Query = tuple[str, tuple[Any, ...]]
+"""A statement's text with $1, $2 … and its parameters."""
 
 
 class Driver(Protocol):
@@ -50,7 +50,8 @@ class Dialect(PGDialect_psycopg):
     supports_statement_cache = True
 
     def __init__(self, schema: str, server_clock: bool) -> None:
-        super().__init__()  # type: ignore[no-untyped-call]
+        # The driver takes these as they are; of others it would make these, one query at a time.
+        super().__init__(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]
         self.server_clock = server_clock
         self.compiled_with = {"schema_translate_map": {None: schema}, "render_schema_translate": True}
 
@@ -95,4 +96,4 @@ class Site:
                 size = self._block[table.name] = min(256, 4 * self._block.get(table.name, 1))
                 sequence = f"pg_get_serial_sequence('{self.quoted}.{table.name}', 'id')"
                 text = f"select nextval({sequence}) from generate_series(1, {size})"
-                ids.extend(found for (found,) in driver.fetch((text, None)))
+                ids.extend(found for (found,) in driver.fetch((text, ())))

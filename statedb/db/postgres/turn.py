@@ -29,15 +29,16 @@ def take(site: Site, *, idle: float) -> Query:
         "enable_seqscan": "off",
         "enable_hashjoin": "off",
         "enable_mergejoin": "off",
+        "jit": "off",
     }
     # Evaluated in this order, so that the lock is waited for no longer than it says.
     said = ", ".join(_local(name, value) for name, value in local.items())
-    return f"select {said}, pg_advisory_xact_lock({_SPACE}, hashtext(%(schema)s))", {"schema": site.schema}
+    return f"select {said}, pg_advisory_xact_lock({_SPACE}, hashtext($1))", (site.schema,)
 
 
 def patience(seconds: float) -> Query:
     """Return what has the server end the transaction where it does nothing for some seconds."""
-    return f"select {_local(_IDLE, _millis(seconds))}", None
+    return f"select {_local(_IDLE, _millis(seconds))}", ()
 
 
 _IDLE = "idle_in_transaction_session_timeout"

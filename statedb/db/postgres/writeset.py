@@ -38,6 +38,12 @@ class WriteSet:
         """The revision before the first commit among the rows."""
         return int(self.made["state_commits"][0]["revision"]) - 1
 
+    @property
+    def token(self) -> str | None:
+        """What the transaction will be known by, should its answer be lost."""
+        token: str | None = self.made["state_commits"][0]["token"]
+        return token
+
     def _make(self, table: str, record: Record) -> None:
         self.made.setdefault(table, []).append(record)
         if "id" in record:

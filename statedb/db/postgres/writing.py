@@ -13,12 +13,17 @@ from collections.abc import Callable
 from dataclasses import replace
 from typing import Any, Protocol, TypeVar
 
+from sqlalchemy import bindparam, select
+from sqlalchemy.dialects.postgresql import insert
+
 from statedb.db import journal
 from statedb.db.engine import Body
 from statedb.db.footprint import Footprint
 from statedb.db.postgres.connection import Connection, Landed
 from statedb.db.postgres.failures import Lost, NeedsTurn, Overtaken
 from statedb.db.postgres.site import Driver, Site
+from statedb.db.statements import Statement
+from statedb.db.tables import aborted_writes, state_commits
 from statedb.db.tx import Context, Note, Tx
 from statedb.errors import StoreBusy, TransactionAborted
 
@@ -73,6 +78,7 @@ class Writing:
         """Begin now and not with the first read: a caller who holds a transaction open sees the store as it is now."""
         try:
             self._connection.open()
+            self.tx.begin(self.tx.writing)
         except BaseException:
             self.rollback()
             raise
@@ -109,11 +115,7 @@ class Writing:
             self._driver = None
 
     def _settle(self, lost: Lost) -> Landed | None:
-        """Find out how a commit ended whose answer never came. Raises Overtaken where it will never be.
-
-        What has taken the turn and looks for the token does not see it only if it is not there. And should the server
-        still have it to do, then it will find its footprint trodden on by the try that follows, and give it up.
-        """
+        """Find out how a commit ended whose answer never came. Raises Overtaken where it will never be."""
         tx = self.tx
         if tx.written is None:
             raise Overtaken(f"the connection to the server was lost ({lost})") from lost
@@ -127,23 +129,37 @@ class Writing:
 
 
 def doubt(port: Port, seen: int, token: str) -> tuple[int, int] | None:
-    """Return the revision and time of the commit with a token, above a revision; None where there is none."""
-    text = (
-        f"select revision, at from {port.site.quoted}.state_commits "
-        "where revision > %(seen)s::bigint and token = %(token)s"
-    )
+    """Return the revision and time of the commit with a token, above a revision; None where there will never be one.
+
+    What is not there may still be under way, in a session that has not noticed that its client is gone. So it is given
+    up in so many words, by whoever has the turn to write: what lands with such a token is refused.
+    """
 
     def look(driver: Driver) -> tuple[int, int] | None:
         connection = Connection(driver, port.site)
         connection.begin_held()
         try:
-            connection.newest()
-            rows = driver.fetch((text, {"seen": seen, "token": token}))
+            row = connection.one(_LANDED, {"seen": seen, "token": token})
+            if row is None:
+                now = max(port.site.wall(), connection.newest().clock)
+                connection.one(_GIVE_UP, {"token": token, "at": now})
+            connection.commit(Footprint(), 0)
         finally:
             connection.rollback()
-        return (rows[0][0], rows[0][1]) if rows else None
+        return (row[0], row[1]) if row else None
 
     return persistently(port, look)
+
+
+_c = state_commits.c
+_LANDED = Statement(select(_c.revision, _c.at).where(_c.revision > bindparam("seen"), _c.token == bindparam("token")))
+_GIVE_UP = Statement(
+    insert(aborted_writes)
+    .values(token=bindparam("token"), at=bindparam("at"))
+    .on_conflict_do_nothing()
+    .returning(aborted_writes.c.token),
+    listed=False,
+)
 
 
 def persistently(port: Port, work: Callable[[Driver], T]) -> T:
@@ -187,6 +203,19 @@ def write(port: Port, context: Context, note: Note, body: Body, *, alone: bool =
         if lost:
             port.purge()
         port.pause(random.uniform(*(RECONNECT if lost else PAUSE)))
+
+
+def begun(port: Port, context: Context, note: Note) -> Writing:
+    """Return a transaction for somebody to hold open, begun; on another connection where one turns out to be gone."""
+    end = time.monotonic() + port.site.settings.busy_timeout
+    while True:
+        try:
+            return Writing(port, context, note).begin()
+        except Lost as lost:
+            if time.monotonic() > end:
+                raise StoreBusy(f"the server cannot be reached: {lost}") from lost
+        port.purge()
+        port.pause(random.uniform(*RECONNECT))
 
 
 def aborted(failure: Exception) -> TransactionAborted:

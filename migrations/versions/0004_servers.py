@@ -1,4 +1,5 @@
 """The chain of hashes anew, by a formula that a server can finish: SHA-256, with a commit's time outside its content.
+And a table of the writes that were given up when their answer was lost.
 
 Where many machines write, only the server knows a commit's time and the hash before it, at the moment it lands; what
 the commit says is digested before. The formula is written out here once more, since a migration does for ever what it
@@ -45,6 +46,16 @@ WHERE t.revision BETWEEN :first AND :last
 
 
 def upgrade() -> None:
+    op.create_table(
+        "aborted_writes",
+        sa.Column("token", sa.Text, nullable=False),
+        sa.Column("at", sa.BigInteger, nullable=False),
+        sa.PrimaryKeyConstraint("token", name="pk_aborted_writes"),
+    )
+    _link_anew()
+
+
+def _link_anew() -> None:
     bind = op.get_bind()
     last = bind.scalar(sa.text("SELECT max(revision) FROM state_commits")) or 0
     previous = b""
