@@ -27,6 +27,7 @@ from statedb.db.postgres import greenlets
 from statedb.db.postgres.connection import Connection, Landed
 from statedb.db.postgres.failures import Lost, NeedsTurn, Overtaken
 from statedb.db.postgres.greenlets import Running, wait_for
+from statedb.db.postgres.many import Merged
 from statedb.db.postgres.site import Driver
 from statedb.db.postgres.writing import PAUSE, RECONNECT, TRIES, Port, aborted, doubt, write
 from statedb.db.tx import Context, Earlier, Note, Tx
@@ -170,9 +171,9 @@ async def _side_by_side(connection: Connection, batch: list[Waiting]) -> None:
     running = [(each, each.start(connection)) for each in batch]
     while asking := [run for _, run in running if not run.ended]:
         wishes = [run.wish for run in asking]
-        merged = type(wishes[0])(wishes[0].raw, [query for wish in wishes for query in wish.queries])
+        merged = Merged([query for wish in wishes for query in wish.queries])
         try:
-            answers = await merged()
+            answers = merged.dealt(await type(wishes[0])(wishes[0].raw, merged.queries)())
         except BaseException as error:
             for run in asking:
                 run.fail(error)

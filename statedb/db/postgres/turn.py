@@ -24,13 +24,7 @@ def take(site: Site, *, idle: float) -> Query:
         "statement_timeout": _millis(settings.busy_timeout + 60),
         _IDLE: _millis(idle),
         "synchronous_commit": "on" if settings.durability == "full" else "off",
-        # Planned once: the rows of a commit are few, and each is found by an index, whatever the server would guess.
-        "plan_cache_mode": "force_generic_plan",
-        "enable_seqscan": "off",
-        "enable_hashjoin": "off",
-        "enable_mergejoin": "off",
-        "jit": "off",
-    }
+    } | _BY_INDEX
     # Evaluated in this order, so that the lock is waited for no longer than it says.
     said = ", ".join(_local(name, value) for name, value in local.items())
     return f"select {said}, pg_advisory_xact_lock({_SPACE}, hashtext($1))", (site.schema,)
@@ -38,10 +32,20 @@ def take(site: Site, *, idle: float) -> Query:
 
 def patience(seconds: float) -> Query:
     """Return what has the server end the transaction where it does nothing for some seconds."""
-    return f"select {_local(_IDLE, _millis(seconds))}", ()
+    local = {_IDLE: _millis(seconds)} | _BY_INDEX
+    return f"select {', '.join(_local(name, value) for name, value in local.items())}", ()
 
 
 _IDLE = "idle_in_transaction_session_timeout"
+
+# Planned once: the rows of a transaction are few, and each is found by an index, whatever the server would guess.
+_BY_INDEX = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "enable_hashjoin": "off",
+    "enable_mergejoin": "off",
+    "jit": "off",
+}
 
 
 def _local(name: str, value: str) -> str:
