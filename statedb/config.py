@@ -61,7 +61,7 @@ class Settings(BaseModel):
     """The most rows a query may return; one with more is refused, never cut short."""
     query_timeout: float = Field(default=10.0, gt=0, le=1_000_000)
     """Seconds a query may take."""
-    postgres_schema: str = Field(default="statedb", min_length=1, max_length=63)
+    postgres_schema: str = Field(default="statedb", pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)
     """The schema of a PostgreSQL database a store lives in, so that several share one database."""
     postgres_pool: int = Field(default=10, gt=0)
     """The most connections to a PostgreSQL server at a time."""

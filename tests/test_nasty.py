@@ -928,7 +928,7 @@ def test_a_number_beyond_everything_is_fine_where_it_only_bounds(store: Store) -
 
 
 def test_odd_but_fine_texts_go_into_the_log_and_come_back(store: Store) -> None:
-    for text in ("", "\0", "a\nb\r", "ä\U0001f642", "'; --", "x" * 100_000, "\u202e"):
+    for text in ("", "a\nb\r", "ä\U0001f642", "'; --", "x" * 100_000, "\u202e"):
         with store.transaction(message=text or None, actor=text or None, context={text: text}) as tx:
             tx.states.set(*PLACE, text)
         commit = store.history.commits(limit=1)[0]

@@ -33,6 +33,8 @@ def said(text: Any, what: str) -> str | None:
         text.encode()
     except UnicodeEncodeError:
         raise InvalidValue(f"{what} holds a lone surrogate, which UTF-8 cannot carry") from None
+    if "\0" in text:
+        raise InvalidValue(f"{what} holds NUL (U+0000), which a server cannot store")
     return str.__str__(text)
 
 

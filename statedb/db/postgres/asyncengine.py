@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable
-from typing import Any
+from collections.abc import Awaitable, Callable, Coroutine
+from typing import Any, TypeVar
 
 import psycopg
 from psycopg_pool import AsyncConnectionPool
@@ -24,6 +24,8 @@ from statedb.db.postgres.writing import Writing, aborted, begun, persistently, w
 from statedb.db.statements import Row
 from statedb.db.tx import Context, Note, Tx
 from statedb.errors import StoreClosed
+
+T = TypeVar("T")
 
 
 class Queries:
@@ -143,21 +145,24 @@ class AsyncEngine:
 
     async def hold(self, context: Context, note: Note) -> Held:
         self.check()
-        beginning = self.start(lambda: begun(self._port, context, note))
+        beginning = self._under(self._begin(context, note))
         try:
-            held = Held(self, await asyncio.shield(beginning))
+            return await asyncio.shield(beginning)
         except asyncio.CancelledError:
             beginning.add_done_callback(self._abandon)
             raise
+
+    async def _begin(self, context: Context, note: Note) -> Held:
+        held = Held(self, await greenlets.run(lambda: begun(self._port, context, note)))
         self._held.add(held)
         return held
 
     async def close(self, why: str) -> None:
         self._why_closed = why
         await self._batches.drain(why)
-        for held in list(self._held):
-            held.end(commit=False)
-        while self._under_way:
+        while self._held or self._under_way:
+            for held in list(self._held):
+                held.end(commit=False)
             await asyncio.wait(self._under_way)
         await self._port.pool.close()
 
@@ -166,9 +171,12 @@ class AsyncEngine:
         kept, self._why_closed = self._port, REASON
         return kept
 
-    def start(self, fn: Callable[[], Any]) -> asyncio.Task[Any]:
+    def start(self, fn: Callable[[], T]) -> asyncio.Task[T]:
         """Have a plain function run on the loop, whether or not somebody waits for it."""
-        task = asyncio.get_running_loop().create_task(greenlets.run(fn))
+        return self._under(greenlets.run(fn))
+
+    def _under(self, way: Coroutine[Any, Any, T]) -> asyncio.Task[T]:
+        task = asyncio.get_running_loop().create_task(way)
         self._under_way.add(task)
         task.add_done_callback(self._ended)
         return task
@@ -178,10 +186,10 @@ class AsyncEngine:
         if not task.cancelled():
             task.exception()  # looked at, so that asyncio does not report what nobody waits for
 
-    def _abandon(self, beginning: asyncio.Task[Writing]) -> None:
+    def _abandon(self, beginning: asyncio.Task[Held]) -> None:
         """Take back a transaction whose caller was cancelled before he had it."""
         if not beginning.cancelled() and beginning.exception() is None:
-            self.start(beginning.result().rollback)
+            beginning.result().end(commit=False)
 
     async def _run(self, fn: Callable[[], Any]) -> Any:
         self.check()
