@@ -13,16 +13,15 @@ from statedb.config import Settings
 from statedb.db.engine import Body
 from statedb.db.fork import REASON, remember
 from statedb.db.location import Place
-from statedb.db.postgres import greenlets
+from statedb.db.postgres import greenlets, reading
 from statedb.db.postgres.batch import Batches
-from statedb.db.postgres.connection import Connection
 from statedb.db.postgres.failures import Lost, Overtaken, meaning
 from statedb.db.postgres.greenlets import wait_for
 from statedb.db.postgres.opening import configured, connecting, prepare
 from statedb.db.postgres.site import Query, Site, returns
-from statedb.db.postgres.writing import Writing, aborted, begun, persistently, write
+from statedb.db.postgres.writing import Writing, aborted, begun, write
 from statedb.db.statements import Row
-from statedb.db.tx import Context, Note, Tx
+from statedb.db.tx import Context, Note
 from statedb.errors import StoreClosed
 
 T = TypeVar("T")
@@ -122,20 +121,10 @@ class AsyncEngine:
         remember(self)
 
     def glance(self, context: Context, body: Body) -> Awaitable[Any]:
-        return self._run(
-            lambda: persistently(self._port, lambda driver: body(Tx(Connection(driver, self._site), context)))
-        )
+        return self._run(lambda: reading.glance(self._port, context, body))
 
     def read(self, context: Context, body: Body) -> Awaitable[Any]:
-        def look(driver: Any) -> Any:
-            connection = Connection(driver, self._site)
-            connection.begin_read()
-            try:
-                return body(Tx(connection, context))
-            finally:
-                connection.rollback()
-
-        return self._run(lambda: persistently(self._port, look))
+        return self._run(lambda: reading.read(self._port, context, body))
 
     def write(self, context: Context, note: Note, body: Body, *, alone: bool = False) -> Awaitable[Any]:
         self.check()

@@ -28,8 +28,9 @@ from statedb.db.postgres.connection import Connection, Landed
 from statedb.db.postgres.failures import Lost, NeedsTurn, Overtaken
 from statedb.db.postgres.greenlets import Running, wait_for
 from statedb.db.postgres.many import Merged
+from statedb.db.postgres.port import RECONNECT, Port
 from statedb.db.postgres.site import Driver
-from statedb.db.postgres.writing import PAUSE, RECONNECT, TRIES, Port, aborted, doubt, write
+from statedb.db.postgres.writing import PAUSE, TRIES, aborted, doubt, write
 from statedb.db.tx import Context, Earlier, Note, Tx
 from statedb.errors import DiskFull, StoreBusy, StoreClosed
 from statedb.models import Address, StateType

@@ -15,14 +15,14 @@ from statedb.config import Settings
 from statedb.db.engine import Body
 from statedb.db.fork import REASON, remember
 from statedb.db.location import Place
-from statedb.db.postgres.connection import Connection
+from statedb.db.postgres import reading
 from statedb.db.postgres.failures import Lost, Overtaken, meaning
 from statedb.db.postgres.opening import configured, connecting, prepare
 from statedb.db.postgres.site import Query, Site, returns
-from statedb.db.postgres.writing import aborted, begun, persistently, write
+from statedb.db.postgres.writing import aborted, begun, write
 from statedb.db.statements import Row
 from statedb.db.threads import me
-from statedb.db.tx import Context, Note, Tx
+from statedb.db.tx import Context, Note
 from statedb.errors import InTransaction, StoreClosed
 
 
@@ -119,29 +119,11 @@ class Engine:
 
     def glance(self, context: Context, body: Body) -> Any:
         self.check()
-        port = self._port
-        driver = port.borrow()
-        try:
-            return body(Tx(Connection(driver, self._site), context))
-        except Lost:
-            pass
-        finally:
-            port.give_back(driver)
-        port.purge()
-        return persistently(port, lambda driver: body(Tx(Connection(driver, self._site), context)))
+        return reading.glance(self._port, context, body)
 
     def read(self, context: Context, body: Body) -> Any:
         self.check()
-
-        def look(driver: Any) -> Any:
-            connection = Connection(driver, self._site)
-            connection.begin_read()
-            try:
-                return body(Tx(connection, context))
-            finally:
-                connection.rollback()
-
-        return persistently(self._port, look)
+        return reading.read(self._port, context, body)
 
     def write(self, context: Context, note: Note, body: Body, *, alone: bool = False) -> Any:
         with self._entered():

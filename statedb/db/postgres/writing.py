@@ -9,9 +9,8 @@ from __future__ import annotations
 import random
 import secrets
 import time
-from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, Protocol, TypeVar
+from typing import Any
 
 from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
@@ -21,40 +20,18 @@ from statedb.db.engine import Body
 from statedb.db.footprint import Footprint
 from statedb.db.postgres.connection import Connection, Landed
 from statedb.db.postgres.failures import Lost, NeedsTurn, Overtaken
-from statedb.db.postgres.site import Driver, Site
+from statedb.db.postgres.port import RECONNECT, Port, persistently
+from statedb.db.postgres.site import Driver
 from statedb.db.statements import Statement
 from statedb.db.tables import aborted_writes, state_commits
 from statedb.db.tx import Context, Note, Tx
-from statedb.errors import StoreBusy, TransactionAborted
-
-T = TypeVar("T")
+from statedb.errors import TransactionAborted
 
 TRIES = 2
 """How often a transaction is tried on a snapshot before it takes the turn to write first."""
 
 PAUSE = (0.0005, 0.004)
 """Seconds between two tries, at random, so that those who met do not meet again."""
-
-RECONNECT = (0.02, 0.2)
-"""Seconds between two tries to reach a server that is gone, at random."""
-
-
-class Port(Protocol):
-    """How a shell reaches the server and waits."""
-
-    site: Site
-
-    def borrow(self) -> Driver:
-        """Return a connection of the pool. Raises StoreBusy where none can be had in time."""
-        ...
-
-    def give_back(self, driver: Driver) -> None: ...
-
-    def purge(self) -> None:
-        """Have the pool throw away connections that are gone."""
-        ...
-
-    def pause(self, seconds: float) -> None: ...
 
 
 class Writing:
@@ -135,7 +112,8 @@ def doubt(port: Port, seen: int, token: str) -> tuple[int, int] | None:
     up in so many words, by whoever has the turn to write: what lands with such a token is refused.
     """
 
-    def look(driver: Driver) -> tuple[int, int] | None:
+    def look() -> tuple[int, int] | None:
+        driver = port.borrow()
         connection = Connection(driver, port.site)
         connection.begin_held()
         try:
@@ -146,6 +124,7 @@ def doubt(port: Port, seen: int, token: str) -> tuple[int, int] | None:
             connection.commit(Footprint(), 0)
         finally:
             connection.rollback()
+            port.give_back(driver)
         return (row[0], row[1]) if row else None
 
     return persistently(port, look)
@@ -160,22 +139,6 @@ _GIVE_UP = Statement(
     .returning(aborted_writes.c.token),
     listed=False,
 )
-
-
-def persistently(port: Port, work: Callable[[Driver], T]) -> T:
-    """Do work that only reads on a connection; where that is lost on another, until the server is back."""
-    end = time.monotonic() + port.site.settings.busy_timeout
-    while True:
-        driver = port.borrow()
-        try:
-            return work(driver)
-        except Lost as lost:
-            if time.monotonic() > end:
-                raise StoreBusy(f"the server cannot be reached: {lost}") from lost
-        finally:
-            port.give_back(driver)
-        port.purge()
-        port.pause(random.uniform(*RECONNECT))
 
 
 def write(port: Port, context: Context, note: Note, body: Body, *, alone: bool = False) -> Any:
@@ -206,16 +169,8 @@ def write(port: Port, context: Context, note: Note, body: Body, *, alone: bool =
 
 
 def begun(port: Port, context: Context, note: Note) -> Writing:
-    """Return a transaction for somebody to hold open, begun; on another connection where one turns out to be gone."""
-    end = time.monotonic() + port.site.settings.busy_timeout
-    while True:
-        try:
-            return Writing(port, context, note).begin()
-        except Lost as lost:
-            if time.monotonic() > end:
-                raise StoreBusy(f"the server cannot be reached: {lost}") from lost
-        port.purge()
-        port.pause(random.uniform(*RECONNECT))
+    """Return a transaction for somebody to hold open, begun."""
+    return persistently(port, lambda: Writing(port, context, note).begin())
 
 
 def aborted(failure: Exception) -> TransactionAborted:

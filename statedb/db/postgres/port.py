@@ -1,0 +1,51 @@
+"""How a shell reaches the server and waits: one port each, over which everything else is written once."""
+
+from __future__ import annotations
+
+import random
+import time
+from collections.abc import Callable
+from typing import Protocol, TypeVar
+
+from statedb.db.postgres.failures import Lost
+from statedb.db.postgres.site import Driver, Site
+from statedb.errors import StoreBusy
+
+T = TypeVar("T")
+
+RECONNECT = (0.02, 0.2)
+"""Seconds between two tries to reach a server that is gone, at random."""
+
+
+class Port(Protocol):
+    """How a shell reaches the server and waits."""
+
+    site: Site
+
+    def borrow(self) -> Driver:
+        """Return a connection of the pool. Raises StoreBusy where none can be had in time."""
+        ...
+
+    def give_back(self, driver: Driver) -> None: ...
+
+    def purge(self) -> None:
+        """Have the pool throw away connections that are gone."""
+        ...
+
+    def pause(self, seconds: float) -> None: ...
+
+
+def persistently(port: Port, work: Callable[[], T]) -> T:
+    """Do what changes nothing; where a connection turns out to be gone again, until the server is back.
+
+    Raises StoreBusy where it is not within `Settings.busy_timeout`.
+    """
+    end = time.monotonic() + port.site.settings.busy_timeout
+    while True:
+        try:
+            return work()
+        except Lost as lost:
+            if time.monotonic() > end:
+                raise StoreBusy(f"the server cannot be reached: {lost}") from lost
+        port.purge()
+        port.pause(random.uniform(*RECONNECT))
