@@ -248,8 +248,4 @@ class Together:
         try:
             return self._connection.commit(self._relied, self._last.now)
         except Lost as lost:
-            seen = self._connection.newest().revision
-            found = doubt(self._port, seen, self._token)
-            if found is None:
-                raise Overtaken(f"the connection to the server was lost ({lost}), and nothing was written") from lost
-            return Landed(found[0] - seen - 1, found[1])
+            return doubt(self._port, self._connection.newest().revision, self._token, lost)

@@ -68,7 +68,6 @@ class Port:
 
     def __init__(self, site: Site) -> None:
         self.site = site
-        self._drivers: dict[int, Driver] = {}
         self.pool = ConnectionPool(
             site.address,
             kwargs=connecting(site.settings) | {"cursor_factory": psycopg.RawCursor},

@@ -1,7 +1,7 @@
 """A transaction that writes, and how often it is tried: written once for both shells, over a port to the server.
 
-snapshot, twice ─▶ overtaken? ─▶ with the turn held from the beginning, which nobody can overtake
-                   connection lost? ─▶ look for the token its commit carries: there, or never to come
+snapshot, twice ──▶ overtaken? ──▶ with the turn held from the beginning, which nobody can overtake
+                    connection lost? ──▶ look for the token its commit carries: there, or never to come
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ from statedb.db.postgres.site import Driver
 from statedb.db.statements import Statement
 from statedb.db.tables import aborted_writes, state_commits
 from statedb.db.tx import Context, Note, Tx
-from statedb.errors import TransactionAborted
+from statedb.errors import StoreBusy, TransactionAborted
+from statedb.times import EARLIEST
 
 TRIES = 2
 """How often a transaction is tried on a snapshot before it takes the turn to write first."""
@@ -96,38 +97,45 @@ class Writing:
         tx = self.tx
         if tx.written is None:
             raise Overtaken(f"the connection to the server was lost ({lost})") from lost
-        seen = self._connection.newest().revision
-        found = doubt(self._port, seen, self._token)
-        if found is None:
-            tx.written = None
-            raise Overtaken(f"the connection to the server was lost ({lost}), and nothing was written") from lost
-        revision, at = found
-        return Landed(revision - seen - 1, at)
-
-
-def doubt(port: Port, seen: int, token: str) -> tuple[int, int] | None:
-    """Return the revision and time of the commit with a token, above a revision; None where there will never be one.
-
-    What is not there may still be under way, in a session that has not noticed that its client is gone. So it is given
-    up in so many words, by whoever has the turn to write: what lands with such a token is refused.
-    """
-
-    def look() -> tuple[int, int] | None:
-        driver = port.borrow()
-        connection = Connection(driver, port.site)
-        connection.begin_held()
         try:
-            row = connection.one(_LANDED, {"seen": seen, "token": token})
-            if row is None:
-                now = max(port.site.wall(), connection.newest().clock)
-                connection.one(_GIVE_UP, {"token": token, "at": now})
-            connection.commit(Footprint(), 0)
-        finally:
-            connection.rollback()
-            port.give_back(driver)
-        return (row[0], row[1]) if row else None
+            return doubt(self._port, self._connection.newest().revision, self._token, lost)
+        except BaseException:
+            tx.written = None
+            raise
 
-    return persistently(port, look)
+
+def doubt(port: Port, seen: int, token: str, lost: Lost) -> Landed:
+    """Return where what was sent has landed, though the answer was lost. Raises Overtaken where it never will.
+
+    It is the first commit with the token above the revision that was seen. Where there is none, it may still be under
+    way, in a session that has not noticed that its client is gone. So it is given up in so many words, by whoever has
+    the turn to write: what lands with such a token is refused. Raises StoreBusy where the server cannot be asked.
+    """
+    try:
+        found = persistently(port, lambda: _looked_for(port, seen, token))
+    except StoreBusy as busy:
+        raise StoreBusy(f"{busy}. Whether the write was made is not known: read before you write it again") from lost
+    if found is None:
+        raise Overtaken(f"the connection to the server was lost ({lost}), and nothing was written") from lost
+    revision, at = found
+    return Landed(revision - seen - 1, at)
+
+
+def _looked_for(port: Port, seen: int, token: str) -> tuple[int, int] | None:
+    """Return the revision and time of the commit with a token; None where there is none, and none will be taken."""
+    driver = port.borrow()
+    connection = Connection(driver, port.site)
+    connection.begin_held()
+    try:
+        row = connection.one(_LANDED, {"seen": seen, "token": token})
+        if row is None:
+            now = max(port.site.wall(), connection.newest().clock)
+            connection.one(_GIVE_UP, {"token": token, "at": now})
+        connection.commit(Footprint(), now=EARLIEST)
+    finally:
+        connection.rollback()
+        port.give_back(driver)
+    return (row[0], row[1]) if row else None
 
 
 _c = state_commits.c
