@@ -49,15 +49,17 @@ class Engine:
                 self._pool.give(reader)
 
     def write(self, context: Context, note: Note, body: Body, *, alone: bool = False) -> Any:
-        with explained():
+        try:
             held = Held(self._pool, context, note)
             try:
                 result = body(held.tx)
             except BaseException:
                 held.rollback()
                 raise
-            held.commit()
+            held.finish()
             return result
+        except Error as error:
+            raise explain(error) or error from error
 
     def begin(self, context: Context, note: Note) -> Held:
         with explained():
@@ -95,14 +97,18 @@ class Held:
 
     def commit(self) -> None:
         with explained():
-            try:
-                journal.flush(self.tx)
-                self._pool.writer.commit()
-            except BaseException:
-                self.tx.written = None
-                self.rollback()
-                raise
-            self._pool.release()
+            self.finish()
+
+    def finish(self) -> None:
+        """Write what is staged and commit; errors are the driver's own."""
+        try:
+            journal.flush(self.tx)
+            self._pool.writer.commit()
+        except BaseException:
+            self.tx.written = None
+            self.rollback()
+            raise
+        self._pool.release()
 
     def rollback(self) -> None:
         if not self._pool.closed:
