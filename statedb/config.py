@@ -59,6 +59,8 @@ class Settings(BaseModel):
     """The most concurrent asynchronous writes that share one transaction; then other processes get a turn."""
     query_max_rows: int = Field(default=100_000, gt=0)
     """The most rows a query may return; one with more is refused, never cut short."""
+    query_max_fetch: int = Field(default=1_000_000, gt=0)
+    """The most rows a query may need of one view where these must be fetched before it runs: any store but a file's."""
     query_timeout: float = Field(default=10.0, gt=0, le=1_000_000)
     """Seconds a query may take."""
     postgres_schema: str = Field(default="statedb", pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)
@@ -97,6 +99,7 @@ class Options(TypedDict, total=False):
     max_value_bytes: int
     max_batch: int
     query_max_rows: int
+    query_max_fetch: int
     query_timeout: float
     postgres_schema: str
     postgres_pool: int
