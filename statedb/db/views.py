@@ -142,9 +142,8 @@ class View(NamedTuple):
 
 def _view(shown: Reading, narrowed: tuple[str, ...], now: Reading, then: Reading | None = None) -> View:
     read_now = Statement(now)
-    return View(
-        tuple(shown.selected_columns.keys()), narrowed, read_now, Statement(then) if then is not None else read_now
-    )
+    read_then = read_now if then is None else Statement(then)
+    return View(tuple(shown.selected_columns.keys()), narrowed, read_now, read_then)
 
 
 VIEWS = {

@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, ColumnElement, Select, bindparam
+from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, null
 from sqlalchemy.sql.elements import Label
 
 from statedb.db.connection import Connection
@@ -20,6 +20,14 @@ from statedb.db.query.needs import Need
 from statedb.db.statements import Row, Statement
 from statedb.db.views import VIEWS
 from statedb.errors import QueryRefused
+
+
+class Reading(NamedTuple):
+    """A view, now or as of a point, with its values or, as most of what there is to fetch, without."""
+
+    view: str
+    past: bool
+    values: bool
 
 
 class Form(NamedTuple):
@@ -31,18 +39,17 @@ class Form(NamedTuple):
     high: bool
 
 
-def fetch(
-    db: Connection, view: str, need: Need | None, given: Mapping[str, Any], *, past: bool, most: int
-) -> list[Row]:
+def fetch(db: Connection, reading: Reading, need: Need | None, given: Mapping[str, Any], most: int) -> list[Row]:
     """Return the rows of a view that are needed. Raises QueryRefused where there are more of them than `most`."""
     if need is None:
         return []
     bound = {**given, "most": most + 1}
     for column, extent in need.items():
         bound |= _bound(column, extent)
-    rows = db.all(_statement(view, past, tuple(_form(*each) for each in sorted(need.items()))), bound)
+    rows = db.all(_statement(reading, tuple(_form(*each) for each in sorted(need.items()))), bound)
     if len(rows) <= most:
         return rows
+    view = reading.view
     narrowed = VIEWS[view].narrowed
     narrowing = f"{', '.join(narrowed[:-1])} or {narrowed[-1]}".removeprefix(" or ")
     example = " and ".join(f"{column} = ?" for column in narrowed[:2])
@@ -71,10 +78,17 @@ def _bound(column: str, extent: Extent) -> dict[str, Any]:
     return {f"{column}_{n}": value for n, value in enumerate(values)}
 
 
+_VALUES = ("value", "codec", "data")
+
+
 @lru_cache(maxsize=256)
-def _statement(view: str, past: bool, forms: tuple[Form, ...]) -> Statement:
-    clause = (VIEWS[view].then if past else VIEWS[view].now).clause
+def _statement(reading: Reading, forms: tuple[Form, ...]) -> Statement:
+    view = VIEWS[reading.view]
+    clause = (view.then if reading.past else view.now).clause
     assert isinstance(clause, Select)
+    if not reading.values:
+        columns = [null().label(each.name) if each.name in _VALUES else each for each in clause.selected_columns]
+        clause = clause.with_only_columns(*columns, maintain_column_froms=True)
     for form in forms:
         clause = clause.where(*_conditions(clause.selected_columns[form.column], form))
     return Statement(clause.limit(bindparam("most", type_=BigInteger)), listed=False)

@@ -205,4 +205,5 @@ def _listed(group: Group, kind: type) -> Extent | None:
 def _constant(element: Piece | Group, kind: type) -> Any:
     """Return a constant that is compared with values of a kind as it is, None where there is none."""
     value = element.constant if isinstance(element, Piece) else None
-    return value if type(value) is kind and (kind is int or "\0" not in value) else None
+    whole = not (isinstance(value, str) and "\0" in value)  # which no name holds, and not every database takes
+    return value if type(value) is kind and whole else None

@@ -28,7 +28,7 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from statedb.config import Settings
 from statedb.db.points import newest_point
-from statedb.db.query.fetching import fetch
+from statedb.db.query.fetching import Reading, fetch
 from statedb.db.query.functions import OVERRIDDEN
 from statedb.db.query.guard import HIDDEN, SEES, Guard, Names
 from statedb.db.query.needs import needs
@@ -118,9 +118,12 @@ def prepare(tx: Tx, query: Query, parameters: Parameters, *, partial: bool) -> W
         with closing(Sandbox(scene, tx.settings, partial)) as empty:
             named = empty.views_of(query, parameters)
         wanted = needs(query, parameters)
-        given = {"revision": revision, "instant": instant}
-        how: Any = {"past": scene.past, "most": tx.settings.query_max_fetch}
-        scene = scene._replace(rows={name: fetch(tx.db, name, wanted.get(name, {}), given, **how) for name in named})
+        given, most = {"revision": revision, "instant": instant}, tx.settings.query_max_fetch
+        rows = {
+            name: fetch(tx.db, Reading(name, scene.past, values), wanted.get(name, {}), given, most)
+            for name, values in named.items()
+        }
+        scene = scene._replace(rows=rows)
     return Work(query, parameters, scene, tx.settings, partial)
 
 
@@ -170,10 +173,12 @@ class Sandbox:
             raise self._too_long()
         return found
 
-    def views_of(self, query: Query, parameters: Parameters) -> set[str]:
-        """Return the views a query names, by having it compiled and not run."""
+    def views_of(self, query: Query, parameters: Parameters) -> dict[str, bool]:
+        """Return the views a query names and whether it may look at their values, by having it compiled and not run."""
         with self._asking(query), closing(self._raw.execute(f"explain {query.sql}", parameters)):
-            return self._guard.named
+            # Of columns that USING and NATURAL compare, the guard is told nothing.
+            unseen = any(token.name == "value" or token.text == "natural" for token in query.tokens)
+            return {view: unseen or view in self._guard.valued for view in self._guard.named}
 
     @contextmanager
     def _asking(self, query: Query) -> Iterator[None]:
