@@ -86,25 +86,34 @@ def comparisons(draw: st.DrawFn, names: list[str]) -> str:
     )  # fmt: skip
 
 
+# True of about half of the rows, so that a condition that is misread is seen in the answer.
+LIKELY = [
+    "{}agent_id in ('a', 'b', ?)", "{}agent_id >= 'b'", "{}agent_id = 'a'", "{}state_type = 'local'", "1", "0",
+    "{}state_key glob 'k*'", "{}state_key > 'k/1'", "{}revision > 17", "{}revision between 5 and 25", "{}revision = 7",
+]  # fmt: skip
+CONNECTED = [" and "] * 4 + [" or ", " and not "]
+
+
 @st.composite
 def conditions(draw: st.DrawFn, names: list[str], depth: int = 2) -> str:
     """A condition, written without parentheses as often as with them."""
-    if not depth or draw(st.booleans()):
-        return draw(comparisons(names)) if draw(st.integers(0, 5)) else draw(st.sampled_from(["0", "1", "1 = 1"]))
+    if not depth or draw(st.integers(0, 3)) == 0:
+        if draw(st.integers(0, 2)) == 0:
+            return draw(comparisons(names))
+        return draw(st.sampled_from(LIKELY)).format(f"{draw(st.sampled_from(names))}." if draw(st.booleans()) else "")
     parts = draw(st.lists(conditions(names, depth - 1), min_size=2, max_size=3))
+    first, second = parts[:2]
     how = draw(st.integers(0, 9))
-    if how < 4:
-        return " and ".join(parts)
     if how < 6:
-        return parts[0] + "".join(draw(st.sampled_from([" and ", " or "])) + part for part in parts[1:])
+        return first + "".join(draw(st.sampled_from(CONNECTED)) + part for part in parts[1:])
     if how < 8:
         return " and ".join(f"({part})" for part in parts)
-    inner = draw(selects(depth - 1, "1", names))
+    if how < 9:
+        return f"{first} and {draw(st.sampled_from(['', 'not ']))}exists ({draw(selects(depth - 1, '1', names))})"
     return draw(
         st.sampled_from([
-            f"{parts[0]} or {parts[1]}", f"not ({parts[0]} and {parts[1]})", f"{parts[0]} and exists ({inner})",
-            f"1 between {parts[0]} and {parts[1]}", f"({parts[0]}) = ({parts[1]})", f"({parts[0]} or {parts[1]})",
-            f"case when {parts[0]} then {parts[1]} else 1 end", f"{parts[0]} and not exists ({inner})",
+            f"not ({first} and {second})", f"1 between {first} and {second}", f"({first}) = ({second})",
+            f"case when {first} then {second} else 1 end", f"{first} and ({second} or {parts[-1]})",
         ])
     )  # fmt: skip
 
@@ -281,6 +290,9 @@ WHOLE: list[tuple[str, Any, str]] = [
     ("select 1 from commits where revision = 1 and "
      "(1, 'write', 1700000000000000, null, null, null, null) in commits is null", [], "commits"),
     ("select count(*) from states window w as (order by agent_id)", [], "states"),
+    ("select * from states s right join history h on h.agent_id = 'a' and s.version = 9", [], "history"),
+    ("select * from history h full join states s on h.agent_id = 'a' and s.version = 9", [], "history"),
+    ("select count(*) from states s join history s using (agent_id) where s.agent_id = 'a'", [], "history"),
     ("with recursive r(n) as (select 1 union select n + 1 from r, states where agent_id <> 'a' and n < 3) "
      "select * from r", [], "states"),
 ]  # fmt: skip
