@@ -132,8 +132,8 @@ def _is_query(element: Piece | Group) -> bool:
 _BEHIND = frozenset({"group", "having", "union", "intersect", "except", "order", "limit"})
 """What may follow a WHERE, or a FROM without one."""
 _JOINING = frozenset({"natural", "left", "outer", "inner", "cross"})
-# The first two show rows that no other fulfils conditions with; the last is a keyword in some places only.
-_UNREAD = frozenset({"right", "full", "window"})
+# These show rows of their right side that no condition between the two is true of.
+_UNREAD = frozenset({"right", "full"})
 
 
 def _selects(group: Group) -> Iterator[Group]:
