@@ -8,8 +8,8 @@ harm, for SQLite applies every condition again. Why rows that fail a condition r
 - One that fails the ON of the LEFT JOIN it is the right side of has never matched.
 - Where columns are equal, what must hold of one must hold of the other.
 
-A name that no FROM read by `clauses` accounts for may be one more reference to a view; and a reference of which nothing
-is known needs the view whole.
+A view's name that no FROM read by `clauses` accounts for may be one more reference to it, or name a WITH clause; then
+the view is needed whole, as where nothing is known of a reference.
 """
 
 from __future__ import annotations
@@ -57,11 +57,7 @@ def needs(query: Query, parameters: Sequence[Any] | Mapping[str, Any]) -> dict[s
             if item.table in VIEWS:
                 extents = {column: known.get(Place(n, column), ANY) for column in VIEWS[item.table].narrowed}
                 found[item.table].append({column: extent for column, extent in extents.items() if extent != ANY})
-    return {
-        view: _covering(each)
-        for view, each in found.items()
-        if view not in query.clauses and len(each) == _mentions(query, view)
-    }
+    return {view: _covering(each) for view, each in found.items() if len(each) == _mentions(query, view)}
 
 
 def _mentions(query: Query, view: str) -> int:
