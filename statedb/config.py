@@ -59,6 +59,9 @@ class Settings(BaseModel):
     """The most concurrent asynchronous writes that share one transaction; then other processes get a turn."""
     query_max_rows: int = Field(default=100_000, gt=0)
     """The most rows a query may return; one with more is refused, never cut short."""
+    query_max_fetch: int = Field(default=500_000, gt=0, le=1_000_000_000)
+    """The most rows of one view that a query may need where they are fetched before it runs: of any store but a file.
+    A row takes 0.7 KB and its value, and half a million of them take some 4 s."""
     query_timeout: float = Field(default=10.0, gt=0, le=1_000_000)
     """Seconds a query may take."""
     postgres_schema: str = Field(default="statedb", pattern="^[A-Za-z_][A-Za-z0-9_]*$", max_length=63)
@@ -97,6 +100,7 @@ class Options(TypedDict, total=False):
     max_value_bytes: int
     max_batch: int
     query_max_rows: int
+    query_max_fetch: int
     query_timeout: float
     postgres_schema: str
     postgres_pool: int

@@ -22,7 +22,8 @@ class Statement:
     """One statement and its compiled forms, by dialect."""
 
     every: ClassVar[list[Statement]] = []
-    """All statements of the library, for the test that compiles each for each dialect; not those of one dialect."""
+    """All statements of the library, for the test that compiles each for each dialect; not those of one dialect, nor
+    any that are made while it runs."""
 
     def __init__(self, clause: ClauseElement, *, listed: bool = True) -> None:
         self.clause = clause

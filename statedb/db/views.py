@@ -16,7 +16,7 @@ from statedb.db.heads import BORN, MADE, VERSION, newest_at, past_expires, past_
 from statedb.db.statements import Statement
 from statedb.db.tables import MAIN, agent_states, agents, metadata, sessions, state_commits, state_versions
 
-__all__ = ["VIEWS", "View", "metadata"]
+__all__ = ["NAMES", "VIEWS", "View", "metadata"]
 
 _s, _v, _a = agent_states.alias("s"), state_versions.alias("v"), agents.alias("a")
 _c, _w = state_commits.alias("c"), sessions.alias("w")
@@ -117,13 +117,18 @@ _history_until = _history.add_columns(_v.c.codec, _v.c.data).where(_v.c.revision
 _commits_until = _commits.where(_c.c.revision <= _revision)
 
 
+NAMES = ("agent_id", "state_type", "state_key")
+
+
 class View(NamedTuple):
     """A view of a query: its columns as a file shows them, and what reads it now and as of a point.
 
-    Reading gives the columns shown and after them `codec`, `data` and `floor`, as far as the view has them.
+    Reading gives the columns shown and after them `codec`, `data` and `floor`, as far as the view has them. It may be
+    narrowed by some columns; not by what a key that was cut no longer tells, lest it be passed over.
     """
 
     shown: tuple[str, ...]
+    narrowed: tuple[str, ...]
     now: Statement
     then: Statement
 
@@ -135,14 +140,15 @@ class View(NamedTuple):
         return [(column.name, column.type) for column in clause.selected_columns]
 
 
-def _view(shown: Reading, now: Reading, then: Reading | None = None) -> View:
+def _view(shown: Reading, narrowed: tuple[str, ...], now: Reading, then: Reading | None = None) -> View:
     read_now = Statement(now)
-    return View(tuple(shown.selected_columns.keys()), read_now, read_now if then is None else Statement(then))
+    read_then = read_now if then is None else Statement(then)
+    return View(tuple(shown.selected_columns.keys()), narrowed, read_now, read_then)
 
 
 VIEWS = {
-    "states": _view(_states, _states_now, _states_then),
-    "history": _view(_history, _history_until),
-    "commits": _view(_commits, _commits_until),
+    "states": _view(_states, NAMES, _states_now, _states_then),
+    "history": _view(_history, (*NAMES, "revision"), _history_until),
+    "commits": _view(_commits, ("revision",), _commits_until),
 }
 """The views by name; `history` and `commits` reach up to `:revision`, which now is above every revision there is."""

@@ -22,7 +22,7 @@ def query(tx: Tx, sql: str, parameters: Sequence[Any] | Mapping[str, Any] = (), 
     times are integer microseconds since 1970 in the views. `value` is JSON text, NULL for bytes. On `at(…)` the views
     show the store as it was. `partial=True` leaves out keys that retention cut, makes erased values NULL, and names
     both in `missing`; without it they raise Compacted and Erased. Raises QueryRefused for anything a query may not do,
-    for an error in the SQL, and beyond `Settings.query_max_rows` and `query_timeout`.
+    for an error in the SQL, and beyond `Settings.query_max_rows`, `query_max_fetch` and `query_timeout`.
     """
     if tx.note is not None:
         raise InTransaction("a query reads what is committed; ask it of the store, after the transaction")

@@ -38,7 +38,7 @@ def is_pattern(text: str) -> bool:
 @lru_cache(maxsize=512)
 def glob(pattern: str) -> Glob:
     """Return a pattern made ready. Everything but the special characters stands for itself."""
-    prefix = re.split(r"[*?[]", pattern, maxsplit=1)[0]
+    prefix = literal(pattern)
     if prefix == pattern:
         return Glob(pattern, just_above(pattern), None)
     low, high = prefix, above(prefix)
@@ -52,6 +52,11 @@ def glob(pattern: str) -> Glob:
 def just_above(text: str) -> str:
     """Return the lowest text above another: none holds NUL, so U+0001 is the least that may follow."""
     return text + "\x01"
+
+
+def literal(pattern: str) -> str:
+    """Return what a pattern begins with, up to its first special character."""
+    return re.split(r"[*?[]", pattern, maxsplit=1)[0]
 
 
 def above(prefix: str) -> str:

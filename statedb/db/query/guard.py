@@ -38,7 +38,7 @@ class Guard:
     """Decides, while a query is compiled, what of it is allowed.
 
     `taken` are the names of all tables there are, in lower case; `clauses` those of the query's WITH clauses. `refusal`
-    says why something was not allowed, `named` which views the query reads.
+    says why something was not allowed, `named` which views the query reads, `valued` those whose values it names.
     """
 
     def __init__(self, names: Names, taken: frozenset[str]) -> None:
@@ -46,6 +46,7 @@ class Guard:
         self._calls = dict.fromkeys(RATIONS, 0)
         self.clauses: frozenset[str] = frozenset()
         self.named: set[str] = set()
+        self.valued: set[str] = set()
         self.refusal = ""
 
     def may(self, action: int, what: str, which: str, home: str | None, via: str) -> bool:
@@ -67,6 +68,8 @@ class Guard:
         if name in self._names.stored or name in _READABLE:
             return True
         if name in VIEWS:
+            if column == "value":
+                self.valued.add(name)
             return home in (None, "temp")
         if home == self._names.store:
             return via in self._names.stored or column == ""

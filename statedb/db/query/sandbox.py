@@ -28,14 +28,16 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from statedb.config import Settings
 from statedb.db.points import newest_point
+from statedb.db.query.fetching import Reading, fetch
 from statedb.db.query.functions import OVERRIDDEN
 from statedb.db.query.guard import HIDDEN, SEES, Guard, Names
+from statedb.db.query.needs import needs
 from statedb.db.query.sqltext import MAX_BYTES, Query
 from statedb.db.sqlite import connection as sqlite
 from statedb.db.statements import Row as StoredRow
 from statedb.db.statements import Statement
 from statedb.db.tx import Tx
-from statedb.db.views import VIEWS, View
+from statedb.db.views import NAMES, VIEWS, View
 from statedb.errors import Compacted, Erased, QueryRefused
 from statedb.models import Address, Row, Rows, row_type
 from statedb.values import codec
@@ -106,7 +108,8 @@ class Work:
 def prepare(tx: Tx, query: Query, parameters: Parameters, *, partial: bool) -> Work:
     """Return a query of what a transaction shows, ready to be run without it.
 
-    Where no second connection can be made, the views it names are read here, whole.
+    Where no second connection can be made, what it needs of the views it names is fetched here. A key that was cut is
+    not met where `needs` leaves it out: in an outer join, where SQLite reads a file's views whole, that refuses less.
     """
     point = tx.point
     revision, instant = point or (LARGEST, newest_point(tx).instant)
@@ -114,8 +117,13 @@ def prepare(tx: Tx, query: Query, parameters: Parameters, *, partial: bool) -> W
     if scene.path is None:
         with closing(Sandbox(scene, tx.settings, partial)) as empty:
             named = empty.views_of(query, parameters)
-        given = {"revision": revision, "instant": instant}
-        scene = scene._replace(rows={name: tx.db.all(_reading(VIEWS[name], scene), given) for name in named})
+        wanted = needs(query, parameters)
+        given, most = {"revision": revision, "instant": instant}, tx.settings.query_max_fetch
+        rows = {
+            name: fetch(tx.db, Reading(name, scene.past, values), wanted.get(name, {}), given, most)
+            for name, values in named.items()
+        }
+        scene = scene._replace(rows=rows)
     return Work(query, parameters, scene, tx.settings, partial)
 
 
@@ -165,10 +173,12 @@ class Sandbox:
             raise self._too_long()
         return found
 
-    def views_of(self, query: Query, parameters: Parameters) -> set[str]:
-        """Return the views a query names, by having it compiled and not run."""
+    def views_of(self, query: Query, parameters: Parameters) -> dict[str, bool]:
+        """Return the views a query names and whether it may look at their values, by having it compiled and not run."""
         with self._asking(query), closing(self._raw.execute(f"explain {query.sql}", parameters)):
-            return self._guard.named
+            # Of columns that USING and NATURAL compare, the guard is told nothing.
+            unseen = any(token.name == "value" or token.text == "natural" for token in query.tokens)
+            return {view: unseen or view in self._guard.valued for view in self._guard.named}
 
     @contextmanager
     def _asking(self, query: Query) -> Iterator[None]:
@@ -255,7 +265,7 @@ class Sandbox:
         columns = []
         for name, kind in view.columns[: len(view.shown)]:
             shown = _VALUE if name == "value" else name
-            if cuttable and name not in _NAMES:
+            if cuttable and name not in NAMES:
                 shown = f"case when {kept} then {shown} else {_CUT} end"
             columns.append(name if shown == name else f"cast({shown} as {kind.compile(_NAMED)}) as {name}")
         where = f"where {kept} or {_CUT}" if cuttable else ""
@@ -344,14 +354,13 @@ class Sandbox:
         )
 
 
-_NAMES = ("agent_id", "state_type", "state_key")
 # Cheap where most values are: text is not touched, and what is not text is decoded when its column is asked for.
 _VALUE = (
     f"case when codec = {codec.JSON_TEXT} then value when codec is not null "
-    f"then statedb_value(codec, data, {', '.join(_NAMES)}) end"
+    f"then statedb_value(codec, data, {', '.join(NAMES)}) end"
 )
 # A query of its own, which SQLite tries last: where conditions on the name leave the key out, it is not asked.
-_CUT = f"(select statedb_cut({', '.join(_NAMES)}, floor))"
+_CUT = f"(select statedb_cut({', '.join(NAMES)}, floor))"
 
 
 def _text(number: int, data: bytes | None) -> str | None:

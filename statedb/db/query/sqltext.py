@@ -43,6 +43,8 @@ class Token(NamedTuple):
 
     text: str
     name: str | None
+    written: str
+    """As it stands in the query: a text keeps its letters, and what is quoted its quotes."""
 
 
 class Query(NamedTuple):
@@ -53,6 +55,7 @@ class Query(NamedTuple):
     """It holds parameters such as :name, so that these are given by a mapping."""
     clauses: frozenset[str]
     """The names of its WITH clauses, in lower case."""
+    tokens: list[Token]
 
 
 def checked(sql: str) -> Query:
@@ -74,7 +77,7 @@ def checked(sql: str) -> Query:
     if "sqlite_" in sql.lower():
         raise QueryRefused("a query names nothing that begins with sqlite_; give such a text as a parameter")
     found = [match for match in _TOKEN.finditer(sql) if match.lastgroup != "space"]
-    tokens = [Token(match[0].lower(), _name(match[0]) if match.lastgroup == "name" else None) for match in found]
+    tokens = [_token(match) for match in found]
     if not tokens or tokens[0].text not in ("select", "with", "values"):
         begins = f"{found[0][0]:.40}" if found else "nothing"
         raise QueryRefused(f"a query begins with SELECT, WITH or VALUES, this one with {begins}; it can only read")
@@ -87,7 +90,12 @@ def checked(sql: str) -> Query:
         )
     clauses = _clauses(tokens)
     _check_expansion(tokens, clauses)
-    return Query(sql, any(match.lastgroup == "bound" for match in found), frozenset(clauses))
+    return Query(sql, any(match.lastgroup == "bound" for match in found), frozenset(clauses), tokens)
+
+
+def _token(match: re.Match[str]) -> Token:
+    written = match[0]
+    return Token(written.lower(), _name(written) if match.lastgroup == "name" else None, written)
 
 
 def _name(text: str) -> str:
