@@ -38,11 +38,22 @@ class Queries:
             if len(self.queries) == 1:
                 cursor = await self.raw.execute(*self.queries[0])
                 return [await cursor.fetchall() if returns(cursor) else []]
-            async with self.raw.pipeline():
-                cursors = [await self.raw.execute(*query) for query in self.queries]
-            return [await cursor.fetchall() if returns(cursor) else [] for cursor in cursors]
+            return await self._pipelined()
         except psycopg.Error as error:
             raise meaning(error, closed=self.raw.closed) from error
+
+    async def _pipelined(self) -> list[list[Row]]:
+        cursors, failure = [], None
+        async with self.raw.pipeline():
+            # Kept until the pipeline has ended, which otherwise says on the log that it ends with an error.
+            try:
+                for query in self.queries:
+                    cursors.append(await self.raw.execute(*query))
+            except psycopg.Error as error:
+                failure = error
+        if failure is not None:
+            raise failure
+        return [await cursor.fetchall() if returns(cursor) else [] for cursor in cursors]
 
 
 class Driver:
@@ -112,12 +123,14 @@ class AsyncEngine:
         self._batches = Batches(self._port, settings.max_batch)
         self._under_way: set[asyncio.Task[Any]] = set()
         self._held: set[Held] = set()
+        self._loop: asyncio.AbstractEventLoop | None = None
         self._why_closed = ""
 
     async def open(self) -> None:
         # Alembic and its connection are synchronous: the one thing done on a thread, once in the life of a store.
         await asyncio.to_thread(prepare, self._site)
         await self._port.pool.open()
+        self._loop = asyncio.get_running_loop()
         remember(self)
 
     def glance(self, context: Context, body: Body) -> Awaitable[Any]:
@@ -185,9 +198,11 @@ class AsyncEngine:
         return await greenlets.run(fn)
 
     def check(self) -> None:
-        """Raise StoreClosed if it is."""
+        """Raise StoreClosed if it is, or for another event loop, whose connections these are not."""
         if self._why_closed:
             raise StoreClosed(self._why_closed)
+        if asyncio.get_running_loop() is not self._loop:
+            raise StoreClosed("the store was opened in another event loop, which may have ended; open it in this one")
 
 
 class Held:

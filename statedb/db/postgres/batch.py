@@ -211,9 +211,11 @@ class Together:
             return
         landed = self._land()
         if landed is not None:
+            at = landed.at
             for each in batch:
-                if each.tx is not None and each.error is None and each not in self.put_off:
-                    journal.land(each.tx, landed.shift, max(each.tx.now, landed.at))
+                if each.tx is not None and each.tx.written is not None:
+                    at = max(at, each.tx.now)
+                    journal.land(each.tx, landed.shift, at)
 
     def _again_if_overtaken(self, waiting: Waiting) -> None:
         if not waiting.footprint.meets(self._changed) or waiting.footprint.whole:

@@ -11,6 +11,7 @@ from statedb.config import Settings
 from statedb.db.migrate import HEAD, identity, refuse_newer, run_migrations
 from statedb.db.postgres.failures import at_opening
 from statedb.db.postgres.site import Site
+from statedb.db.postgres.turn import LOCK
 from statedb.errors import Corrupted, NotAStore
 from statedb.times import micros
 
@@ -87,6 +88,7 @@ def _upgrade(raw: psycopg.Connection[Any], site: Site, target: str) -> None:
         bind.execute(text("select pg_advisory_xact_lock(:space, hashtext(:schema))"), _lock_of(site))
         if schema_of(raw, site) == target or is_current(schema_of(raw, site)):
             return
+        psycopg.RawCursor(raw).execute(f"select {LOCK}", (site.schema,))  # an older library may be writing
         bind.execute(text(f"create schema if not exists {site.quoted}"))
         bind.execute(text("select set_config('search_path', :path, true)"), {"path": site.quoted})
         run_migrations(bind, target)

@@ -13,6 +13,10 @@ _SPACE = 0x73746462
 """""stdb": the advisory locks of stores, one for each schema."""
 
 
+LOCK = f"pg_advisory_xact_lock({_SPACE}, hashtext($1))"
+"""What waits for the turn of the store in a schema, its one parameter, and keeps it until the transaction ends."""
+
+
 def take(site: Site, *, idle: float) -> Query:
     """Return what takes the turn to write until the transaction ends, and says how long that may last.
 
@@ -27,7 +31,7 @@ def take(site: Site, *, idle: float) -> Query:
     } | _BY_INDEX
     # Evaluated in this order, so that the lock is waited for no longer than it says.
     said = ", ".join(_local(name, value) for name, value in local.items())
-    return f"select {said}, pg_advisory_xact_lock({_SPACE}, hashtext($1))", (site.schema,)
+    return f"select {said}, {LOCK}", (site.schema,)
 
 
 def patience(seconds: float) -> Query:
