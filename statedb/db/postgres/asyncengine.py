@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
+import weakref
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import Any, TypeVar
 
@@ -80,6 +82,7 @@ class Port:
 
     def __init__(self, site: Site) -> None:
         self.site = site
+        self._raw: weakref.WeakSet[psycopg.AsyncConnection[Row]] = weakref.WeakSet()
         self.pool = AsyncConnectionPool(
             site.address,
             kwargs=connecting(site.settings) | {"cursor_factory": psycopg.AsyncRawCursor},
@@ -87,7 +90,7 @@ class Port:
             max_size=site.settings.postgres_pool,
             timeout=site.settings.busy_timeout,
             open=False,
-            configure=_configured,
+            configure=self._configured,
             name="statedb",
         )
 
@@ -109,9 +112,15 @@ class Port:
     def pause(self, seconds: float) -> None:
         wait_for(lambda: asyncio.sleep(seconds))
 
+    async def _configured(self, raw: psycopg.AsyncConnection[Row]) -> None:
+        configured(raw)
+        self._raw.add(raw)
 
-async def _configured(raw: psycopg.AsyncConnection[Row]) -> None:
-    configured(raw)
+    def abandon(self) -> None:
+        """End the connections of a store that nobody closed, at garbage collection or the interpreter's exit."""
+        warnings.warn("an AsyncStore was never closed; use `async with`", ResourceWarning, stacklevel=2)
+        for raw in self._raw:
+            raw.pgconn.finish()
 
 
 class AsyncEngine:
@@ -124,6 +133,7 @@ class AsyncEngine:
         self._under_way: set[asyncio.Task[Any]] = set()
         self._held: set[Held] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._finalizer: weakref.finalize[[], AsyncEngine] | None = None
         self._why_closed = ""
 
     async def open(self) -> None:
@@ -131,6 +141,7 @@ class AsyncEngine:
         await asyncio.to_thread(prepare, self._site)
         await self._port.pool.open()
         self._loop = asyncio.get_running_loop()
+        self._finalizer = weakref.finalize(self, self._port.abandon)
         remember(self)
 
     def glance(self, context: Context, body: Body) -> Awaitable[Any]:
@@ -161,17 +172,23 @@ class AsyncEngine:
 
     async def close(self, why: str) -> None:
         self._why_closed = why
-        await self._batches.drain(why)
+        await self._batches.drain()
         while self._held or self._under_way:
             for held in list(self._held):
                 held.end(commit=False)
             await asyncio.wait(self._under_way)
         await self._port.pool.close()
+        self._forget()
 
     def forsake(self) -> object:
         """Give the connections up in a child process: closing one would end the parent's."""
         kept, self._why_closed = self._port, REASON
+        self._forget()
         return kept
+
+    def _forget(self) -> None:
+        if self._finalizer is not None:
+            self._finalizer.detach()
 
     def start(self, fn: Callable[[], T]) -> asyncio.Task[T]:
         """Have a plain function run on the loop, whether or not somebody waits for it."""

@@ -32,7 +32,7 @@ from statedb.db.postgres.port import RECONNECT, Port
 from statedb.db.postgres.site import Driver
 from statedb.db.postgres.writing import PAUSE, TRIES, aborted, doubt, write
 from statedb.db.tx import Context, Earlier, Note, Tx
-from statedb.errors import DiskFull, StoreBusy, StoreClosed
+from statedb.errors import DiskFull, StoreBusy
 from statedb.models import Address, StateType
 
 
@@ -81,11 +81,8 @@ class Batches:
             self._pump = loop.create_task(self._run())
         return waiting.future
 
-    async def drain(self, why: str) -> None:
-        """Finish the batch that is under way and refuse what waits."""
-        waiting, self._waiting = self._waiting, deque()
-        for each in waiting:
-            settle_error(each.future, StoreClosed(why))
+    async def drain(self) -> None:
+        """Finish what is queued; the caller lets nothing more in."""
         if self._pump is not None:
             await asyncio.wait([self._pump])
 
