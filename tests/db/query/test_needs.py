@@ -263,6 +263,10 @@ WHOLE: list[tuple[str, Any, str]] = [
     ("select * from states where agent_id = 'a' isnull = 0", [], "states"),
     ("select * from states where agent_id = 1", [], "states"),
     ("select * from states where state_key = ?", [None], "states"),
+    ("select * from states where state_key = ?", ["k\0"], "states"),
+    ("select * from states where agent_id <> 'b'", [], "states"),
+    ("select * from states where agent_id != 'b'", [], "states"),
+    ("select * from states where 'agent_id' glob 'agent*'", [], "states"),
     ("select * from states where agent_id = \"b\"", [], "states"),
     ("select * from states where agent_id = x'61'", [], "states"),
     ("select * from states where 'agent_id' <> 'a' and 'agent_id' = 'agent_id'", [], "states"),
@@ -348,15 +352,13 @@ def test_values_are_fetched_where_a_query_may_look_at_them(roads: tuple[Store, S
 
 
 def test_values_that_are_not_looked_at_need_not_be_readable(open_store: Opener) -> None:
-    """Beside an outer join SQLite makes the whole of a view's row, so what is not fetched must not be decoded."""
+    """Beside a FULL JOIN SQLite makes the whole of a view's row, so what is not fetched must not be decoded."""
     for where in ([], [":memory:"]):
         store = open_store(*where)
         store.states.set("a", "local", "k", b"bytes")
         store.states.set("a", "local", "l", "x" * 20_000)
-        sql = "select s.state_key from commits c left join states s on s.revision = c.revision and s.version = 1"
+        sql = "select s.state_key from commits c full join states s on s.revision = c.revision"
         assert sorted(store.query(sql)) == [("k",), ("l",)]
-        doubled = sorted(store.query(f"with t as materialized (select * from states) {sql}, t"))
-        assert doubled == [("k",), ("k",), ("l",), ("l",)]
 
 
 def test_more_than_may_be_fetched_is_refused_and_what_helps_is_said(open_store: Opener) -> None:
