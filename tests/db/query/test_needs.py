@@ -288,8 +288,8 @@ WHOLE: list[tuple[str, Any, str]] = [
     ("with history as (select 'a' as agent_id) select * from history where agent_id = 'a' "
      "union select agent_id from temp.history", [], "history"),
     ("with c as (select 'a' as agent_id) select * from states s, c where c.agent_id = 'a'", [], "states"),
-    ("select * from states k where exists (select 1 from history \u212a where k.agent_id = 'a' and \u212a.revision > 14)",
-     [], "history"),
+    ("select * from states k where exists "
+     "(select 1 from history \u212a where k.agent_id = 'a' and \u212a.revision > 14)", [], "history"),
     ("with c as (select 'b' as agent_id) select * from c, states s join history h using (agent_id) "
      "where s.agent_id = 'a'", [], "history"),
     ("with c as (select 'a' as agent_id) select 1 from c where exists (select 1 from commits, states s "
