@@ -101,8 +101,8 @@ def _pieces(query: Query, parameters: Sequence[Any] | Mapping[str, Any]) -> Iter
             constant = token.written[1:-1].replace("''", "'")
         elif _NUMBER.fullmatch(token.text):
             constant = int(token.text)
-        # SQLite folds ASCII letters alone, so any other name might be taken here for one that it is not.
-        yield Piece(token.text, token.name if token.name is not None and token.name.isascii() else None, constant)
+        # SQLite folds ASCII letters alone; here the Kelvin sign would be a k.
+        yield Piece(token.text, token.name if token.written.isascii() else None, constant)
 
 
 def _groups(pieces: Iterable[Piece]) -> list[Group]:
