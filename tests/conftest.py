@@ -1,8 +1,9 @@
-"""Fixtures: every store a test opens through them is checked at its end."""
+"""Fixtures: every store a test opens through them is checked at its end, and a test runs on every database it is for."""
 
 from __future__ import annotations
 
 import os
+from collections import Counter
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any, cast
@@ -12,6 +13,8 @@ from hypothesis import HealthCheck, settings
 
 from statedb import Store
 from tests.helpers import SHELLS, Clock
+from tests.places import APART, DATABASES, Places
+from tests.postgres import Run, close_databases
 
 settings.register_profile(
     "local", deadline=None, suppress_health_check=[HealthCheck.too_slow, HealthCheck.function_scoped_fixture]
@@ -20,7 +23,10 @@ settings.register_profile("ci", settings.get_profile("local"), derandomize=True,
 settings.load_profile("ci" if os.environ.get("CI") else "local")
 
 Opener = Callable[..., Any]
-"""open_store(where=path, *, shell="sync", check=True, **settings) returns a store; `check` False: it may be damaged."""
+"""open_store(where, *, shell="sync", check=True, **settings) returns a store.
+
+`where` is the test's own place unless told, or APART; `check` False: it may be damaged.
+"""
 
 
 @pytest.fixture
@@ -30,40 +36,128 @@ def clock() -> Clock:
 
 @pytest.fixture
 def path(tmp_path: Path) -> Path:
+    """Where to make a store in a file."""
     return tmp_path / "store.db"
 
 
+# ---- the databases
+
+
+@pytest.fixture(params=DATABASES)
+def database(request: pytest.FixtureRequest) -> str:
+    return cast(str, request.param)
+
+
 @pytest.fixture
-def open_store(clock: Clock, path: Path) -> Iterator[Opener]:
-    """Open stores that are checked and closed at the end, and whose files are checked once more after that."""
-    opened: list[tuple[Any, Any, bool]] = []
-
-    def opener(where: Any = path, *, shell: str = "sync", check: bool = True, **options: Any) -> Any:
-        store = SHELLS[shell](where, **{"clock": clock, "durability": "normal", **options})
-        opened.append((store, where, check))
-        return store
-
-    yield opener
-    for store, where, check in opened:
-        try:
-            if check and str(where) == ":memory:":
-                assert store.health.check().problems == ()
-        finally:
-            store.close()
-    for where in {str(where) for _, where, check in opened if check} - {":memory:"}:
-        with Store(where, clock=clock) as again:
-            assert again.health.check().problems == ()
+def places(database: str, tmp_path: Path) -> Iterator[Places]:
+    with Places(database, tmp_path) as made:
+        yield made
 
 
-@pytest.fixture(params=["file", "memory", "async file", "async memory"])
-def store(request: pytest.FixtureRequest, open_store: Opener, path: Path) -> Store:
-    """A store of every sort; the asynchronous ones are called as if they were not."""
-    *shell, place = request.param.split()
-    where = path if place == "file" else ":memory:"
-    return cast(Store, open_store(where, shell=shell[0] if shell else "sync"))
+@pytest.fixture
+def where(places: Places) -> str:
+    """The test's own place."""
+    return places.another()
+
+
+@pytest.fixture
+def open_store(clock: Clock, places: Places, request: pytest.FixtureRequest) -> Iterator[Opener]:
+    """Open stores that are checked and closed at the end, and whose databases are checked once more after that."""
+    with Opened(clock) as opened:
+
+        def opener(where: str | None = None, **options: Any) -> Any:
+            place = places.apart() if where == APART else where or request.getfixturevalue("where")
+            return opened.open(place, **options)
+
+        yield opener
 
 
 @pytest.fixture
 def filed(open_store: Opener) -> Store:
-    """A synchronous store in a file."""
+    """A synchronous store in the test's own place."""
     return cast(Store, open_store())
+
+
+SORTS = ("file", "memory", "async file", "async memory", "postgres", "async postgres")
+
+
+@pytest.fixture(params=SORTS)
+def store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Iterator[Store]:
+    """A store of every sort; the asynchronous ones are called as if they were not."""
+    *shell, place = request.param.split()
+    with Places("postgres" if place == "postgres" else "sqlite", tmp_path) as places, Opened(clock) as opened:
+        where = places.apart() if place == "memory" else places.another()
+        yield cast(Store, opened.open(where, shell=shell[0] if shell else "sync"))
+
+
+@pytest.fixture(params=["file", "memory", "postgres"])
+def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
+    """A place of every sort."""
+    with Places("postgres" if request.param == "postgres" else "sqlite", tmp_path) as places:
+        yield places.apart() if request.param == "memory" else places.another()
+
+
+class Opened:
+    """Stores that are checked and closed at the end."""
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._stores: list[tuple[Any, str, bool]] = []
+
+    def open(self, where: str, *, shell: str = "sync", check: bool = True, **options: Any) -> Any:
+        store = SHELLS[shell](where, **{"clock": self._clock, "durability": "normal", **options})
+        self._stores.append((store, where, check))
+        return store
+
+    def __enter__(self) -> Opened:
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for store, where, check in self._stores:
+            try:
+                if check and where == ":memory:":
+                    assert store.health.check().problems == ()
+            finally:
+                store.close()
+        for where in {where for _, where, check in self._stores if check} - {":memory:"}:
+            with Store(where, clock=self._clock) as again:
+                assert again.health.check().problems == ()
+
+
+# ---- the run
+
+THIS = pytest.StashKey[Run]()
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    if not hasattr(config, "workerinput"):
+        config.stash[THIS] = Run()
+
+
+def pytest_unconfigure(config: pytest.Config) -> None:
+    close_databases()
+    if run := config.stash.get(THIS, None):
+        run.end()
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    for item in items:
+        if found := database_of(item):
+            item.user_properties.append(("database", found))
+
+
+def database_of(item: pytest.Item) -> str | None:
+    """Return the database a test runs on, None for one that needs none."""
+    told = item.callspec.params.values() if isinstance(item, pytest.Function) and hasattr(item, "callspec") else ()
+    if any("postgres" in each.split() for each in told if isinstance(each, str)):
+        return "PostgreSQL"
+    used = set(getattr(item, "fixturenames", ()))
+    return "SQLite" if used & {"database", "store", "anywhere", "path", "tmp_path"} else None
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say how many tests passed on each database: that a suite ran on both is to be seen, not to be believed."""
+    passed = terminalreporter.stats.get("passed", [])
+    found = Counter(dict(each.user_properties).get("database", "neither") for each in passed)
+    counts = (f"{found[name]:,} on {name}" for name in ("SQLite", "PostgreSQL", "neither"))
+    terminalreporter.write_line(f"passed: {', '.join(counts)}")
