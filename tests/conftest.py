@@ -1,4 +1,4 @@
-"""Fixtures: every store a test opens through them is checked at its end, and a test runs on every database it is for."""
+"""Fixtures: a test runs on every database it is for, and every store it opens through them is checked at its end."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, settings
 
 from statedb import Store
 from tests.helpers import SHELLS, Clock
-from tests.places import APART, DATABASES, Places
+from tests.places import APART, SORTS, Places
 from tests.postgres import Run, close_databases
 
 settings.register_profile(
@@ -43,14 +43,14 @@ def path(tmp_path: Path) -> Path:
 # ---- the databases
 
 
-@pytest.fixture(params=DATABASES)
+@pytest.fixture(params=["sqlite", "postgres"])
 def database(request: pytest.FixtureRequest) -> str:
     return cast(str, request.param)
 
 
 @pytest.fixture
 def places(database: str, tmp_path: Path) -> Iterator[Places]:
-    with Places(database, tmp_path) as made:
+    with Places("file" if database == "sqlite" else database, tmp_path) as made:
         yield made
 
 
@@ -78,23 +78,30 @@ def filed(open_store: Opener) -> Store:
     return cast(Store, open_store())
 
 
-SORTS = ("file", "memory", "async file", "async memory", "postgres", "async postgres")
+@pytest.fixture(params=[*SORTS, *(f"async {each}" for each in SORTS)])
+def sort(request: pytest.FixtureRequest) -> str:
+    return cast(str, request.param)
+
+
+@pytest.fixture
+def ground(sort: str, tmp_path: Path) -> Iterator[Places]:
+    """Where `store` is, and has others beside it."""
+    with Places(sort.split()[-1], tmp_path) as made:
+        yield made
+
+
+@pytest.fixture
+def store(sort: str, ground: Places, clock: Clock) -> Iterator[Store]:
+    """A store of every sort; the asynchronous ones are called as if they were not."""
+    with Opened(clock) as opened:
+        yield cast(Store, opened.open(ground.another(), shell="async" if sort.startswith("async ") else "sync"))
 
 
 @pytest.fixture(params=SORTS)
-def store(request: pytest.FixtureRequest, clock: Clock, tmp_path: Path) -> Iterator[Store]:
-    """A store of every sort; the asynchronous ones are called as if they were not."""
-    *shell, place = request.param.split()
-    with Places("postgres" if place == "postgres" else "sqlite", tmp_path) as places, Opened(clock) as opened:
-        where = places.apart() if place == "memory" else places.another()
-        yield cast(Store, opened.open(where, shell=shell[0] if shell else "sync"))
-
-
-@pytest.fixture(params=["file", "memory", "postgres"])
 def anywhere(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A place of every sort."""
-    with Places("postgres" if request.param == "postgres" else "sqlite", tmp_path) as places:
-        yield places.apart() if request.param == "memory" else places.another()
+    with Places(request.param, tmp_path) as places:
+        yield places.another()
 
 
 class Opened:

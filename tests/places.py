@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 import sqlite3
-from collections.abc import Sequence
-from contextlib import closing
+from collections.abc import Iterator, Sequence
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -14,7 +14,8 @@ import pytest
 
 from tests.postgres import Database, connect, databases
 
-DATABASES = ("sqlite", "postgres")
+SORTS = ("file", "memory", "postgres")
+"""The sorts of place a store lives in: a file or the memory of SQLite, or PostgreSQL."""
 
 APART = "apart"
 """In place of a name: a store apart from every other of the test; in memory on SQLite, where that is quickest."""
@@ -26,11 +27,11 @@ only_postgres = pytest.mark.parametrize("database", ["postgres"], indirect=True)
 
 
 class Places:
-    """Names of stores that do not exist yet or have nothing in them, on one database. Free again once it is closed."""
+    """Names of stores that do not exist yet or hold nothing, all of one sort. They are free again once it is closed."""
 
-    def __init__(self, database: str, folder: Path) -> None:
-        assert database in DATABASES
-        self.database, self._folder = database, folder
+    def __init__(self, sort: str, folder: Path) -> None:
+        assert sort in SORTS
+        self._sort, self._folder = sort, folder
         self._taken: list[Database] = []
         self._count = 0
 
@@ -38,51 +39,78 @@ class Places:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for each in reversed(self._taken):
-            databases().give(each)
-        assert self.database == "sqlite" or self._taken, "a test on PostgreSQL that never asked for a database"
+        self.close()
+
+    def close(self) -> None:
+        assert self._sort != "postgres" or self._count, "a test on PostgreSQL that never asked for a database"
+        while self._taken:
+            databases().give(self._taken.pop())
 
     def another(self, *, bare: bool = False) -> str:
-        """Return where to open a store. On PostgreSQL it is there already and has no commit, unless it is to be bare."""
-        if self.database == "postgres":
+        """Return where to open a store. On PostgreSQL there is one already, without a commit, unless told `bare`."""
+        self._count += 1
+        if self._sort == "memory":
+            return ":memory:"
+        if self._sort == "postgres":
             self._taken.append(databases().take(bare=bare))
             return self._taken[-1].where
-        self._count += 1
         return str(self._folder / f"store{self._count if self._count > 1 else ''}.db")
 
     def apart(self) -> str:
-        return ":memory:" if self.database == "sqlite" else self.another()
+        return self.another() if self._sort == "postgres" else ":memory:"
+
+    @contextmanager
+    def briefly(self) -> Iterator[str]:
+        """Give a store apart for a while: to one of many examples, say."""
+        if self._sort == "postgres":
+            self._count += 1
+            with Places(self._sort, self._folder) as brief:
+                yield brief.another()
+        else:
+            yield ":memory:"
 
 
 def is_url(where: str) -> bool:
     return where.startswith("postgresql")
 
 
-def raw(where: str, text: str, parameters: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
-    """Run a statement on a store's tables behind its back, and return its rows."""
+def raw(where: str, text: str, parameters: Sequence[Any] = (), *, by: Any = None) -> list[tuple[Any, ...]]:
+    """Run a statement on a store's tables behind its back, and return its rows. `by` is the store, if it is open."""
     if is_url(where):
         with closing(_unbound(where)) as link:
             cursor = link.execute(_for_postgres(text), parameters or None)
             return cursor.fetchall() if cursor.description else []
-    with closing(sqlite3.connect(where)) as raw, raw:
-        return raw.execute(text, parameters).fetchall()
+    with _file(where, by) as file:
+        return file.execute(text, parameters).fetchall()
 
 
-def tamper(where: str, *scripts: str) -> int:
-    """Run statements on a store's tables behind its back, and return how many rows they changed."""
+def tamper(where: str, *scripts: str, by: Any = None) -> int:
+    """Run scripts on a store's tables behind its back, and return how many rows they changed. `by` as above."""
     if is_url(where):
         with closing(_unbound(where)) as link:
             return sum(_changed(link, script) for script in scripts)
-    with closing(sqlite3.connect(where)) as file:
+    with _file(where, by) as file:
+        before = file.total_changes
         for script in scripts:
             file.executescript(script)
-        return file.total_changes
+        return file.total_changes - before
+
+
+@contextmanager
+def _file(where: str, store: Any) -> Iterator[sqlite3.Connection]:
+    """Give a connection to a file: the store's own if it is open, since closing another would drop SQLite's locks."""
+    if store is None:
+        with closing(sqlite3.connect(where)) as file:
+            yield file
+    else:
+        engine = getattr(store, "_target", store)._engine
+        yield engine._pool.writer.raw if hasattr(engine, "_pool") else engine._writer._opened[0].raw
 
 
 def _changed(link: psycopg.Connection[Any], script: str) -> int:
     cursor, changed = link.execute(_for_postgres(script)), 0
     while True:
-        changed += cursor.rowcount if cursor.statusmessage != "SELECT" else 0
+        changed += 0 if (cursor.statusmessage or "").startswith("SELECT") else cursor.rowcount
         if not cursor.nextset():
             return changed
 
@@ -97,4 +125,4 @@ def _unbound(where: str) -> psycopg.Connection[Any]:
 def _for_postgres(text: str) -> str:
     """Return a statement in PostgreSQL's dialect, as far as the tests need."""
     text = text.replace("randomblob(16)", "decode(md5(random()::text), 'hex')").replace("?", "%s")
-    return re.sub(r"x'(\w*)'", r"'\\x\1'::bytea", text)
+    return re.sub(r"(?<![\w'])x'(\w*)'", r"'\\x\1'::bytea", text)

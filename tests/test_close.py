@@ -18,28 +18,29 @@ import pytest
 from statedb import AsyncStore, Store, StoreClosed, TransactionAborted
 from tests.conftest import Opener
 from tests.helpers import HANG, Blocking, Clock, calls, run
+from tests.places import is_url, only_sqlite
 
 SHELLS: list[Callable[..., Any]] = [Store, Blocking]
 
 
-def descriptors(path: Path) -> list[str]:
-    """Return what this process holds open of a store's files, without opening any."""
+def descriptors(where: str) -> set[str]:
+    """Return what this process holds open of a store: files, found without opening any, or every socket there is."""
     found = []
     for each in os.listdir("/proc/self/fd"):
         try:
             found.append(os.readlink(f"/proc/self/fd/{each}"))
         except FileNotFoundError:
             continue
-    return [name for name in found if name.startswith(str(path))]
+    return {name for name in found if name.startswith("socket:" if is_url(where) else where)}
 
 
 # ---- clean
 
 
 @pytest.mark.parametrize("shell", SHELLS)
-def test_closing_leaves_no_thread_and_no_open_file(path: Path, shell: Callable[..., Any]) -> None:
-    before = set(threading.enumerate())
-    store = shell(path)
+def test_closing_leaves_no_thread_and_nothing_open(where: str, shell: Callable[..., Any], tmp_path: Path) -> None:
+    before, held = set(threading.enumerate()), descriptors(where)
+    store = shell(where)
     store.states.set("a", "local", "k", 1)
     with store.transaction() as tx:
         tx.states.set("a", "local", "k", 2)
@@ -48,11 +49,11 @@ def test_closing_leaves_no_thread_and_no_open_file(path: Path, shell: Callable[.
         reader.start()
         reader.join()
     assert store.at(1).states.get("a", "local", "k") == 1
-    assert descriptors(path)
+    assert descriptors(where) > held
     store.close()
     assert set(threading.enumerate()) <= before
-    assert descriptors(path) == []
-    assert sorted(each.name for each in path.parent.iterdir()) == [path.name]
+    assert descriptors(where) == held
+    assert is_url(where) or [str(each) for each in tmp_path.iterdir()] == [where]
 
 
 @pytest.mark.parametrize("shell", SHELLS)
@@ -63,20 +64,19 @@ def test_a_store_that_is_refused_leaves_no_thread_and_no_open_file(path: Path, s
         shell(path)
     gc.collect()
     assert set(threading.enumerate()) <= before
-    assert descriptors(path) == []
+    assert descriptors(str(path)) == set()
 
 
-@pytest.mark.parametrize("where", ["file", "memory"])
 @pytest.mark.parametrize("shell", SHELLS)
-def test_closing_twice_is_fine(path: Path, shell: Callable[..., Any], where: str) -> None:
-    store = shell(path if where == "file" else ":memory:")
+def test_closing_twice_is_fine(anywhere: str, shell: Callable[..., Any]) -> None:
+    store = shell(anywhere)
     store.close()
     store.close()
 
 
-def test_closing_an_async_store_twice_or_before_it_was_opened_is_fine(path: Path) -> None:
+def test_closing_an_async_store_twice_or_before_it_was_opened_is_fine(where: str) -> None:
     async def main() -> None:
-        store = AsyncStore(path)
+        store = AsyncStore(where)
         await store.close()
         await store.open()
         await asyncio.gather(store.close(), store.close())
@@ -107,17 +107,16 @@ def uses(store: Any, past: Any, agent: Any) -> dict[str, Callable[[], Any]]:
     }
 
 
-@pytest.mark.parametrize("where", ["file", "memory"])
 @pytest.mark.parametrize("shell", ["sync", "async"])
 @pytest.mark.parametrize("use", uses(None, None, None))
-def test_a_closed_store_says_so_to_every_call(path: Path, where: str, shell: str, use: str) -> None:
+def test_a_closed_store_says_so_to_every_call(anywhere: str, shell: str, use: str) -> None:
     class Open(Blocking):
         """Keeps its loop after it is closed, so that it can be asked."""
 
         def close(self) -> None:
             self._wait(self._target.close())
 
-    store: Any = (Store if shell == "sync" else Open)(path if where == "file" else ":memory:")
+    store: Any = (Store if shell == "sync" else Open)(anywhere)
     store.states.set("a", "local", "k", 1)
     past, agent = store.at(1), store.agent("a")
     assert past.states.get("a", "local", "k") == 1
@@ -128,25 +127,22 @@ def test_a_closed_store_says_so_to_every_call(path: Path, where: str, shell: str
         Blocking.close(store)
 
 
-def test_an_async_store_that_was_never_opened_says_so(path: Path) -> None:
+def test_an_async_store_that_was_never_opened_says_so(where: str) -> None:
     async def main() -> None:
-        store = AsyncStore(path)
+        store = AsyncStore(where)
         with pytest.raises(StoreClosed, match="not open yet"):
             await store.states.get("a", "local", "k")
         with pytest.raises(StoreClosed, match="not open yet"):
             await store.states.set("a", "local", "k", 1)
         with pytest.raises(StoreClosed, match="not open yet"):
             await store.transaction().__aenter__()
-        assert not path.exists()
+        assert is_url(where) or not Path(where).exists()
 
     run(main())
 
 
-@pytest.mark.parametrize("where", ["file", "memory"])
 @pytest.mark.parametrize("shell", ["sync", "async"])
-def test_closing_inside_a_transaction_takes_it_back_and_says_so(path: Path, shell: str, where: str) -> None:
-    place = path if where == "file" else ":memory:"
-
+def test_closing_inside_a_transaction_takes_it_back_and_says_so(anywhere: str, shell: str) -> None:
     def through(store: Any) -> Any:
         with store.transaction() as tx:
             tx.states.set("a", "local", "k", 1)
@@ -162,20 +158,20 @@ def test_closing_inside_a_transaction_takes_it_back_and_says_so(path: Path, shel
         else:
             store.close()
 
-    store: Any = Store(place) if shell == "sync" else Blocking(place)
+    store: Any = Store(anywhere) if shell == "sync" else Blocking(anywhere)
     try:
         with pytest.raises((StoreClosed, TransactionAborted)):
             through(store)
     finally:
         store.close()
-    if where == "file":
-        with Store(path) as again:
+    if anywhere != ":memory:":
+        with Store(anywhere) as again:
             assert again.transfer.head() == 0
 
 
 @pytest.mark.parametrize("shell", ["sync", "async"])
-def test_an_error_of_the_callers_own_passes_a_block_whose_store_was_closed(path: Path, shell: str) -> None:
-    store: Any = Store(path) if shell == "sync" else Blocking(path)
+def test_an_error_of_the_callers_own_passes_a_block_whose_store_was_closed(where: str, shell: str) -> None:
+    store: Any = Store(where) if shell == "sync" else Blocking(where)
 
     def through() -> None:
         with store.transaction() as tx:
@@ -202,24 +198,24 @@ def test_closing_a_view_of_the_past_closes_nothing(store: Store) -> None:
     assert store.states.set("a", "local", "k", 2).version == 2
 
 
-def test_a_store_nobody_refers_to_closes_itself(path: Path) -> None:
-    before = set(threading.enumerate())
-    store = Store(path)
+def test_a_store_nobody_refers_to_closes_itself(where: str) -> None:
+    before, held = set(threading.enumerate()), descriptors(where)
+    store = Store(where)
     with store.transaction() as tx:
         tx.states.set("a", "local", "k", 1)
     seen = weakref.ref(store)
     del store, tx
     gc.collect()
     assert seen() is None
-    assert descriptors(path) == []
+    assert descriptors(where) == held
     assert set(threading.enumerate()) <= before
 
 
-def test_an_async_store_nobody_refers_to_warns_and_ends_its_threads(path: Path) -> None:
-    before = set(threading.enumerate())
+def test_an_async_store_nobody_refers_to_warns_and_ends_its_threads(where: str) -> None:
+    before, held = set(threading.enumerate()), descriptors(where)
 
     async def main() -> None:
-        store = await AsyncStore(path)
+        store = await AsyncStore(where)
         await store.states.set("a", "local", "k", 1)
 
     run(main())
@@ -228,7 +224,7 @@ def test_an_async_store_nobody_refers_to_warns_and_ends_its_threads(path: Path) 
     for thread in set(threading.enumerate()) - before:
         thread.join(HANG)
     assert set(threading.enumerate()) <= before
-    assert descriptors(path) == []
+    assert descriptors(where) == held
 
 
 # ---- forgotten
@@ -331,12 +327,12 @@ except KeyError:
 
 
 @pytest.mark.parametrize("script", SCRIPTS)
-def test_a_script_that_forgets_to_close_ends_by_itself(path: Path, script: str) -> None:
+def test_a_script_that_forgets_to_close_ends_by_itself(where: str, script: str) -> None:
     whole = f"import asyncio, sys, threading\nfrom statedb import *\npath = sys.argv[1]\n{SCRIPTS[script]}"
-    done = subprocess.run([sys.executable, "-c", whole, str(path)], capture_output=True, text=True, timeout=20)
+    done = subprocess.run([sys.executable, "-c", whole, where], capture_output=True, text=True, timeout=20)
     assert done.returncode == 0, done.stderr
     assert "Traceback" not in done.stderr.replace("Task was destroyed", "")
-    with Store(path) as store:
+    with Store(where) as store:
         assert store.health.check().problems == ()
         assert store.states.get("a", "local", "k") == 1
 
@@ -350,9 +346,9 @@ async def turns(count: int) -> None:
         await asyncio.sleep(0)
 
 
-def test_a_cancelled_write_is_made_wholly_or_not_at_all(path: Path) -> None:
+def test_a_cancelled_write_is_made_wholly_or_not_at_all(where: str) -> None:
     async def main() -> None:
-        async with AsyncStore(path, durability="normal") as store:
+        async with AsyncStore(where, durability="normal") as store:
             for count in range(40):
                 pair = {"left": count, "right": count}
                 task = asyncio.create_task(store.states.set_many("a", "local", pair))
@@ -368,9 +364,9 @@ def test_a_cancelled_write_is_made_wholly_or_not_at_all(path: Path) -> None:
     run(main())
 
 
-def test_a_cancelled_transaction_is_made_wholly_or_not_at_all_and_lets_others_go_on(path: Path) -> None:
+def test_a_cancelled_transaction_is_made_wholly_or_not_at_all_and_lets_others_go_on(where: str) -> None:
     async def main() -> None:
-        async with AsyncStore(path, durability="normal") as store:
+        async with AsyncStore(where, durability="normal") as store:
 
             async def trade(number: int) -> None:
                 async with store.transaction() as tx:
@@ -392,9 +388,10 @@ def test_a_cancelled_transaction_is_made_wholly_or_not_at_all_and_lets_others_go
     run(main())
 
 
-def test_a_task_cancelled_just_as_its_turn_comes_gives_the_turn_on(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@only_sqlite
+def test_a_task_cancelled_just_as_its_turn_comes_gives_the_turn_on(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
-        async with AsyncStore(path, durability="normal") as store:
+        async with AsyncStore(where, durability="normal") as store:
             queue = store._engine._turns()  # type: ignore[union-attr]
             hold = queue.hold
 
@@ -416,9 +413,9 @@ def test_a_task_cancelled_just_as_its_turn_comes_gives_the_turn_on(path: Path, m
     run(main())
 
 
-def test_writes_queued_when_the_store_is_closed_are_made_or_refused(path: Path) -> None:
+def test_writes_queued_when_the_store_is_closed_are_made_or_refused(where: str) -> None:
     async def main() -> tuple[list[Any], list[Any]]:
-        store = await AsyncStore(path, durability="normal")
+        store = await AsyncStore(where, durability="normal")
         early = [asyncio.ensure_future(store.states.set("a", "local", f"e{number}", 1)) for number in range(1000)]
         await turns(1)
         closing = asyncio.ensure_future(store.close())
@@ -429,16 +426,17 @@ def test_writes_queued_when_the_store_is_closed_are_made_or_refused(path: Path) 
 
     early, late = run(main())
     assert all(isinstance(each, StoreClosed) for each in early + late if isinstance(each, BaseException))
-    with Store(path) as store:
+    with Store(where) as store:
         made = {key: version for key in store.states.keys("a", "local") for version in [1]}
         acknowledged = {entry.key for entry in early + late if not isinstance(entry, BaseException)}
         assert acknowledged == set(made)
         assert {f"e{number}" for number in range(1000)} <= acknowledged
 
 
-def test_writes_behind_a_transaction_that_is_open_when_the_store_is_closed_are_refused(path: Path) -> None:
+@only_sqlite
+def test_writes_behind_a_transaction_that_is_open_when_the_store_is_closed_are_refused(where: str) -> None:
     async def main() -> None:
-        store = await AsyncStore(path, durability="normal")
+        store = await AsyncStore(where, durability="normal")
         transaction = store.transaction()
 
         async def hold() -> None:
@@ -452,13 +450,13 @@ def test_writes_behind_a_transaction_that_is_open_when_the_store_is_closed_are_r
         assert [type(outcome) for outcome in outcomes] == [StoreClosed] * 10
 
     run(main())
-    with Store(path) as store:
+    with Store(where) as store:
         assert store.transfer.head() == 0
 
 
-def test_reads_in_flight_when_the_store_is_closed_are_answered_or_refused(path: Path) -> None:
+def test_reads_in_flight_when_the_store_is_closed_are_answered_or_refused(where: str) -> None:
     async def main() -> None:
-        store = await AsyncStore(path, durability="normal")
+        store = await AsyncStore(where, durability="normal")
         await store.states.set("a", "local", "k", 1)
         reads = [asyncio.ensure_future(store.states.get("a", "local", "k")) for _ in range(300)]
         await turns(1)
@@ -470,10 +468,9 @@ def test_reads_in_flight_when_the_store_is_closed_are_answered_or_refused(path: 
 
 
 @pytest.mark.parametrize("left", ["writes", "reads", "transaction", "waiting for a transaction"])
-@pytest.mark.parametrize("place", ["file", "memory"])
-def test_a_second_loop_goes_on_after_the_first_ended_in_flight(path: Path, left: str, place: str) -> None:
+def test_a_second_loop_goes_on_after_the_first_ended_in_flight(anywhere: str, left: str) -> None:
     first = asyncio.new_event_loop()
-    store = first.run_until_complete(AsyncStore(path if place == "file" else ":memory:").open())
+    store = first.run_until_complete(AsyncStore(anywhere).open())
 
     async def leave() -> list[asyncio.Future[Any]]:
         if left == "reads":

@@ -6,14 +6,13 @@ import asyncio
 import multiprocessing
 import os
 import signal
-import sqlite3
 import subprocess
 import sys
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor, ThreadPoolExecutor
 from multiprocessing.connection import Connection
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +21,7 @@ from statedb import AsyncStore, InTransaction, Store, TransactionAborted
 from statedb.db.migrate import HEAD
 from tests.conftest import Opener
 from tests.helpers import HANG, calls, run
+from tests.places import APART, Places, only_postgres, only_sqlite, raw
 
 WORKERS, ROUNDS = 8, 500
 SPAWN = multiprocessing.get_context("spawn")
@@ -35,14 +35,14 @@ def one_more(value: int) -> int:
 # ---- a counter, written by many
 
 
-def count_up(path: str, rounds: int) -> None:
-    with Store(path, durability="normal") as store:
+def count_up(where: str, rounds: int) -> None:
+    with Store(where, durability="normal") as store:
         for _ in range(rounds):
             store.states.update(*COUNTER, one_more, default=0)
 
 
-async def count_up_async(path: str, tasks: int, rounds: int) -> None:
-    async with AsyncStore(path, durability="normal") as store:
+async def count_up_async(where: str, tasks: int, rounds: int) -> None:
+    async with AsyncStore(where, durability="normal") as store:
 
         async def work() -> None:
             for _ in range(rounds):
@@ -51,26 +51,26 @@ async def count_up_async(path: str, tasks: int, rounds: int) -> None:
         await asyncio.gather(*(work() for _ in range(tasks)))
 
 
-def count_up_in_loop(path: str, tasks: int, rounds: int) -> None:
-    run(count_up_async(path, tasks, rounds))
+def count_up_in_loop(where: str, tasks: int, rounds: int) -> None:
+    run(count_up_async(where, tasks, rounds))
 
 
-def assert_counted(path: Path, total: int) -> None:
-    with Store(path) as store:
+def assert_counted(where: str, total: int) -> None:
+    with Store(where) as store:
         assert store.states.get(*COUNTER) == total
         versions = store.history.versions(*COUNTER)
         assert [version.version for version in versions] == list(range(total, 0, -1))
         assert store.transfer.head() == total
 
 
-def test_processes_lose_no_update(path: Path, filed: Store) -> None:
+def test_processes_lose_no_update(where: str, filed: Store) -> None:
     with ProcessPoolExecutor(WORKERS, SPAWN) as pool:
-        for done in [pool.submit(count_up, str(path), ROUNDS) for _ in range(WORKERS)]:
+        for done in [pool.submit(count_up, where, ROUNDS) for _ in range(WORKERS)]:
             done.result(HANG)
-    assert_counted(path, WORKERS * ROUNDS)
+    assert_counted(where, WORKERS * ROUNDS)
 
 
-def test_threads_lose_no_update(path: Path, filed: Store) -> None:
+def test_threads_lose_no_update(where: str, filed: Store) -> None:
     def work() -> None:
         for _ in range(ROUNDS):
             filed.states.update(*COUNTER, one_more, default=0)
@@ -78,9 +78,10 @@ def test_threads_lose_no_update(path: Path, filed: Store) -> None:
     with ThreadPoolExecutor(WORKERS) as pool:
         for done in [pool.submit(work) for _ in range(WORKERS)]:
             done.result(HANG)
-    assert_counted(path, WORKERS * ROUNDS)
+    assert_counted(where, WORKERS * ROUNDS)
 
 
+@only_sqlite
 def test_threads_lose_no_update_in_memory(open_store: Opener) -> None:
     store = open_store(":memory:")
 
@@ -95,66 +96,63 @@ def test_threads_lose_no_update_in_memory(open_store: Opener) -> None:
     assert store.states.get(*COUNTER) == WORKERS * 100
 
 
-def test_tasks_lose_no_update(path: Path, filed: Store) -> None:
-    count_up_in_loop(str(path), WORKERS, ROUNDS)
-    assert_counted(path, WORKERS * ROUNDS)
+def test_tasks_lose_no_update(where: str, filed: Store) -> None:
+    count_up_in_loop(where, WORKERS, ROUNDS)
+    assert_counted(where, WORKERS * ROUNDS)
 
 
-def test_tasks_by_the_thousand_lose_no_update(path: Path, filed: Store) -> None:
-    count_up_in_loop(str(path), 1000, 2)
-    assert_counted(path, 2000)
+def test_tasks_by_the_thousand_lose_no_update(where: str, filed: Store) -> None:
+    count_up_in_loop(where, 1000, 2)
+    assert_counted(where, 2000)
 
 
-def test_processes_threads_and_tasks_together_lose_no_update(path: Path, filed: Store) -> None:
+def test_processes_threads_and_tasks_together_lose_no_update(where: str, filed: Store) -> None:
     with ProcessPoolExecutor(3, SPAWN) as processes, ThreadPoolExecutor(2) as threads:
-        working = [processes.submit(count_up, str(path), 100) for _ in range(2)]
-        working.append(processes.submit(count_up_in_loop, str(path), 4, 50))
-        working += [threads.submit(count_up, str(path), 100) for _ in range(2)]
+        working = [processes.submit(count_up, where, 100) for _ in range(2)]
+        working.append(processes.submit(count_up_in_loop, where, 4, 50))
+        working += [threads.submit(count_up, where, 100) for _ in range(2)]
         for done in working:
             done.result(HANG)
-    assert_counted(path, 600)
+    assert_counted(where, 600)
 
 
 # ---- a file that many open first
 
 
-def open_at_once(path: str, barrier: Any, key: str) -> str:
+def open_at_once(where: str, barrier: Any, key: str) -> str:
     barrier.wait(HANG)
-    with Store(path) as store:
+    with Store(where) as store:
         store.states.set("a", "shared", key, 1)
     return key
 
 
-def test_processes_that_race_to_make_a_store_all_succeed(path: Path) -> None:
+def test_processes_that_race_to_make_a_store_all_succeed(places: Places) -> None:
+    where = places.another(bare=True)
     racers = 12
     with SPAWN.Manager() as manager, ProcessPoolExecutor(racers, SPAWN) as pool:
         barrier = manager.Barrier(racers)
-        opened = [pool.submit(open_at_once, str(path), barrier, f"{number:02}") for number in range(racers)]
+        opened = [pool.submit(open_at_once, where, barrier, f"{number:02}") for number in range(racers)]
         names = [each.result(HANG) for each in opened]
-    with Store(path) as store:
+    with Store(where) as store:
         assert store.states.keys("a", "shared") == sorted(names)
         assert store.health.check().problems == ()
-    raw = sqlite3.connect(path)
-    try:
-        assert raw.execute("select version_num from alembic_version").fetchall() == [(HEAD,)]
-        assert len(raw.execute("select id from store_info").fetchall()) == 1
-    finally:
-        raw.close()
+    assert raw(where, "select version_num from alembic_version") == [(HEAD,)]
+    assert len(raw(where, "select id from store_info")) == 1
 
 
 # ---- a process that is killed
 
 
-def write_and_tell(path: str, told: Connection) -> None:
-    with Store(path, durability="normal") as store:
+def write_and_tell(where: str, told: Connection) -> None:
+    with Store(where, durability="normal") as store:
         for number in range(1_000_000):
             entry = store.states.set("a", "shared", f"k{number % 7}", {"n": number})
             told.send((number, entry.revision))
 
 
-def write_together_and_tell(path: str, told: Connection) -> None:
+def write_together_and_tell(where: str, told: Connection) -> None:
     async def main() -> None:
-        async with AsyncStore(path, durability="normal") as store:
+        async with AsyncStore(where, durability="normal") as store:
 
             async def work(first: int) -> None:
                 for number in range(first, 1_000_000, 16):
@@ -167,9 +165,9 @@ def write_together_and_tell(path: str, told: Connection) -> None:
 
 
 @pytest.mark.parametrize("child", [write_and_tell, write_together_and_tell], ids=["sync", "async"])
-def test_a_killed_process_leaves_every_write_it_was_told_of(path: Path, child: Callable[..., None]) -> None:
+def test_a_killed_process_leaves_every_write_it_was_told_of(where: str, child: Callable[..., None]) -> None:
     heard, told = SPAWN.Pipe(duplex=False)
-    process = SPAWN.Process(target=child, args=(str(path), told))
+    process = SPAWN.Process(target=child, args=(where, told))
     process.start()
     told.close()
     acknowledged: list[tuple[int, int]] = [heard.recv() for _ in range(300)]
@@ -181,7 +179,7 @@ def test_a_killed_process_leaves_every_write_it_was_told_of(path: Path, child: C
             acknowledged.append(heard.recv())
         except EOFError:
             break
-    with Store(path) as store:
+    with Store(where) as store:
         assert store.health.check().problems == ()
         by_revision = {change.revision: change.new_value for change in store.feed.changes(limit=10_000_000)}
         assert all(by_revision[revision] == {"n": number} for number, revision in acknowledged)
@@ -191,14 +189,14 @@ def test_a_killed_process_leaves_every_write_it_was_told_of(path: Path, child: C
 # ---- what a reader sees meanwhile
 
 
-def test_readers_see_whole_commits_only(path: Path, filed: Store) -> None:
+def test_readers_see_whole_commits_only(where: str, filed: Store) -> None:
     pair = [("shared", "left"), ("shared", "right")]
     filed.states.set_many("a", "shared", {"left": 0, "right": 0})
     ended = threading.Event()
 
     def write() -> None:
         try:
-            with Store(path, durability="normal") as store:
+            with Store(where, durability="normal") as store:
                 for number in range(300):
                     with store.transaction() as tx:
                         tx.states.set("a", "shared", "left", number)
@@ -221,6 +219,7 @@ def test_readers_see_whole_commits_only(path: Path, filed: Store) -> None:
         assert all(reader.result(HANG) for reader in readers)
 
 
+@only_sqlite
 def test_readers_in_memory_see_whole_commits_only(open_store: Opener) -> None:
     store = open_store(":memory:")
     store.states.set_many("a", "shared", {"left": 0, "right": 0})
@@ -308,7 +307,7 @@ def held(fn):
 
 
 @pytest.mark.parametrize("used", FORKED)
-def test_a_forked_child_is_told_that_the_store_is_closed_and_the_parent_goes_on(path: Path, used: str) -> None:
+def test_a_forked_child_is_told_that_the_store_is_closed_and_the_parent_goes_on(where: str, used: str) -> None:
     script = f"""{FORK}{HELD}
 code = {FORKED[used]}
 store.states.set("a", "shared", "after", 4)
@@ -317,9 +316,9 @@ assert store.health.check().ok
 store.close()
 sys.exit(code)
 """
-    done = subprocess.run([*FORKING, script, str(path)], capture_output=True, text=True, timeout=HANG)
+    done = subprocess.run([*FORKING, script, where], capture_output=True, text=True, timeout=HANG)
     assert (done.returncode, done.stderr) == (0, "")
-    with Store(path) as store:
+    with Store(where) as store:
         assert store.health.check().problems == ()
         assert store.states.get("a", "shared", "k") in (1, 2)
 
@@ -348,27 +347,36 @@ sys.exit(code)
 
 
 @pytest.mark.parametrize("call", ["get", "set"])
-def test_a_forked_child_is_told_that_an_async_store_is_closed(path: Path, call: str) -> None:
-    done = subprocess.run([*FORKING, FORK_ASYNC, str(path), call], capture_output=True, text=True, timeout=HANG)
+def test_a_forked_child_is_told_that_an_async_store_is_closed(where: str, call: str) -> None:
+    done = subprocess.run([*FORKING, FORK_ASYNC, where, call], capture_output=True, text=True, timeout=HANG)
     assert (done.returncode, done.stderr) == (0, "")
-    with Store(path) as store:
+    with Store(where) as store:
         assert store.states.get("a", "shared", "k") == 3
 
 
 # ---- a transaction that is forgotten
 
 
-@pytest.mark.parametrize("where", ["file", "memory"])
-def test_a_thread_waits_no_longer_than_the_timeout_for_one_that_forgot_its_transaction(
-    open_store: Opener, path: Path, where: str
-) -> None:
-    store = open_store(path if where == "file" else ":memory:", transaction_timeout=0.2)
+def assert_given_up(use: Callable[[], Any]) -> None:
+    """Use a transaction until it has lasted too long. Who waited for it on SQLite saw that already."""
+    ends = time.monotonic() + HANG
+    with pytest.raises(TransactionAborted, match="longer than"):
+        while time.monotonic() < ends:
+            use()
+
+
+def test_a_thread_waits_no_longer_than_the_timeout_for_one_that_forgot_its_transaction(anywhere: str) -> None:
+    with Store(anywhere, transaction_timeout=0.2) as store:
+        thread_waits_no_longer_than_the_timeout(store)
+
+
+def thread_waits_no_longer_than_the_timeout(store: Any) -> None:
     transaction = store.transaction()
     transaction.__enter__().states.set("a", "shared", "k", "forgotten")
     with ThreadPoolExecutor(1) as other:
         other.submit(store.states.set, "a", "shared", "k", "waited").result(HANG)
+    assert_given_up(lambda: transaction.states.get("a", "shared", "k"))
     for use in calls(
-        lambda: transaction.states.get("a", "shared", "k"),
         lambda: transaction.states.set("a", "shared", "k", 1),
         lambda: transaction.__exit__(None, None, None),
     ):
@@ -381,8 +389,9 @@ def test_a_thread_waits_no_longer_than_the_timeout_for_one_that_forgot_its_trans
 
 def test_the_end_of_a_block_that_timed_out_says_so(filed: Store, open_store: Opener) -> None:
     store = open_store(transaction_timeout=0.1)
-    with pytest.raises(TransactionAborted, match="longer than"), store.transaction():
-        filed.states.set("a", "shared", "k", 2)  # another connection: it waits until the transaction is given up
+    with pytest.raises(TransactionAborted, match="longer than"), store.transaction() as tx:
+        filed.states.set("a", "shared", "k", 2)  # another connection: on SQLite it waits until this one is given up
+        assert_given_up(lambda: tx.states.get("a", "shared", "k"))
     assert store.states.get("a", "shared", "k") == 2
 
 
@@ -390,8 +399,9 @@ def test_a_block_that_timed_out_keeps_its_own_error(filed: Store, open_store: Op
     store = open_store(transaction_timeout=0.1)
 
     def fails() -> None:
-        with store.transaction():
+        with store.transaction() as tx:
             filed.states.set("a", "shared", "k", 2)
+            assert_given_up(lambda: tx.states.get("a", "shared", "k"))
             raise KeyError("mine")
 
     with pytest.raises(KeyError, match="mine"):
@@ -426,30 +436,28 @@ def test_the_late_end_of_one_transaction_leaves_the_next_one_watched(open_store:
     with ThreadPoolExecutor(1) as second, ThreadPoolExecutor(1) as third:
         first = store.transaction()
         first.__enter__()
-        forgotten = second.submit(store.transaction().__enter__).result(HANG)  # waits until the first is given up
+        forgotten = second.submit(store.transaction().__enter__).result(HANG)  # on SQLite once the first is given up
+        assert_given_up(lambda: first.states.get("a", "shared", "k"))
         with pytest.raises(TransactionAborted):
             first.__exit__(None, None, None)
         third.submit(store.states.set, "a", "shared", "k", "third").result(HANG)
-        with pytest.raises(TransactionAborted):
-            forgotten.states.get("a", "shared", "k")
+        assert_given_up(lambda: forgotten.states.get("a", "shared", "k"))
     assert store.states.get("a", "shared", "k") == "third"
 
 
-def forget(path: str, told: Connection) -> None:
-    store = Store(path, transaction_timeout=0.2)
+def forget(where: str, told: Connection) -> None:
+    store = Store(where, transaction_timeout=0.2)
     transaction = store.transaction()
     transaction.__enter__().states.set("a", "shared", "k", "forgotten")
     told.send("entered")
     told.recv()
-    try:
-        transaction.states.get("a", "shared", "k")
-    except TransactionAborted:
-        told.send("aborted")
+    assert_given_up(lambda: transaction.states.get("a", "shared", "k"))
+    told.send("aborted")
 
 
-def test_a_process_waits_no_longer_than_the_timeout_for_another(path: Path, filed: Store) -> None:
+def test_a_process_waits_no_longer_than_the_timeout_for_another(where: str, filed: Store) -> None:
     ours, theirs = SPAWN.Pipe()
-    process = SPAWN.Process(target=forget, args=(str(path), theirs))
+    process = SPAWN.Process(target=forget, args=(where, theirs))
     process.start()
     theirs.close()
     assert ours.recv() == "entered"
@@ -461,11 +469,9 @@ def test_a_process_waits_no_longer_than_the_timeout_for_another(path: Path, file
     assert filed.states.get("a", "shared", "k") == "waited"
 
 
-@pytest.mark.parametrize("where", ["file", "memory"])
-def test_a_task_waits_no_longer_than_the_timeout_for_one_that_forgot_its_transaction(path: Path, where: str) -> None:
+def test_a_task_waits_no_longer_than_the_timeout_for_one_that_forgot_its_transaction(anywhere: str) -> None:
     async def main() -> None:
-        place = path if where == "file" else ":memory:"
-        async with AsyncStore(place, transaction_timeout=0.2, durability="normal") as store:
+        async with AsyncStore(anywhere, transaction_timeout=0.2, durability="normal") as store:
             transaction = store.transaction()
 
             async def forgetful() -> None:
@@ -475,7 +481,8 @@ def test_a_task_waits_no_longer_than_the_timeout_for_one_that_forgot_its_transac
             await asyncio.create_task(forgetful())
             await store.states.set("a", "shared", "k", "waited")
             with pytest.raises(TransactionAborted, match="longer than"):
-                await transaction.states.get("a", "shared", "k")
+                while True:  # on PostgreSQL nobody waited for it
+                    await transaction.states.get("a", "shared", "k")
             with pytest.raises(TransactionAborted, match="longer than"):
                 await transaction.__aexit__(None, None, None)
             assert await store.states.get("a", "shared", "k") == "waited"
@@ -528,8 +535,8 @@ def test_a_write_through_the_store_inside_run_is_refused(filed: Store) -> None:
 
 
 def test_a_write_through_the_store_inside_the_function_of_update_is_refused(open_store: Opener) -> None:
-    for where in ("", ":memory:"):
-        store = open_store(where) if where else open_store()
+    for where in (None, APART):
+        store = open_store(where)
 
         def fn(value: Any, store: Store = store) -> int:
             for write in write_through(store):
@@ -568,8 +575,8 @@ def test_the_functions_of_run_may_be_nested_through_their_transaction(store: Sto
     assert store.run(fn) == 7
 
 
-def test_two_stores_of_one_process_may_each_have_a_transaction_open(tmp_path: Path) -> None:
-    with Store(tmp_path / "one.db") as one, Store(tmp_path / "two.db") as two, one.transaction() as outer:
+def test_two_stores_of_one_process_may_each_have_a_transaction_open(places: Places) -> None:
+    with Store(places.another()) as one, Store(places.another()) as two, one.transaction() as outer:
         outer.states.set("a", "shared", "k", 1)
         with two.transaction() as inner:
             inner.states.set("a", "shared", "k", 2)
@@ -585,9 +592,10 @@ def test_after_its_block_a_thread_writes_through_the_store_again(store: Store) -
     assert store.states.set("a", "shared", "k", 1).revision == 1
 
 
-def test_tasks_of_a_block_are_refused_and_tasks_beside_it_wait(path: Path) -> None:
+@only_sqlite
+def test_tasks_of_a_block_are_refused_and_tasks_beside_it_wait(where: str) -> None:
     async def main() -> None:
-        async with AsyncStore(path, durability="normal") as store:
+        async with AsyncStore(where, durability="normal") as store:
             entered, leave = asyncio.Event(), asyncio.Event()
 
             async def beside() -> int:
@@ -616,9 +624,78 @@ def test_tasks_of_a_block_are_refused_and_tasks_beside_it_wait(path: Path) -> No
     run(main())
 
 
-def test_a_task_begun_in_a_block_may_write_once_the_block_has_ended(path: Path) -> None:
+@only_postgres
+def test_tasks_of_a_block_are_refused_and_a_task_beside_it_goes_first(where: str) -> None:
     async def main() -> None:
-        async with AsyncStore(path, durability="normal") as store:
+        async with AsyncStore(where, durability="normal") as store:
+            entered, written = asyncio.Event(), asyncio.Event()
+
+            async def beside() -> int:
+                await entered.wait()
+                revision = (await store.states.set("a", "shared", "k", "beside")).revision
+                written.set()
+                return revision
+
+            other = asyncio.create_task(beside())
+            block = store.transaction()
+
+            async def inside() -> None:
+                async with block as tx:
+                    assert await tx.states.get("a", "shared", "k") is None
+                    entered.set()
+                    await written.wait()
+                    with pytest.raises(InTransaction):
+                        await store.states.set("a", "shared", "k", 1)
+                    with pytest.raises(InTransaction):
+                        await asyncio.create_task(store.states.set("a", "shared", "k", 1))
+                    assert await store.states.get("a", "shared", "k") == "beside"
+                    assert await tx.states.get("a", "shared", "k") is None, "a transaction reads one moment"
+                    await tx.states.set("a", "shared", "k", "inside")
+
+            with pytest.raises(TransactionAborted):
+                await inside()
+            assert (block.revision, await other) == (None, 1)
+            assert await store.states.get("a", "shared", "k") == "beside"
+
+    run(main())
+
+
+@only_postgres
+def test_a_block_that_read_what_another_wrote_meanwhile_is_aborted_and_run_is_tried_again(filed: Store) -> None:
+    filed.states.set(*COUNTER, 1)
+    with ThreadPoolExecutor(1) as other:
+
+        def meets(tx: Any) -> int:
+            found = tx.states.get(*COUNTER)
+            if found == 1:
+                other.submit(filed.states.set, *COUNTER, 2).result(HANG)
+            tx.states.set("a", "shared", "seen", found)
+            return int(found)
+
+        def block() -> None:
+            with filed.transaction() as tx:
+                meets(tx)
+
+        with pytest.raises(TransactionAborted):
+            block()
+        assert not filed.states.exists("a", "shared", "seen")
+        filed.states.set(*COUNTER, 1)
+        assert filed.run(meets) == 2
+        assert filed.states.get("a", "shared", "seen") == 2
+
+
+@only_postgres
+def test_blocks_that_touch_nothing_in_common_run_side_by_side(filed: Store) -> None:
+    with filed.transaction() as first, ThreadPoolExecutor(1) as other:
+        first.states.set("a", "shared", "one", 1)
+        assert other.submit(filed.states.set, "b", "shared", "two", 2).result(HANG).revision == 1
+    assert first.revision == 2
+    assert (filed.states.get("a", "shared", "one"), filed.states.get("b", "shared", "two")) == (1, 2)
+
+
+def test_a_task_begun_in_a_block_may_write_once_the_block_has_ended(where: str) -> None:
+    async def main() -> None:
+        async with AsyncStore(where, durability="normal") as store:
             over = asyncio.Event()
 
             async def later() -> int:
@@ -633,9 +710,9 @@ def test_a_task_begun_in_a_block_may_write_once_the_block_has_ended(path: Path) 
     run(main())
 
 
-def test_tasks_share_a_transaction(path: Path) -> None:
+def test_tasks_share_a_transaction(where: str) -> None:
     async def main() -> None:
-        async with AsyncStore(path, durability="normal") as store:
+        async with AsyncStore(where, durability="normal") as store:
             async with store.transaction() as tx:
                 await asyncio.gather(*(tx.states.update(*COUNTER, one_more, default=0) for _ in range(50)))
             assert await store.states.get(*COUNTER) == 50
@@ -647,7 +724,7 @@ def test_tasks_share_a_transaction(path: Path) -> None:
 # ---- writes that share a commit of the database
 
 
-def test_of_concurrent_writes_each_fails_alone(path: Path) -> None:
+def test_of_concurrent_writes_each_fails_alone(where: str) -> None:
     class Mine(Exception):
         pass
 
@@ -655,7 +732,7 @@ def test_of_concurrent_writes_each_fails_alone(path: Path) -> None:
         raise Mine
 
     async def main() -> None:
-        async with AsyncStore(path, durability="normal") as store:
+        async with AsyncStore(where, durability="normal") as store:
             writes = [
                 store.states.update("a", "shared", f"k{number}", fail if number % 3 == 0 else lambda value: "written")
                 for number in range(90)
@@ -673,13 +750,13 @@ def test_of_concurrent_writes_each_fails_alone(path: Path) -> None:
 
 @pytest.mark.parametrize("error", [StopIteration, StopAsyncIteration, GeneratorExit, asyncio.CancelledError])
 @pytest.mark.parametrize("call", ["update", "run"])
-def test_whatever_a_function_raises_the_next_write_goes_on(path: Path, error: type[BaseException], call: str) -> None:
+def test_whatever_a_function_raises_the_next_write_goes_on(where: str, error: type[BaseException], call: str) -> None:
     # StopIteration is what next() raises on an empty iterator, and what no future takes.
     def fail(*_: Any) -> Any:
         raise error
 
     async def main() -> None:
-        async with AsyncStore(path, durability="normal") as store:
+        async with AsyncStore(where, durability="normal") as store:
             failing = store.run(fail) if call == "run" else store.states.update("a", "shared", "k", fail)
             task = asyncio.ensure_future(failing)
             await asyncio.wait([task], timeout=2)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import inspect
 from collections.abc import Mapping, MutableMapping
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -14,6 +13,7 @@ from hypothesis import strategies as st
 from statedb import AsyncStore, InvalidValue, Store
 from tests.conftest import Opener
 from tests.helpers import Clock, calls, run
+from tests.places import APART
 
 TIERS = ("local", "shared", "persistent")
 
@@ -79,7 +79,7 @@ def test_a_handle_is_a_mutable_mapping(filed: Store, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["local", "session"])
 def test_a_handle_does_what_a_dict_does(open_store: Opener, kind: str) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
     names = st.sampled_from(("x", "y", "z"))
     numbers = st.integers(0, 3)
     calls = st.one_of(
@@ -198,9 +198,9 @@ def test_handles_of_a_transaction_are_mappings_too(filed: Store) -> None:
     assert filed.transfer.head() == 1
 
 
-def test_handles_of_an_async_store_are_awaited_and_are_no_mappings(path: Path) -> None:
+def test_handles_of_an_async_store_are_awaited_and_are_no_mappings(where: str) -> None:
     async def main() -> None:
-        async with AsyncStore(path, durability="normal") as store:
+        async with AsyncStore(where, durability="normal") as store:
             agent: Any = store.agent("a")
             await agent.local.set("k", 1)
             assert (await agent.local.update("k", lambda value: value + 1)).value == 2

@@ -29,6 +29,7 @@ from statedb.values import pointer
 from statedb.values.same import same
 from tests.conftest import Opener
 from tests.helpers import HANG, Clock, pages
+from tests.places import APART
 from tests.strategies import json_values
 
 PLACE = ("a", "persistent", "k")
@@ -133,14 +134,14 @@ def assert_kept_everywhere(store: Any, value: Any, clock: Clock) -> None:
 
 
 @pytest.mark.parametrize("value", KEPT.values(), ids=KEPT.keys())
-def test_a_value_at_the_edge_comes_back_as_it_went_in(value: Any, open_store: Opener, path: Path, clock: Clock) -> None:
+def test_a_value_at_the_edge_comes_back_as_it_went_in(value: Any, open_store: Opener, where: str, clock: Clock) -> None:
     store = open_store()
     store.states.set(*PLACE, "before")
     assert same(store.states.set(*PLACE, value).value, value)
     assert_kept_everywhere(store, value, clock)
     assert store.states.set(*PLACE, value).version == 2  # the same once more is no version
     store.close()
-    with Store(path, clock=clock) as again:
+    with Store(where, clock=clock) as again:
         assert_kept_everywhere(again, value, clock)
         assert again.states.set(*PLACE, value).version == 2
         again.states.set(*PLACE, "after")
@@ -157,7 +158,7 @@ def test_values_that_python_holds_equal_are_versions_of_their_own(store: Store) 
 
 
 def test_any_json_round_trips_through_every_way_of_reading(open_store: Opener, clock: Clock) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
     store.states.set(*PLACE, "before")
 
     @given(
@@ -183,7 +184,7 @@ def test_any_json_round_trips_through_every_way_of_reading(open_store: Opener, c
 
 
 def test_any_bytes_round_trip(open_store: Opener) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
 
     @given(st.binary(max_size=100) | st.binary(max_size=100).map(lambda part: part * 700))
     def holds(value: bytes) -> None:
@@ -196,7 +197,7 @@ def test_any_bytes_round_trip(open_store: Opener) -> None:
 
 @pytest.mark.parametrize("value", ["x" * 50_000_000, b"\0x" * 25_000_000], ids=["text", "bytes"])
 def test_fifty_megabytes_are_refused_by_default_and_kept_where_told(value: Any, open_store: Opener) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
     with pytest.raises(ValueTooLarge, match="max_value_bytes"):
         store.states.set(*PLACE, value)
     assert store.transfer.head() == 0
@@ -208,10 +209,10 @@ def test_fifty_megabytes_are_refused_by_default_and_kept_where_told(value: Any, 
 
 @pytest.mark.parametrize(("value", "size"), [("x" * 98, 100), (b"x" * 100, 100), ({"é": "é"}, 11)])
 def test_the_largest_value_is_the_one_of_exactly_that_many_bytes(value: Any, size: int, open_store: Opener) -> None:
-    exact = open_store(":memory:", max_value_bytes=size)
+    exact = open_store(APART, max_value_bytes=size)
     exact.states.set(*PLACE, value)
     assert exact.states.get(*PLACE) == value
-    smaller = open_store(":memory:", max_value_bytes=size - 1)
+    smaller = open_store(APART, max_value_bytes=size - 1)
     with pytest.raises(ValueTooLarge):
         smaller.states.set(*PLACE, value)
 
@@ -341,7 +342,7 @@ def assert_nothing_written(store: Store) -> None:
 @pytest.mark.parametrize("inside", INSIDE)
 @pytest.mark.parametrize("bad", NOT_JSON)
 def test_what_is_not_json_is_refused_with_the_path_to_it(bad: str, inside: str, open_store: Opener) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
     wrap, path = INSIDE[inside]
     if bad == "MISSING" and inside == "alone":
         bad = "ellipsis"
@@ -367,7 +368,7 @@ def test_what_is_not_json_is_refused_with_the_path_to_it(bad: str, inside: str, 
 
 
 def test_bytes_are_a_value_but_no_part_of_one(open_store: Opener) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
     for value, path in (([b"x"], "/0"), ({"a": {"b": b""}}, "/a/b")):
         with pytest.raises(InvalidValue) as caught:
             store.states.set(*PLACE, value)
@@ -379,7 +380,7 @@ def test_bytes_are_a_value_but_no_part_of_one(open_store: Opener) -> None:
     "name", [1, 0, -1, 1.5, None, True, False, (1, 2), b"x", StrSub("x"), StrColor.RED, frozenset(), math.nan]
 )
 def test_a_member_name_that_is_no_text_is_refused(name: Any, open_store: Opener) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
     for value, path in (({"a": 1, name: 1}, ""), ([{"b": {name: 1}}], "/0/b")):
         with pytest.raises(InvalidValue) as caught:
             store.states.set(*PLACE, value)
@@ -388,7 +389,7 @@ def test_a_member_name_that_is_no_text_is_refused(name: Any, open_store: Opener)
 
 
 def test_a_member_name_with_a_lone_surrogate_is_refused(open_store: Opener) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
     for value, path in (({"\ud800": 1}, ""), ([1, {"a": {"x\udc00": 1}}], "/1/a")):
         with pytest.raises(InvalidValue) as caught:
             store.states.set(*PLACE, value)
@@ -399,7 +400,7 @@ def test_a_member_name_with_a_lone_surrogate_is_refused(open_store: Opener) -> N
 @pytest.mark.parametrize("kind", ["lists", "objects", "mixed"])
 @pytest.mark.parametrize("levels", [193, 199, 200, 201, 250, 1000, 100_000])
 def test_what_nests_deeper_than_can_be_read_back_is_refused(levels: int, kind: str, open_store: Opener) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
     value = nested(levels, kind)
     with pytest.raises(InvalidValue, match="nested deeper") as caught:
         store.states.set(*PLACE, value)
@@ -411,7 +412,7 @@ def test_what_nests_deeper_than_can_be_read_back_is_refused(levels: int, kind: s
 
 @pytest.mark.parametrize("make", [cyclic_list, cyclic_dict])
 def test_what_is_part_of_itself_is_refused(make: Callable[[], Any], open_store: Opener) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
     with pytest.raises(InvalidValue, match="part of itself"):
         store.states.set(*PLACE, make())
     assert_nothing_written(store)
@@ -419,7 +420,7 @@ def test_what_is_part_of_itself_is_refused(make: Callable[[], Any], open_store: 
 
 @pytest.mark.parametrize("kind", ["lists", "objects"])
 def test_a_value_that_shares_its_parts_without_end_is_refused(kind: str, open_store: Opener) -> None:
-    store = open_store(":memory:", max_value_bytes=100_000)
+    store = open_store(APART, max_value_bytes=100_000)
     with pytest.raises(ValueTooLarge):
         store.states.set(*PLACE, shared(kind))
     assert_nothing_written(store)
@@ -518,7 +519,7 @@ def test_a_model_is_stored_as_its_json_and_read_back(model: BaseModel, store: St
     ids=["surrogate", "bytes that are no UTF-8", "NaN", "object", "deep"],
 )
 def test_a_model_that_has_no_json_is_refused(model: BaseModel, open_store: Opener) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
     with pytest.raises(InvalidValue):
         store.states.set(*PLACE, model)
     assert_nothing_written(store)
@@ -658,7 +659,7 @@ BAD_NAMES: dict[str, Any] = {
 
 @pytest.mark.parametrize("bad", BAD_NAMES.values(), ids=BAD_NAMES.keys())
 def test_a_name_that_cannot_be_one_is_refused_everywhere(bad: Any, open_store: Opener) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
     states, history = store.states, store.history
     for place in ((bad, "local", "k"), ("a", "local", bad)):
         uses: list[Callable[[], Any]] = [
@@ -699,7 +700,7 @@ def test_a_name_that_cannot_be_one_is_refused_everywhere(bad: Any, open_store: O
 
 
 def test_a_key_that_a_session_makes_too_long_is_refused(open_store: Opener) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
     session = store.agent("a").session("c" * 1000)
     session.set("k" * 23, 1)
     with pytest.raises(InvalidKey):
@@ -708,7 +709,7 @@ def test_a_key_that_a_session_makes_too_long_is_refused(open_store: Opener) -> N
 
 
 def test_a_session_name_with_a_slash_is_refused(open_store: Opener) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
     for bad in ("a/b", "/", "a/"):
         with pytest.raises(InvalidKey):
             store.agent("a").session(bad)
@@ -742,7 +743,7 @@ def test_a_name_that_is_a_sort_of_text_is_that_text(name: Any, text: str, store:
 
 @pytest.mark.parametrize("bad", ["", "Local", "LOCAL", "local ", "lokal", None, 1, b"local", ["local"], ("local",), {}])
 def test_a_state_type_that_is_none_is_refused(bad: Any, open_store: Opener) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
     uses: list[Callable[[], Any]] = [
         lambda: store.states.get("a", bad, "k"),
         lambda: store.states.set("a", bad, "k", 1),
@@ -768,7 +769,7 @@ def test_a_state_type_that_is_none_is_refused(bad: Any, open_store: Opener) -> N
     ids=lambda bad: repr(bad)[:24],
 )  # fmt: skip
 def test_a_ttl_that_cannot_be_one_is_refused(bad: Any, open_store: Opener) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
     uses: list[Callable[[], Any]] = [
         lambda: store.states.set(*PLACE, 1, ttl=bad),
         lambda: store.states.update(*PLACE, lambda value: 1, ttl=bad),
@@ -909,7 +910,7 @@ WRONG = list(wrong_calls(Mock()))
 def test_an_argument_of_the_wrong_sort_is_refused_with_nothing_written(
     call: str, shell: str, open_store: Opener
 ) -> None:
-    store = open_store(":memory:", shell=shell)
+    store = open_store(APART, shell=shell)
     store.states.set("a", "shared", "there", 1)
     # A TypeError is what Python says of such a call; an error of SQLite's or an assertion would be a defect.
     with pytest.raises((StateDBError, TypeError)):

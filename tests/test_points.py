@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from statedb import NoSuchRevision, Store
 from tests.conftest import Opener
 from tests.helpers import Clock
+from tests.places import APART, Places
 
 K = ("a", "persistent", "k")
 
@@ -104,18 +105,18 @@ def test_a_past_may_be_entered(store: Store) -> None:
 
 def test_the_clock_may_tell_datetimes(open_store: Opener) -> None:
     moments = [datetime(2026, 1, 1, tzinfo=UTC), datetime(2026, 1, 1, 1), datetime(2026, 1, 1, 2, tzinfo=UTC)]
-    store = open_store(":memory:", clock=lambda: moments[0])
+    store = open_store(APART, clock=lambda: moments[0])
     entry = store.states.set(*K, 1)
     assert entry.updated_at == moments.pop(0)
     assert store.states.set(*K, 2).updated_at == moments[0].replace(tzinfo=UTC)
 
 
-def test_a_time_means_the_last_commit_at_or_before_it(open_store: Opener, clock: Clock) -> None:
+def test_a_time_means_the_last_commit_at_or_before_it(places: Places) -> None:
     @given(st.lists(st.integers(0, 3), min_size=1, max_size=20), st.integers(-1, 70))
     def holds(gaps: list[int], after: int) -> None:
         clock = Clock()
         start = clock.micros
-        with Store(":memory:", clock=clock) as store:
+        with places.briefly() as where, Store(where, clock=clock, durability="normal") as store:
             at = []
             for number, gap in enumerate(gaps, 1):
                 clock.advance(gap / 1_000_000)

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import threading
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -12,6 +11,7 @@ import pytest
 from statedb import AsyncStore, InTransaction, InvalidValue, Store, TransactionAborted, VersionConflict
 from tests.conftest import Opener
 from tests.helpers import HANG, Clock, calls, run
+from tests.places import APART
 
 GOLD = ("shared", "gold")
 
@@ -178,7 +178,7 @@ def test_what_run_hands_to_its_function_is_of_no_use_afterwards(store: Store) ->
 
 def test_the_store_says_who_writes_unless_the_transaction_does(open_store: Opener) -> None:
     for shell in ("sync", "async"):
-        store = open_store(":memory:", shell=shell, actor="svc-a")
+        store = open_store(APART, shell=shell, actor="svc-a")
         assert store.states.set("a", "local", "k", 1).created_by == "svc-a"
         with store.transaction() as tx:
             tx.states.set("a", "local", "k", 2)
@@ -217,9 +217,9 @@ def test_an_error_at_the_end_takes_everything_back_and_lets_the_next_one_write(s
     assert store.states.set("a", "local", "k", 1).revision == 1
 
 
-def test_an_async_transaction_reads_and_writes_as_a_synchronous_one(path: Path) -> None:
+def test_an_async_transaction_reads_and_writes_as_a_synchronous_one(where: str) -> None:
     async def main() -> None:
-        async with AsyncStore(path, durability="normal") as store:
+        async with AsyncStore(where, durability="normal") as store:
             async with store.transaction(message="trade") as tx:
                 entry = await tx.states.set("a", *GOLD, 1)
                 assert (entry.revision, await tx.states.get("a", *GOLD)) == (0, 1)

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 
 from statedb import MISSING, Store
 from statedb.values.leaves import Leaves
+from tests.places import Places
 from tests.strategies import json_values
 from tests.values.plainly import leaves
 
@@ -35,8 +36,8 @@ def replayed(history: list[tuple[int, Any]]) -> dict[str, int]:
 
 @given(histories)
 @settings(max_examples=150)
-def test_blame_agrees_with_a_replay_of_every_version(history: list[Any]) -> None:
-    with Store(":memory:") as store:
+def test_blame_agrees_with_a_replay_of_every_version(places: Places, history: list[Any]) -> None:
+    with places.briefly() as where, Store(where, durability="normal") as store:
         made: list[tuple[int, Any]] = []
         for value in history:
             if value is MISSING:

@@ -1,35 +1,26 @@
 """What retention cut and what was erased: every reader of the past says so, and with `partial` names what is missing.
 
-Nothing cuts yet; these tests do to the file what a compaction and an erasure will.
+Nothing cuts yet; these tests do to the rows what a compaction and an erasure will.
 """
 
 from __future__ import annotations
 
-import sqlite3
 from collections.abc import Callable, Iterator
-from contextlib import closing
-from pathlib import Path
 from typing import Any
 
 import pytest
 
 from statedb import UNAVAILABLE, Address, Compacted, Erased, Store
 from tests.helpers import Clock, calls
+from tests.places import tamper
 
 K = ("a", "local", "k")
 
 
-def tamper(path: Path, *statements: str) -> None:
-    with closing(sqlite3.connect(path)) as raw:
-        for statement in statements:
-            raw.execute(statement)
-        raw.commit()
-
-
 @pytest.fixture
-def cut(path: Path) -> Iterator[Store]:
+def cut(where: str) -> Iterator[Store]:
     """A store in which what `k` was before revision 5 (its version 3) has been cut, and all else is there."""
-    with Store(path, clock=Clock()) as store:
+    with Store(where, clock=Clock()) as store:
         store.states.set(*K, {"n": 1, "old": True})  # 1
         store.states.set("a", "local", "kept", 1)  # 2
         store.states.set(*K, {"n": 2, "old": True})  # 3
@@ -37,11 +28,11 @@ def cut(path: Path) -> Iterator[Store]:
         store.states.set(*K, {"n": 3, "old": True})  # 5
         store.states.set(*K, {"n": 4, "old": True})  # 6
     tamper(
-        path,
+        where,
         "update agent_states set floor = 5 where state_key = 'k' and id = 1",
         "delete from state_versions where state_id = 1 and revision < 5",
     )
-    with Store(path, clock=Clock()) as store:
+    with Store(where, clock=Clock()) as store:
         yield store
 
 
@@ -127,16 +118,16 @@ def test_a_listing_of_versions_shows_what_is_left_and_names_a_key_it_saw_the_end
 
 
 @pytest.fixture
-def erased(path: Path) -> Iterator[Store]:
+def erased(where: str) -> Iterator[Store]:
     """A store in which the first version of `k` and of `other` has been erased."""
-    with Store(path, clock=Clock()) as store:
+    with Store(where, clock=Clock()) as store:
         store.states.set(*K, {"n": 1, "secret": "x"})  # 1
         store.states.set("a", "local", "other", "x")  # 2
         store.states.set(*K, {"n": 2, "secret": "x"})  # 3
         store.states.set("a", "local", "plain", 1)  # 4
-    tamper(path, "update state_versions set codec = 4, value = null, data = null where revision in (1, 2)")
-    tamper(path, "update agent_states set codec = null, value = null, digest = null where state_key = 'other'")
-    with Store(path, clock=Clock()) as store:
+    tamper(where, "update state_versions set codec = 4, value = null, data = null where revision in (1, 2)")
+    tamper(where, "update agent_states set codec = null, value = null, digest = null where state_key = 'other'")
+    with Store(where, clock=Clock()) as store:
         yield store
 
 
@@ -172,17 +163,17 @@ def test_what_an_erased_value_was_is_unavailable_to_those_who_list(erased: Store
     assert (dict(blame), blame.missing) == ({}, ("/n", "/secret"))
 
 
-def test_blame_of_a_past_whose_value_is_erased_says_so(path: Path) -> None:
-    with Store(path) as store:
+def test_blame_of_a_past_whose_value_is_erased_says_so(where: str) -> None:
+    with Store(where) as store:
         store.states.set(*K, {"n": 1})
         store.states.set(*K, {"n": 2})
-    tamper(path, "update state_versions set codec = 4, value = null, data = null where revision = 1")
-    with Store(path) as store, pytest.raises(Erased):
+    tamper(where, "update state_versions set codec = 4, value = null, data = null where revision = 1")
+    with Store(where) as store, pytest.raises(Erased):
         pytest.fail(f"it blames {dict(store.at(1).history.blame(*K))!r:.60} (the leaf is {UNAVAILABLE})")
 
 
-def test_bisect_across_a_deletion_that_is_the_oldest_kept(path: Path) -> None:
-    with Store(path) as store:
+def test_bisect_across_a_deletion_that_is_the_oldest_kept(where: str) -> None:
+    with Store(where) as store:
         store.states.set(*K, 1)
         store.states.set(*K, 5)  # it turned here
         store.states.delete(*K)
@@ -190,19 +181,19 @@ def test_bisect_across_a_deletion_that_is_the_oldest_kept(path: Path) -> None:
         whole = store.history.bisect(*K, lambda value: value >= 5)
         assert whole is not None
         assert whole.version == 2
-    tamper(path, "update agent_states set floor = 3", "delete from state_versions where revision < 3")
-    with Store(path) as store, pytest.raises(Compacted):
+    tamper(where, "update agent_states set floor = 3", "delete from state_versions where revision < 3")
+    with Store(where) as store, pytest.raises(Compacted):
         pytest.fail(f"it turned at a version that is cut, not at {store.history.bisect(*K, lambda value: value >= 5)}")
 
 
 @pytest.fixture
-def bare(path: Path) -> Iterator[Store]:
+def bare(where: str) -> Iterator[Store]:
     """A store of one key that was cut below revision 4."""
-    with Store(path) as store:
+    with Store(where) as store:
         for number in range(1, 7):
             store.states.set(*K, number)
-    tamper(path, "update agent_states set floor = 4", "delete from state_versions where revision < 4")
-    with Store(path) as store:
+    tamper(where, "update agent_states set floor = 4", "delete from state_versions where revision < 4")
+    with Store(where) as store:
         yield store
 
 
@@ -227,25 +218,25 @@ def test_nothing_is_missing_above_the_floor(bare: Store) -> None:
     assert whole.missing == (), "every version after revision 3 is there"
 
 
-def test_of_several_cut_keys_the_highest_floor_is_told_and_all_are_named(path: Path) -> None:
-    with Store(path) as store:
+def test_of_several_cut_keys_the_highest_floor_is_told_and_all_are_named(where: str) -> None:
+    with Store(where) as store:
         store.states.set_many("a", "local", {"x": 1, "y": 1})
     tamper(
-        path,
+        where,
         "update agent_states set floor = 7 where state_key = 'x'",
         "update agent_states set floor = 5 where state_key = 'y'",
     )
-    with Store(path) as store, pytest.raises(Compacted, match=r"x .* and 1 more") as caught:
+    with Store(where) as store, pytest.raises(Compacted, match=r"x .* and 1 more") as caught:
         store.at(0).states.keys("a", "local")
     assert caught.value.floor == 7
     assert caught.value.missing == (Address("a", "local", "x"), Address("a", "local", "y"))
 
 
-def test_blame_needs_nothing_from_before_the_key_was_made_anew(path: Path) -> None:
-    with Store(path) as store:
+def test_blame_needs_nothing_from_before_the_key_was_made_anew(where: str) -> None:
+    with Store(where) as store:
         store.states.set(*K, 1)
         store.states.delete(*K)
         store.states.set(*K, 2)
-    tamper(path, "update agent_states set floor = 3", "delete from state_versions where revision < 3")
-    with Store(path) as store:
+    tamper(where, "update agent_states set floor = 3", "delete from state_versions where revision < 3")
+    with Store(where) as store:
         assert store.history.blame(*K)[""].version == 3

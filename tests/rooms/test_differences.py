@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from statedb import Difference, InvalidValue, NoSuchRevision, Store
 from tests.helpers import Clock
+from tests.places import Places
 
 AGENTS, TIERS, KEYS = "ab", ("local", "session"), ("k", "c/x", "c/y", "d/z")
 
@@ -67,9 +68,11 @@ def everything(store: Any, point: Any) -> dict[tuple[str, str, str], Any]:
 
 @given(steps, st.data())
 @settings(max_examples=250)
-def test_what_differs_is_what_reading_everything_at_both_points_shows(made: list[Any], data: Any) -> None:
+def test_what_differs_is_what_reading_everything_at_both_points_shows(
+    places: Places, made: list[Any], data: Any
+) -> None:
     clock = Clock()
-    with Store(":memory:", clock=clock) as store:
+    with places.briefly() as where, Store(where, clock=clock, durability="normal") as store:
         moments = [clock.moment]
         for step in made:
             do(store, clock, step)

@@ -9,6 +9,7 @@ import pytest
 
 from statedb import Change, InvalidValue, Store
 from tests.helpers import Clock, pages
+from tests.places import Places
 
 
 def busy(store: Any, clock: Clock) -> None:
@@ -79,9 +80,9 @@ def test_an_expiry_arrives_as_a_change_of_its_own(store: Store, clock: Clock) ->
     assert (change.by, change.revision, change.at) == (None, 2, clock.moment)
 
 
-def test_an_event_keeps_its_id_in_another_store(store: Store, clock: Clock) -> None:
+def test_an_event_keeps_its_id_in_another_store(store: Store, ground: Places, clock: Clock) -> None:
     busy(store, clock)
-    with Store(":memory:", clock=clock) as other:
+    with Store(ground.apart(), clock=clock) as other:
         other.states.set("before", "local", "k", 1)
         other.transfer.load(pages(store))
         ours = [change.event_id for change in store.feed.changes(limit=1000)]

@@ -1,23 +1,23 @@
-"""Health: whatever SQL does to a store's file behind its back is noticed."""
+"""Health: whatever SQL does to a store's rows behind its back is noticed."""
 
 from __future__ import annotations
 
 import shutil
-import sqlite3
 from pathlib import Path
 
 import pytest
 
 from statedb import Compacted, Corrupted, InvalidValue, Store
 from tests.helpers import Clock, calls
+from tests.places import is_url, only_sqlite, tamper
 
 K = ("a", "persistent", "k")
 KEY = "(select id from agent_states where state_key = 'k')"
 
 
-def make(path: Path, clock: Clock) -> None:
+def make(where: str, clock: Clock) -> None:
     """Make a store with a row of every sort, each commit a second after the one before."""
-    with Store(path, clock=clock) as store:
+    with Store(where, clock=clock) as store:
         for number in range(1, 5):
             store.states.set(*K, {"n": number}, message=f"m{number}", metadata={"m": number})
             clock.advance(1)
@@ -134,13 +134,13 @@ TAMPERED: dict[str, str] = {
     "update state_commits set revision = 2 where revision = 3; "
     "update state_commits set revision = 3 where revision = -2",
     # expiry
-    "a touch": value_of("state_touches", "expires_at = expires_at + 1", "1"),
-    "a touch's ttl": value_of("state_touches", "ttl = ttl + 1", "1"),
+    "a touch": value_of("state_touches", "expires_at = expires_at + 1", "true"),
+    "a touch's ttl": value_of("state_touches", "ttl = ttl + 1", "true"),
     "a touch deleted": "delete from state_touches",
-    "a session's clock": value_of("sessions", "expires_at = expires_at + 1", "1"),
-    "a session's ttl": value_of("sessions", "ttl = ttl + 1", "1"),
-    "a session's name": value_of("sessions", "name = 't'", "1"),
-    "a session's entry in the log": value_of("session_touches", "expires_at = expires_at + 1", "1"),
+    "a session's clock": value_of("sessions", "expires_at = expires_at + 1", "true"),
+    "a session's ttl": value_of("sessions", "ttl = ttl + 1", "true"),
+    "a session's name": value_of("sessions", "name = 't'", "true"),
+    "a session's entry in the log": value_of("session_touches", "expires_at = expires_at + 1", "true"),
     "a session's entry deleted": "delete from session_touches "
     "where revision = (select max(revision) from session_touches)",
     # what an agent's log is read by
@@ -153,27 +153,20 @@ TAMPERED: dict[str, str] = {
 @pytest.fixture(scope="module")
 def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("health") / "made.db"
-    make(path, Clock())
+    make(str(path), Clock())
     return path
 
 
 @pytest.fixture
-def copy(made: Path, tmp_path: Path) -> Path:
-    """A copy to damage: of a closed file, since opening and closing an open one would drop SQLite's locks."""
-    return Path(shutil.copy(made, tmp_path / "copy.db"))
+def copy(made: Path, where: str) -> str:
+    """A store to damage. A file is copied while it is closed: opening and closing an open one drops SQLite's locks."""
+    if is_url(where):
+        make(where, Clock())
+        return where
+    return str(shutil.copy(made, where))
 
 
-def tamper(path: Path, script: str) -> int:
-    raw = sqlite3.connect(path)
-    try:
-        before = raw.total_changes
-        raw.executescript(script)
-        return raw.total_changes - before
-    finally:
-        raw.close()
-
-
-def test_a_store_nobody_touched_is_well(copy: Path) -> None:
+def test_a_store_nobody_touched_is_well(copy: str) -> None:
     with Store(copy, clock=Clock(1_800_000_000)) as store:
         health = store.health.check()
         assert (health.ok, health.problems) == (True, ())
@@ -182,7 +175,7 @@ def test_a_store_nobody_touched_is_well(copy: Path) -> None:
 
 
 @pytest.mark.parametrize("script", TAMPERED.values(), ids=TAMPERED.keys())
-def test_tampering_is_noticed(copy: Path, script: str) -> None:
+def test_tampering_is_noticed(copy: str, script: str) -> None:
     assert tamper(copy, script) > 0
     with Store(copy, clock=Clock(1_800_000_000)) as store:
         health = store.health.check()
@@ -190,7 +183,7 @@ def test_tampering_is_noticed(copy: Path, script: str) -> None:
         assert health.problems
 
 
-def test_a_damaged_value_is_named_and_refused_by_history(copy: Path) -> None:
+def test_a_damaged_value_is_named_and_refused_by_history(copy: str) -> None:
     tamper(copy, TAMPERED["a version's value"])
     with Store(copy, clock=Clock(1_800_000_000)) as store:
         assert any("k version 2" in problem for problem in store.health.check().problems)
@@ -201,7 +194,7 @@ def test_a_damaged_value_is_named_and_refused_by_history(copy: Path) -> None:
         assert store.history.get(*K, version=1).value == {"n": 1}
 
 
-def test_a_compressed_value_cut_short_is_corrupted_not_something_else(copy: Path) -> None:
+def test_a_compressed_value_cut_short_is_corrupted_not_something_else(copy: str) -> None:
     tamper(copy, "update agent_states set data = substr(data, 1, 10) where codec = 2")
     with Store(copy, clock=Clock(1_800_000_000)) as store:
         with pytest.raises(Corrupted):
@@ -209,7 +202,7 @@ def test_a_compressed_value_cut_short_is_corrupted_not_something_else(copy: Path
         assert not store.health.check().ok
 
 
-def test_a_past_below_what_was_kept_is_refused_never_guessed(copy: Path) -> None:
+def test_a_past_below_what_was_kept_is_refused_never_guessed(copy: str) -> None:
     tamper(copy, "update agent_states set floor = 3 where state_key = 'k'")
     with Store(copy, clock=Clock(1_800_000_000)) as store:
         past = store.at(2)
@@ -227,8 +220,9 @@ def test_a_past_below_what_was_kept_is_refused_never_guessed(copy: Path) -> None
         assert store.states.get(*K) == {"n": 4}
 
 
-def test_a_file_that_sqlite_finds_damaged_is_reported(copy: Path) -> None:
-    with copy.open("r+b") as file:
+@only_sqlite
+def test_a_file_that_sqlite_finds_damaged_is_reported(copy: str) -> None:
+    with open(copy, "r+b") as file:
         file.seek(4096 * 8)
         file.write(b"\xff" * 4096)
     try:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from statedb import InvalidValue, NoSuchRevision, NoSuchVersion, ReadOnly, Store
 from tests.helpers import Clock, calls
+from tests.places import Places
 
 K = ("a", "persistent", "k")
 
@@ -322,8 +323,8 @@ def test_a_diff_of_two_versions(store: Store) -> None:
 @given(st.lists(st.integers(0, 3) | st.none(), max_size=20), st.integers(0, 3))
 @example([0, None, 1, None], 1)
 @example([0, None, None, 2], 1)
-def test_bisect_finds_what_a_scan_finds(history: list[int | None], bound: int) -> None:
-    with Store(":memory:") as store:
+def test_bisect_finds_what_a_scan_finds(places: Places, history: list[int | None], bound: int) -> None:
+    with places.briefly() as where, Store(where, durability="normal") as store:
         highest = 0
         for value in history:
             if value is None:

@@ -7,8 +7,9 @@ import copy
 import json
 import pickle
 import threading
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -33,8 +34,9 @@ from statedb.db.query.sandbox import Work
 from statedb.db.tables import agent_states, state_versions
 from statedb.models import Address
 from statedb.values import codec
-from tests.conftest import Opener
+from tests.conftest import Opened
 from tests.helpers import HANG, Clock, run
+from tests.places import SORTS, Places, is_url, tamper
 from tests.strategies import json_values
 
 K = ("a", "persistent", "prefs")
@@ -258,13 +260,6 @@ def test_many_threads_may_ask_at_once(filed: Store) -> None:
 # ---- what is no longer there
 
 
-def spoil(store: Any, change: Callable[[Any], None]) -> None:
-    """Change a store's rows by SQL, as retention and erasure will."""
-    target = getattr(store, "_target", store)
-    raw = target._engine._pool.writer.raw if isinstance(target, Store) else target._engine._writer._opened[0].raw
-    change(raw)
-
-
 NOTHING_OF: list[str] = [
     "select * from states", "select count(*) from states", "select 1 from states",
     "select * from states where version = 1",
@@ -280,27 +275,30 @@ NOTHING_OF: list[str] = [
 ]  # fmt: skip
 
 
+Spoil = Callable[[str], None]
+
+
 @pytest.fixture
-def cut(open_store: Opener, request: pytest.FixtureRequest) -> Any:
-    shell, where = request.param
-    store = open_store(*where, shell=shell, check=False)
+def spoilt(sort: str, ground: Places, clock: Clock) -> Iterator[tuple[Any, Spoil]]:
+    """A store, and what changes its rows by SQL, as retention and erasure will."""
+    with Opened(clock) as opened:
+        where = ground.another()
+        store = opened.open(where, shell="async" if sort.startswith("async ") else "sync", check=False)
+        yield store, lambda script: tamper(where, script, by=store) and None
+
+
+@pytest.fixture
+def cut(spoilt: tuple[Any, Spoil]) -> Any:
+    store, spoil = spoilt
     store.states.set(*K, {"n": 1})
     store.states.set("b", "local", "whole", {"n": 1})
     store.states.set(*K, {"n": 2})
     store.states.set(*K, {"n": 3})
-
-    def keep_from_three(raw: Any) -> None:
-        raw.execute(f"delete from {state_versions.name} where revision = 1")
-        raw.execute(f"update {agent_states.name} set floor = 3 where state_key = 'prefs'")
-
-    spoil(store, keep_from_three)
+    spoil(f"delete from {state_versions.name} where revision = 1")
+    spoil(f"update {agent_states.name} set floor = 3 where state_key = 'prefs'")
     return store
 
 
-WAYS = [("sync", []), ("sync", [":memory:"]), ("async", []), ("async", [":memory:"])]
-
-
-@pytest.mark.parametrize("cut", WAYS, indirect=True, ids=str)
 def test_a_past_that_retention_cut_is_refused_however_it_is_asked_for(cut: Any) -> None:
     for sql in NOTHING_OF:
         with pytest.raises(Compacted) as caught:
@@ -311,7 +309,6 @@ def test_a_past_that_retention_cut_is_refused_however_it_is_asked_for(cut: Any) 
         assert cut.query(sql) is not None
 
 
-@pytest.mark.parametrize("cut", WAYS, indirect=True, ids=str)
 def test_what_retention_cut_is_left_out_and_named_where_that_is_asked_for(cut: Any) -> None:
     past = cut.at(2)
     rows = past.query("select state_key from states", partial=True)
@@ -325,17 +322,12 @@ def test_what_retention_cut_is_left_out_and_named_where_that_is_asked_for(cut: A
     assert cut.at(3).query("select count(*) from states", partial=True).missing == ()
 
 
-@pytest.mark.parametrize(("shell", "where"), WAYS, ids=str)
-def test_an_erased_value_is_refused_or_named(open_store: Opener, shell: str, where: list[str]) -> None:
-    store = open_store(*where, shell=shell, check=False)
+def test_an_erased_value_is_refused_or_named(spoilt: tuple[Any, Spoil]) -> None:
+    store, spoil = spoilt
     store.states.set(*K, 1)
     store.states.set(*K, 2)
     store.states.set("b", "local", "whole", 3)
-
-    def erase(raw: Any) -> None:
-        raw.execute(f"update {state_versions.name} set codec = {codec.ERASED}, value = null where revision = 1")
-
-    spoil(store, erase)
+    spoil(f"update {state_versions.name} set codec = {codec.ERASED}, value = null where revision = 1")
     for sql in (
         "select value from history",
         "select 1 from history where value = '1'",
@@ -356,11 +348,11 @@ def test_an_erased_value_is_refused_or_named(open_store: Opener, shell: str, whe
 # ---- asynchronously
 
 
-def test_a_long_query_holds_up_no_other_read_and_no_write(path: Any) -> None:
+def test_a_long_query_holds_up_no_other_read_and_no_write(anywhere: str) -> None:
     endless = "with recursive c(x) as (select 1 union all select x + 1 from c) select count(*) from c"
 
-    async def main(where: Any) -> None:
-        async with AsyncStore(where, query_timeout=1000) as store:
+    async def main() -> None:
+        async with AsyncStore(anywhere, query_timeout=1000) as store:
             await store.states.set(*K, 1)
             asking = asyncio.create_task(store.query(endless))
             while not store._apart:
@@ -374,13 +366,12 @@ def test_a_long_query_holds_up_no_other_read_and_no_write(path: Any) -> None:
                 await asking
         # Closing waits for the thread, which ends since nobody waits for it: otherwise this would hang.
 
-    run(main(path))
-    run(main(":memory:"))
+    run(main())
 
 
-def test_closing_meanwhile_leaves_nothing_beside_the_file(path: Any) -> None:
+def test_closing_meanwhile_leaves_nothing_beside_the_file(where: str, tmp_path: Path) -> None:
     async def main() -> None:
-        store = await AsyncStore(path)
+        store = await AsyncStore(where)
         await store.states.set(*K, 1)
         asked = [asyncio.create_task(store.query("select value from states")) for _ in range(10)]
         for _ in range(5):
@@ -391,11 +382,11 @@ def test_closing_meanwhile_leaves_nothing_beside_the_file(path: Any) -> None:
 
     for _ in range(5):
         run(main())
-        assert [each.name for each in path.parent.iterdir()] == [path.name]
+        assert is_url(where) or [str(each) for each in tmp_path.iterdir()] == [where]
 
 
 def test_a_query_that_is_running_when_the_store_is_closed_ends_as_it_would(
-    path: Any, monkeypatch: pytest.MonkeyPatch
+    where: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     begun, closed, found = threading.Event(), threading.Event(), list[Any]()
     answer = Work.__call__
@@ -406,7 +397,7 @@ def test_a_query_that_is_running_when_the_store_is_closed_ends_as_it_would(
         return answer(work)
 
     monkeypatch.setattr(Work, "__call__", late)
-    store = Store(path, durability="normal")
+    store = Store(where, durability="normal")
     store.states.set(*K, 1)
     asking = threading.Thread(target=lambda: found.append(store.query("select value from states")))
     asking.start()
@@ -415,12 +406,12 @@ def test_a_query_that_is_running_when_the_store_is_closed_ends_as_it_would(
     closed.set()
     asking.join()
     assert found == [[("1",)]]
-    assert [each.name for each in path.parent.iterdir()] == [path.name]
+    assert is_url(where) or [str(each) for each in tmp_path.iterdir()] == [where]
 
 
-def test_queries_may_be_gathered(path: Any) -> None:
+def test_queries_may_be_gathered(where: str) -> None:
     async def main() -> None:
-        async with AsyncStore(path) as store:
+        async with AsyncStore(where) as store:
             await store.states.set(*K, 1)
             found = await asyncio.gather(*(store.query("select value, ? from states", [n]) for n in range(20)))
             assert found == [[("1", n)] for n in range(20)]
@@ -480,16 +471,16 @@ def queried(store: Store) -> dict[tuple[str, str, str], Any]:
     return {row[:3]: None if row.value is None else json.loads(row.value) for row in rows}
 
 
-@pytest.mark.parametrize("where", ["file", ":memory:"])
+@pytest.mark.parametrize("sort", SORTS)
 @settings(max_examples=60)
 @given(steps=st.lists(STEPS, max_size=25), data=st.data())
 def test_a_query_sees_what_the_rooms_see_at_every_point(
-    tmp_path_factory: pytest.TempPathFactory, where: str, steps: list[tuple[Any, ...]], data: st.DataObject
+    tmp_path_factory: pytest.TempPathFactory, sort: str, steps: list[tuple[Any, ...]], data: st.DataObject
 ) -> None:
     clock = Clock()
     start = clock.moment
-    place = ":memory:" if where == ":memory:" else tmp_path_factory.mktemp("query") / "store.db"
-    with Store(place, clock=clock, durability="normal") as store:
+    folder = tmp_path_factory.mktemp("query")
+    with Places(sort, folder) as places, Store(places.another(), clock=clock, durability="normal") as store:
         for step in steps:
             take(store, clock, step)
             assert queried(store) == listed(store)

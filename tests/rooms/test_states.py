@@ -17,6 +17,7 @@ from statedb.values.merge import merge
 from statedb.values.same import same
 from tests.conftest import Opener
 from tests.helpers import Clock
+from tests.places import APART, Places
 from tests.strategies import json_values
 
 PREFS = ("agent-1", "persistent", "prefs")
@@ -209,7 +210,7 @@ def test_an_error_in_the_function_that_settles_is_the_callers(store: Store) -> N
 
 
 def test_merging_takes_what_each_side_changed_or_raises_with_the_places_that_clash(open_store: Opener) -> None:
-    store = open_store(":memory:")
+    store = open_store(APART)
 
     @given(json_values(8), json_values(8), json_values(8))
     def holds(base: Any, theirs: Any, ours: Any) -> None:
@@ -382,10 +383,10 @@ ODD = "ab/*?[]!-\U0001f642\n"
 
 
 @given(st.lists(st.text(ODD, min_size=1, max_size=4)), st.text(ODD, max_size=4))
-def test_a_glob_finds_what_fnmatch_finds(names: list[str], pattern: str) -> None:
+def test_a_glob_finds_what_fnmatch_finds(places: Places, names: list[str], pattern: str) -> None:
     from fnmatch import fnmatchcase
 
-    with Store(":memory:") as store:
+    with places.briefly() as where, Store(where, durability="normal") as store:
         store.states.set_many("a", "local", dict.fromkeys(names, 1))
         expected = sorted({name for name in names if fnmatchcase(name, pattern)})
         assert store.states.keys("a", "local", pattern) == expected

@@ -10,6 +10,7 @@ import pytest
 
 from statedb import MISSING, Imported, InTransaction, InvalidValue, Store
 from tests.helpers import Clock, calls, pages
+from tests.places import Places
 
 K = ("a", "persistent", "k")
 
@@ -31,12 +32,12 @@ def fill(store: Any, clock: Clock) -> None:
     store.agent("b").session("s").close()
 
 
-def test_a_load_of_an_export_gives_the_same_history(store: Store, clock: Clock) -> None:
+def test_a_load_of_an_export_gives_the_same_history(store: Store, ground: Places, clock: Clock) -> None:
     fill(store, clock)
     records = list(pages(store, 3))
     assert [record["revision"] for record in records] == list(range(1, store.transfer.head() + 1))
     clock.advance(1000)
-    with Store(":memory:", clock=clock) as other:
+    with Store(ground.apart(), clock=clock) as other:
         assert other.transfer.load(iter(records)) == len(records)
         assert list(pages(other)) == records
         assert other.history.commits(limit=None) == store.history.commits(limit=None)
@@ -48,12 +49,14 @@ def test_a_load_of_an_export_gives_the_same_history(store: Store, clock: Clock) 
         assert other.health.check().problems == ()
 
 
-def test_a_record_keeps_its_time_only_while_the_store_holds_nothing_later(store: Store, clock: Clock) -> None:
+def test_a_record_keeps_its_time_only_while_the_store_holds_nothing_later(
+    store: Store, ground: Places, clock: Clock
+) -> None:
     made = clock.moment
     store.states.set(*K, 1)
     records = list(pages(store))
     clock.advance(100)
-    with Store(":memory:", clock=clock) as other:
+    with Store(ground.apart(), clock=clock) as other:
         other.states.set("b", "local", "k", 1)
         other.transfer.load(records)
         commit = other.history.commit(2)
@@ -62,16 +65,16 @@ def test_a_record_keeps_its_time_only_while_the_store_holds_nothing_later(store:
         assert (version.at, version.origin_at) == (clock.moment, made)
         assert other.transfer.export(since=1)[0]["origin"] == records[0]["origin"]
         third = Clock(1_800_000_000)
-        with Store(":memory:", clock=third) as again:
+        with Store(ground.apart(), clock=third) as again:
             again.transfer.load(pages(other))
             assert list(pages(again)) == list(pages(other))
             assert again.history.versions(*K)[0].origin_at == made
 
 
-def test_a_keys_own_ttl_survives_being_loaded_late_and_out_again(store: Store, clock: Clock) -> None:
+def test_a_keys_own_ttl_survives_being_loaded_late_and_out_again(store: Store, ground: Places, clock: Clock) -> None:
     store.states.set(*K, 1, ttl=3600)
     clock.advance(600)
-    with Store(":memory:", clock=clock) as late, Store(":memory:", clock=clock) as last:
+    with Store(ground.apart(), clock=clock) as late, Store(ground.apart(), clock=clock) as last:
         late.states.set("b", "local", "k", 1)
         late.transfer.load(pages(store))
         last.transfer.load(pages(late))
@@ -93,11 +96,11 @@ def test_a_load_into_a_store_that_has_the_key_goes_on_after_it(store: Store, clo
     assert [store.history.get(*K, version=number).value for number in (4, 5)] == ["other", "other"]
 
 
-def test_a_load_is_all_or_nothing(store: Store, clock: Clock) -> None:
+def test_a_load_is_all_or_nothing(store: Store, ground: Places, clock: Clock) -> None:
     fill(store, clock)
     records = list(pages(store))
     broken: list[Any] = [*records[:3], {"nonsense": True}]
-    with Store(":memory:", clock=clock) as other:
+    with Store(ground.apart(), clock=clock) as other:
         with pytest.raises(InvalidValue, match="record 4"):
             other.transfer.load(broken)
         assert other.transfer.head() == 0
@@ -134,7 +137,7 @@ def test_versions_are_loaded_with_their_times_equal_or_not(store: Store, clock: 
     assert store.history.versions(*K)[0].at == datetime.fromtimestamp(first + 4, UTC) or clock.moment
 
 
-def test_a_version_says_who_why_and_that_it_is_a_deletion(store: Store, clock: Clock) -> None:
+def test_a_version_says_who_why_and_that_it_is_a_deletion(store: Store, ground: Places, clock: Clock) -> None:
     first = clock.micros / 1_000_000 - 1000
     made: list[Imported | tuple[float, Any]] = [
         Imported(first, MISSING, "x", "there is nothing to delete yet"),
@@ -154,7 +157,7 @@ def test_a_version_says_who_why_and_that_it_is_a_deletion(store: Store, clock: C
     ]
     assert store.history.commit(1).context == {"ticket": 7}
     assert store.at(3).states.get(*K, MISSING) is MISSING
-    with Store(":memory:", clock=clock) as other:
+    with Store(ground.apart(), clock=clock) as other:
         other.transfer.load(pages(store))
         assert list(pages(other)) == list(pages(store))
 
@@ -180,26 +183,28 @@ def test_an_export_can_be_read_in_any_pieces(store: Store, clock: Clock) -> None
     assert list(pages(store.at(2))) == whole[:2]
 
 
-def test_a_deletion_in_the_commit_that_closed_its_session_is_loaded_as_a_deletion(store: Store, clock: Clock) -> None:
+def test_a_deletion_in_the_commit_that_closed_its_session_is_loaded_as_a_deletion(
+    store: Store, ground: Places, clock: Clock
+) -> None:
     session = store.agent("a").session("c", ttl=60)
     session.set("x", 1)
     with store.transaction() as tx:
         tx.agent("a").session("c").delete("x")
         tx.agent("a").session("c").close()
-    with Store(":memory:", clock=clock) as other:
+    with Store(ground.apart(), clock=clock) as other:
         other.transfer.load(pages(store))
         assert [version.change for version in other.history.versions("a", "session", "c/x")] == ["delete", "create"]
         assert list(pages(other)) == list(pages(store))
 
 
 def test_a_clock_that_a_transaction_stopped_and_set_as_before_is_loaded_as_it_is_logged(
-    store: Store, clock: Clock
+    store: Store, ground: Places, clock: Clock
 ) -> None:
     store.agent("a").session("c", ttl=math.inf).set("k", 1)
     with store.transaction() as tx:
         tx.agent("a").session("c").close()
         tx.agent("a").session("c").set("k", 2)
-    with Store(":memory:", clock=clock) as other:
+    with Store(ground.apart(), clock=clock) as other:
         other.transfer.load(pages(store))
         assert list(pages(other)) == list(pages(store))
 
@@ -217,10 +222,10 @@ def test_a_time_before_1970_is_kept_in_an_empty_store(store: Store) -> None:
     assert commit.at == commit.origin_at == datetime(1969, 12, 31, 23, 59, 55, tzinfo=UTC)
 
 
-def test_an_event_has_the_same_id_on_every_copy(store: Store, clock: Clock) -> None:
+def test_an_event_has_the_same_id_on_every_copy(store: Store, ground: Places, clock: Clock) -> None:
     store.states.set_many("g", "local", {"b": 1})
     store.states.set_many("g", "local", {"a": 2, "b": 2})
-    with Store(":memory:", clock=clock) as copy:
+    with Store(ground.apart(), clock=clock) as copy:
         copy.states.set("g", "local", "a", 0)  # so that the copy knows the keys in another order
         copy.transfer.load(pages(store))
         here = {change.event_id: change.key for change in store.feed.changes()}
