@@ -19,6 +19,7 @@ from typing import Any
 from pydantic_core import from_json, to_json
 from typer.testing import CliRunner
 
+from statedb import Store
 from statedb.cli.app import app
 from tests.helpers import HANG
 
@@ -49,13 +50,13 @@ class Ran:
 
 
 class Cli:
-    """Commands on one store, in this process."""
+    """Commands on one store, in this process. It is in the file at `path`, or where a URL says."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, url: str | None = None) -> None:
+        self.path, self.name = path, url or str(path)
 
     def __call__(self, *args: str, stdin: bytes | None = None, options: tuple[str, ...] = ()) -> Ran:
-        return self.bare("-f", str(self.path), *options, *args, stdin=stdin)
+        return self.bare("-f", self.name, *options, *args, stdin=stdin)
 
     def bare(self, *args: str, stdin: bytes | None = None) -> Ran:
         """Run a command with no store named."""
@@ -82,15 +83,23 @@ class Cli:
         assert (ran.code, ran.out) == (2, b"")
         return ran.line
 
+    @property
+    def untouched(self) -> bool:
+        """Whether nothing was made: no file, and on a server no commit."""
+        if self.name == str(self.path):
+            return not self.path.exists()
+        with Store(self.name) as store:
+            return store.transfer.head() == 0
+
 
 class Program:
     """Commands on one store, each in a process of its own."""
 
-    def __init__(self, path: Path) -> None:
-        self.path = path
+    def __init__(self, path: Path, url: str | None = None) -> None:
+        self.path, self.name = path, url or str(path)
         kept = {name: value for name, value in os.environ.items() if not name.startswith("STATEDB_")}
         kept.pop("NO_COLOR", None)
-        self.env = {**kept, "STATEDB_URL": str(path), "STATEDB_DURABILITY": "normal"}
+        self.env = {**kept, "STATEDB_URL": self.name, "STATEDB_DURABILITY": "normal"}
 
     def start(self, *args: str, stdin: Any = None, stdout: Any = None, stderr: Any = None) -> subprocess.Popen[bytes]:
         command = [sys.executable, "-m", "statedb", *args]

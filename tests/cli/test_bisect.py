@@ -12,9 +12,9 @@ KEY = ("a", "persistent", "k")
 
 
 @pytest.fixture
-def rising(path: Path) -> None:
+def rising(where: str) -> None:
     """A key that is deleted once on its way from 1 to 40; the deletion is version 20."""
-    with Store(path, durability="normal") as store:
+    with Store(where, durability="normal") as store:
         for each in range(1, 20):
             store.states.set(*KEY, {"size": each}, message=f"to {each}")
         store.states.delete(*KEY)

@@ -13,7 +13,7 @@ from tests.cli.helpers import Cli
 def written(cli: Cli) -> Cli:
     values = [{"z": 1, "a": {"b": [1, 2]}, "e": {}}, {"z": 1, "a": {"b": [1, 3]}, "e": {}, "t": "\x1b"}]
     for name, value in zip(("ada", "ben"), values, strict=True):
-        with Store(cli.path, actor=name) as store:
+        with Store(cli.name, actor=name) as store:
             store.states.set(*PREFS, value, message=f"by {name}")
     return cli
 

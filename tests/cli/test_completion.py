@@ -17,13 +17,14 @@ from statedb.cli.commands import COMMANDS
 from statedb.db.sqlite import peek
 from statedb.db.sqlite.opening import create_at
 from tests.cli.helpers import Cli, Program, Ran
+from tests.places import only_sqlite
 
 EVIL = ["$(touch pwned)", "`x`", "a b", "a'b", 'a"b', "a\\b", "a;b", "-rf", "~root", "*", "a\nb", "\x1b[2J", "!!", "#x"]
 
 
 @pytest.fixture
 def program(program: Program) -> Program:
-    with Store(program.path, durability="normal") as store:
+    with Store(program.name, durability="normal") as store:
         store.states.set_many("agent-1", "persistent", {"prefs": 1, "prefs/ui": 2, "plan": 3, "ünï:☃".rstrip("☃"): 4})
         store.states.set_many("agent-1", "local", {"draft": 1, "gone": 2})
         store.states.delete("agent-1", "local", "gone")
@@ -53,7 +54,7 @@ def offered(program: Program, line: str) -> list[str]:
     with pytest.MonkeyPatch.context() as patch:
         for name, value in (program.env | question(line)).items():
             patch.setenv(name, value)
-        ran = Cli(program.path).bare()
+        ran = Cli(program.path, program.name).bare()
     assert (ran.code, ran.err) == (0, "")
     return ran.text.split()
 
@@ -111,6 +112,7 @@ def test_each_shell_is_answered_and_a_name_that_it_would_obey_is_left_out(progra
     assert answer.text.strip() in ("", "_files")
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     "place", ["missing.db", "text", "folder", "no/folder", "old.db", "", ":memory:", "postgresql://x/y", "x\x01"]
 )
@@ -142,25 +144,29 @@ def test_a_request_that_is_none_is_met_with_silence(program: Program) -> None:
     assert (ran.code, ran.out, ran.err) == (1, b"", "")
 
 
+@only_sqlite
 def test_the_store_is_left_as_it_is(program: Program) -> None:
     before = {each.name: each.read_bytes() for each in program.path.parent.iterdir()}
     assert offered(program, "statedb get ")
     assert {each.name: each.read_bytes() for each in program.path.parent.iterdir()} == before
 
 
+@only_sqlite
 def test_a_store_of_another_schema_is_not_read(program: Program) -> None:
     with closing(sqlite3.connect(program.path)) as raw, raw:
         raw.execute("update alembic_version set version_num = '9999'")
     assert offered(program, "statedb get ") == []
 
 
+@only_sqlite
 def test_what_others_have_just_written_is_offered(program: Program) -> None:
-    with Store(program.path, durability="normal") as store:
+    with Store(program.name, durability="normal") as store:
         store.states.set("zoe", "local", "k", 1)
         assert os.path.getsize(f"{program.path}-wal")
         assert offered(program, "statedb get z") == ["zoe"]
 
 
+@only_sqlite
 def test_names_are_read_in_order_and_no_more_than_asked_for(program: Program) -> None:
     path = str(program.path)
     assert peek.agents(path, "", 2) == ["agent-1", "agent-2"]

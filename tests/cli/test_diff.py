@@ -13,7 +13,7 @@ NEW = {"theme": "light", "tabs": ["x", "a"], "size": 12, "n": 1}
 
 @pytest.fixture
 def changed(cli: Cli, clock: Clock) -> Cli:
-    with Store(cli.path, clock=clock) as store:
+    with Store(cli.name, clock=clock) as store:
         for value in (OLD, NEW, NEW | {"n": 1.0}):
             store.states.set(*PREFS, value)
             clock.advance(10)

@@ -18,9 +18,9 @@ KEY = ("--agent", "a", "--type", "persistent", "--key", "k")
 
 
 @pytest.fixture
-def large(path: Path) -> None:
+def large(where: str) -> None:
     """A history of more than a pipe holds."""
-    with Store(path, durability="normal") as store:
+    with Store(where, durability="normal") as store:
         for each in range(50):
             store.states.set("a", "persistent", "k", f"{each}" * 10_000)
 
@@ -94,16 +94,16 @@ def test_an_interrupt_ends_with_130_and_no_traceback(program: Program) -> None:
         process.stdin.write(lines(*({"at": each, "value": each} for each in range(200))))
         process.stdin.flush()
         end = time.monotonic() + 60
-        while _versions(program.path) < 200 and time.monotonic() < end:
+        while _versions(program.name) < 200 and time.monotonic() < end:
             time.sleep(0.02)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert (process.returncode, err) == (INTERRUPTED, b"")
-    assert _versions(program.path) == 200
+    assert _versions(program.name) == 200
 
 
-def _versions(path: Path) -> int:
-    with Store(path) as store:
+def _versions(where: str) -> int:
+    with Store(where) as store:
         return len(store.history.versions("a", "persistent", "k"))
 
 

@@ -40,7 +40,7 @@ def test_log_for_people_is_a_table_of_one_line_a_commit(told: Cli) -> None:
 
 
 def test_log_names_the_first_changes_of_a_large_commit_and_counts_the_rest(cli: Cli) -> None:
-    with Store(cli.path) as store:
+    with Store(cli.name) as store:
         store.states.set_many("a", "local", {f"k{each}": each for each in range(1004)})
     assert "a/local/k0, a/local/k1, a/local/k10 and 1,001 more" in cli.ok("log").text
 
@@ -79,7 +79,7 @@ def test_log_shows_only_the_changes_that_were_asked_for(told: Cli) -> None:
 
 
 def test_log_of_keys_looks_further_than_one_page(cli: Cli) -> None:
-    with Store(cli.path, durability="normal") as store:
+    with Store(cli.name, durability="normal") as store:
         for each in range(450):
             store.states.set("a", "local", "wanted" if each % 149 == 0 else "other", each)
     found = cli.ok("log", "--key", "wanted", "--json", "--limit", "500").json

@@ -9,6 +9,9 @@ from statedb import Store
 from statedb.db import migrate
 from statedb.db.sqlite import opening
 from tests.cli.helpers import Cli
+from tests.places import only_sqlite
+
+pytestmark = only_sqlite
 
 
 def _set_schema(path: Path, number: str) -> None:
@@ -46,7 +49,7 @@ def test_migrate_makes_a_store_where_there_is_none(cli: Cli) -> None:
 def test_migrate_upgrades_an_older_store_and_says_so(cli: Cli) -> None:
     opening.create_at(str(cli.path), "0001")
     assert cli.ok("migrate").text == f"{cli.path}: from schema 0001 to {migrate.HEAD}\n"
-    with Store(cli.path) as store:
+    with Store(cli.name) as store:
         assert store.health.check().ok
 
 

@@ -8,6 +8,7 @@ from pydantic_core import to_json
 
 from statedb import Store
 from tests.cli.helpers import Cli
+from tests.places import only_sqlite
 
 PREFS = ("a", "persistent", "prefs")
 
@@ -58,7 +59,7 @@ def test_a_value_that_is_not_json_is_wrong_usage_with_a_hint_at_quoting(cli: Cli
     said = cli.wrong("set", *PREFS, text)
     assert said.startswith("VALUE is not JSON (")
     assert "quotes of its own" in said
-    assert not cli.path.exists()
+    assert cli.untouched
 
 
 def test_standard_input_that_is_not_text_is_wrong_usage(cli: Cli) -> None:
@@ -122,7 +123,7 @@ def test_ttl_is_in_seconds(cli: Cli) -> None:
 
 
 def test_a_ttl_that_has_passed_hides_the_value(cli: Cli) -> None:
-    with Store(cli.path, clock=lambda: 1_700_000_000) as store:
+    with Store(cli.name, clock=lambda: 1_700_000_000) as store:
         store.states.set(*PREFS, 1, ttl=60)
     assert cli.refused("get", *PREFS) == "prefs (persistent of a) has no value"
 
@@ -207,7 +208,7 @@ def test_delete_with_expect_refuses_another_version(cli: Cli) -> None:
 
 
 def test_keys_are_listed_in_order_and_by_glob(cli: Cli) -> None:
-    with Store(cli.path) as store:
+    with Store(cli.name) as store:
         store.states.set_many(
             "a", "local", {"plan/b": 1, "plan/a/x": 1, "other": 1, "[x]": 1, "e\u0301": 1, "two\nlines": 1}
         )
@@ -218,6 +219,7 @@ def test_keys_are_listed_in_order_and_by_glob(cli: Cli) -> None:
     assert cli.ok("keys", "nobody", "local", "--json").json == []
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     "args",
     [
@@ -241,6 +243,7 @@ def test_what_does_not_make_stores_leaves_no_trace(cli: Cli, args: tuple[str, ..
     assert [(each.name, each.stat().st_size) for each in cli.path.parent.iterdir()] == [(cli.path.name, 0)] * made
 
 
+@only_sqlite
 def test_a_private_store_in_memory_is_there_for_one_command(cli: Cli) -> None:
     assert cli.bare("-f", ":memory:", "set", *PREFS, "1").text == "prefs: version 1, revision 1\n"
     assert cli.bare("-f", ":memory:", "keys", "a", "local").code == 0
@@ -251,6 +254,7 @@ def test_a_value_too_large_is_refused(cli: Cli, monkeypatch: pytest.MonkeyPatch)
     assert "more than 10 bytes" in cli.refused("set", *PREFS, '"0123456789"')
 
 
+@only_sqlite
 def test_a_store_is_named_by_a_url_too(cli: Cli, tmp_path: Path) -> None:
     cli.ok("set", *PREFS, "1")
     assert cli.bare("-f", f"sqlite:///{cli.path}", "get", *PREFS).text == "1\n"

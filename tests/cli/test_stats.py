@@ -14,7 +14,7 @@ def test_stats_count_what_the_store_holds(told: Cli) -> None:
 
 def test_stats_for_people_have_a_line_for_each_tier(told: Cli) -> None:
     shown = told.ok("stats").text
-    assert f"store           {told.path}\n" in shown
+    assert f"store           {told.name}\n" in shown
     assert "oldest commit   2023-11-14 22:13:20Z\n" in shown
     assert [line.split() for line in shown.splitlines()[-6:]] == [
         ["type", "keys", "versions"],

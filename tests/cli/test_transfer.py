@@ -12,6 +12,7 @@ from statedb import Store
 from statedb.cli.formats import batches
 from tests.cli.helpers import Cli, lines
 from tests.helpers import Clock
+from tests.places import only_sqlite
 
 if sys.version_info >= (3, 14):
     from compression import zstd
@@ -27,8 +28,8 @@ def _versions(count: int, start: int = START) -> bytes:
     return lines(*({"at": start + each, "value": {"n": each}} for each in range(count)))
 
 
-def _values(path: Path) -> list[Any]:
-    with Store(path) as store:
+def _values(where: str) -> list[Any]:
+    with Store(where) as store:
         assert store.health.check().ok
         found = store.history.versions("a", "persistent", "k")
         return [store.history.get("a", "persistent", "k", each.version).value for each in reversed(found)]
@@ -44,7 +45,7 @@ def test_every_line_becomes_a_version_with_its_time(cli: Cli, tmp_path: Path, na
     (tmp_path / "v.jsonl.zst").write_bytes(zstd.compress(text))
     file = name if name == "-" else str(tmp_path / name)
     assert cli.ok("import", file, *KEY, stdin=text).text == "imported 450 versions of k\n"
-    assert _values(cli.path) == [{"n": each} for each in range(450)]
+    assert _values(cli.name) == [{"n": each} for each in range(450)]
     newest, *_, oldest = cli.ok("history", "a", "persistent", "k", "--json").json
     assert (newest["version"], newest["at"], newest["origin_at"]) == (450, *["2017-07-14T02:47:29Z"] * 2)
     assert oldest["at"] == "2017-07-14T02:40:00Z"
@@ -52,7 +53,7 @@ def test_every_line_becomes_a_version_with_its_time(cli: Cli, tmp_path: Path, na
 
 def test_equal_values_are_versions_all_the_same(cli: Cli) -> None:
     cli.ok("import", "-", *KEY, stdin=lines(*[{"at": 1, "value": None}] * 3))
-    assert _values(cli.path) == [None] * 3
+    assert _values(cli.name) == [None] * 3
 
 
 def test_a_time_may_be_a_fraction_or_lie_before_1970(cli: Cli) -> None:
@@ -125,12 +126,12 @@ def test_a_bad_line_is_named_and_its_batch_left_out(
     assert said.startswith("line 4")
     assert why in said
     assert said.endswith("; the first 2 are in the store")
-    assert _values(cli.path) == [{"n": 0}, {"n": 1}]
+    assert _values(cli.name) == [{"n": 0}, {"n": 1}]
 
 
 def test_a_first_line_that_is_bad_leaves_no_store_behind(cli: Cli) -> None:
     assert cli.refused("import", "-", *KEY, stdin=b"nonsense").endswith("; nothing was imported")
-    assert not cli.path.exists()
+    assert cli.untouched
 
 
 def test_a_value_too_large_is_named_by_its_line(cli: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -172,13 +173,13 @@ def test_part_of_a_key_is_wrong_usage(cli: Cli) -> None:
 )
 def test_what_a_format_does_not_take_is_wrong_usage(cli: Cli, args: str, why: str) -> None:
     assert why in cli.wrong(*args.split())
-    assert not cli.path.exists()
+    assert cli.untouched
 
 
 def test_a_file_that_is_not_there_is_one_line_and_no_store(cli: Cli) -> None:
     assert cli.refused("import", "no such file", *KEY) == "No such file or directory: no such file"
     assert "Is a directory" in cli.refused("import", str(cli.path.parent), *KEY)
-    assert not cli.path.exists()
+    assert cli.untouched
 
 
 def test_an_empty_file_imports_nothing(cli: Cli) -> None:
@@ -188,8 +189,8 @@ def test_an_empty_file_imports_nothing(cli: Cli) -> None:
 # ---- export, and import of one
 
 
-def _some_of_everything(path: Path, clock: Clock) -> None:
-    with Store(path, clock=clock, actor="ui") as store:
+def _some_of_everything(where: str, clock: Clock) -> None:
+    with Store(where, clock=clock, actor="ui") as store:
         call = store.agent("a").session("call", ttl=60)
         call.set("topic", "ünï ☃")
         store.states.set(
@@ -219,15 +220,14 @@ def _some_of_everything(path: Path, clock: Clock) -> None:
         store.retention.sweep()
 
 
-def test_an_export_imported_elsewhere_exports_to_the_same_bytes(cli: Cli, tmp_path: Path, clock: Clock) -> None:
-    _some_of_everything(cli.path, clock)
+def test_an_export_imported_elsewhere_exports_to_the_same_bytes(cli: Cli, elsewhere: Cli, clock: Clock) -> None:
+    _some_of_everything(cli.name, clock)
     exported = cli.ok("export").out
     kinds = {from_json(line).get("kind") for line in exported.splitlines()}
     assert kinds == {None, "write", "touch", "expire"}
-    again = Cli(tmp_path / "again.db")
-    again.ok("import", "-", stdin=exported)
-    assert again.ok("export").out == exported
-    with Store(cli.path, clock=clock) as one, Store(again.path, clock=clock) as other:
+    elsewhere.ok("import", "-", stdin=exported)
+    assert elsewhere.ok("export").out == exported
+    with Store(cli.name, clock=clock) as one, Store(elsewhere.name, clock=clock) as other:
         assert other.health.check().ok
         for revision in range(one.transfer.head() + 1):
             for tier in ("local", "shared", "session", "persistent"):
@@ -235,16 +235,15 @@ def test_an_export_imported_elsewhere_exports_to_the_same_bytes(cli: Cli, tmp_pa
 
 
 @pytest.mark.parametrize("seed", range(20))
-def test_any_history_goes_through_an_export(cli: Cli, tmp_path: Path, clock: Clock, seed: int) -> None:
+def test_any_history_goes_through_an_export(cli: Cli, elsewhere: Cli, clock: Clock, seed: int) -> None:
     chance = random.Random(seed)
-    with Store(cli.path, clock=clock, durability="normal") as store:
+    with Store(cli.name, clock=clock, durability="normal") as store:
         for _ in range(60):
             _anything(store, clock, chance)
     exported = cli.ok("export").out
-    again = Cli(tmp_path / "again.db")
-    again.ok("import", "-", stdin=exported)
-    assert again.ok("export").out == exported
-    with Store(again.path) as other:
+    elsewhere.ok("import", "-", stdin=exported)
+    assert elsewhere.ok("export").out == exported
+    with Store(elsewhere.name) as other:
         assert other.health.check().ok
 
 
@@ -284,17 +283,17 @@ def test_an_export_begins_with_a_header_and_has_a_line_a_commit(cli: Cli) -> Non
     assert (record["revision"], record["changes"][0]["value"]) == (1, 1)
 
 
-def test_an_export_goes_to_a_file_compressed_or_not(cli: Cli, tmp_path: Path) -> None:
+def test_an_export_goes_to_a_file_compressed_or_not(cli: Cli, elsewhere: Cli, tmp_path: Path) -> None:
     cli.ok("import", "-", *KEY, stdin=_versions(300))
     plain, packed = tmp_path / "out.jsonl", tmp_path / "out.jsonl.zst"
     assert cli.ok("export", "--output", str(plain)).text == f"exported 300 commits to {plain}\n"
     cli.ok("export", "-o", str(packed))
     assert zstd.decompress(packed.read_bytes()) == plain.read_bytes() == cli.ok("export", "-o", "-").out
-    again = Cli(tmp_path / "again.db")
-    again.ok("import", str(packed))
-    assert again.ok("export").out == plain.read_bytes()
+    elsewhere.ok("import", str(packed))
+    assert elsewhere.ok("export").out == plain.read_bytes()
 
 
+@only_sqlite
 @pytest.mark.parametrize("end", ["", "-wal"])
 def test_an_export_never_writes_over_the_store(cli: Cli, end: str) -> None:
     cli.ok("set", "a", "local", "k", "1")
@@ -328,24 +327,22 @@ def test_an_export_that_cannot_be_written_is_refused_by_its_name(cli: Cli) -> No
 )
 def test_what_is_no_export_is_refused_and_leaves_nothing(cli: Cli, text: bytes, why: str) -> None:
     assert why in cli.refused("import", "-", stdin=text)
-    assert not cli.path.exists() or cli.ok("log", "--json").json == []
+    assert cli.untouched or cli.ok("log", "--json").json == []
 
 
-def test_a_bad_record_far_down_is_named_by_its_line(cli: Cli, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_bad_record_far_down_is_named_by_its_line(cli: Cli, elsewhere: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(batches, "MOST_ITEMS", 4)
     cli.ok("import", "-", *KEY, stdin=_versions(10))
     exported = cli.ok("export").out.splitlines(keepends=True)
     exported[7] = to_json(from_json(exported[7]) | {"changes": [{"agent": "a"}]}) + b"\n"
-    again = Cli(tmp_path / "again.db")
-    said = again.refused("import", "-", stdin=b"".join(exported))
+    said = elsewhere.refused("import", "-", stdin=b"".join(exported))
     assert said.startswith("line 8: ")
     assert said.endswith("; the first 4 are in the store")
-    assert len(again.ok("log", "--json").json) == 4
+    assert len(elsewhere.ok("log", "--json").json) == 4
 
 
-def test_the_deepest_value_goes_through_an_export(cli: Cli, tmp_path: Path) -> None:
+def test_the_deepest_value_goes_through_an_export(cli: Cli, elsewhere: Cli) -> None:
     cli.ok("set", "a", "local", "k", "[" * 192 + "]" * 192)
     exported = cli.ok("export").out
-    again = Cli(tmp_path / "again.db")
-    again.ok("import", "-", stdin=exported)
-    assert again.ok("export").out == exported
+    elsewhere.ok("import", "-", stdin=exported)
+    assert elsewhere.ok("export").out == exported

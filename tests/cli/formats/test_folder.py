@@ -38,14 +38,14 @@ def _bring(cli: Cli, folder: Path, *options: str) -> str:
     return cli.ok("import", str(folder), *OF, *options).text
 
 
-def _items(path: Path) -> list[tuple[str, Any]]:
-    with Store(path) as store:
+def _items(where: str) -> list[tuple[str, Any]]:
+    with Store(where) as store:
         assert store.health.check().ok
         return store.states.items("a", "persistent")
 
 
-def _revision(path: Path) -> int:
-    with Store(path) as store:
+def _revision(where: str) -> int:
+    with Store(where) as store:
         return store.transfer.head()
 
 
@@ -59,7 +59,7 @@ def _names(folder: Path) -> list[str]:
 def test_each_file_becomes_a_key_all_in_one_commit(cli: Cli, folder: Path) -> None:
     _fill(folder, {"a.json": "1", "b/c.json": '\ufeff{"d": [1.0]}', "b/raw.bin": b"\0\xff", "b/.hidden.json": "null"})
     assert _bring(cli, folder, "-m", "all of it") == f"imported 4 keys from {folder}: 4 written\n"
-    assert _items(cli.path) == [("a", 1), ("b/.hidden", None), ("b/c", {"d": [1.0]}), ("b/raw", b"\0\xff")]
+    assert _items(cli.name) == [("a", 1), ("b/.hidden", None), ("b/c", {"d": [1.0]}), ("b/raw", b"\0\xff")]
     [commit] = cli.ok("log", "--json").json
     assert commit["message"] == "all of it"
 
@@ -68,19 +68,19 @@ def test_run_again_it_writes_what_changed_and_nothing_else(cli: Cli, folder: Pat
     _fill(folder, {"a.json": "1", "b.json": "1", "c.bin": b"1"})
     _bring(cli, folder)
     assert _bring(cli, folder) == f"imported 3 keys from {folder}: 0 written\n"
-    assert _revision(cli.path) == 1
+    assert _revision(cli.name) == 1
     _fill(folder, {"b.json": "1.0", "d.json": "2"})
     assert _bring(cli, folder) == f"imported 4 keys from {folder}: 2 written\n"
-    assert _revision(cli.path) == 2
+    assert _revision(cli.name) == 2
 
 
 def test_what_stands_keeps_its_metadata_and_its_clock(cli: Cli, folder: Path) -> None:
-    with Store(cli.path) as store:
+    with Store(cli.name) as store:
         store.states.set("a", "session", "k", {"v": 1}, metadata={"src": "ui"}, ttl=3600)
         before = store.states.entry("a", "session", "k")
     _fill(folder, {"k.json": '{"v": 1}'})
     cli.ok("import", str(folder), "--format", "dir", "--agent", "a", "--type", "session")
-    with Store(cli.path) as store:
+    with Store(cli.name) as store:
         assert store.states.entry("a", "session", "k") == before
 
 
@@ -89,9 +89,9 @@ def test_prune_deletes_the_keys_without_a_file_of_that_agent_and_tier_alone(cli:
         cli.ok("set", agent, tier, key, "1")
     _fill(folder, {"a.json": "1"})
     _bring(cli, folder)
-    assert [key for key, _ in _items(cli.path)] == ["a", "old"]
+    assert [key for key, _ in _items(cli.name)] == ["a", "old"]
     assert _bring(cli, folder, "--prune") == f"imported 1 keys from {folder}: 0 written, 1 deleted\n"
-    assert [key for key, _ in _items(cli.path)] == ["a"]
+    assert [key for key, _ in _items(cli.name)] == ["a"]
     assert cli.ok("keys", "a", "local").text == cli.ok("keys", "b", "persistent").text == "old\n"
 
 
@@ -122,7 +122,7 @@ def test_a_file_that_cannot_be_is_refused_by_its_name_and_nothing_is_imported(
     said = cli.refused("import", str(folder), *OF)
     assert said.startswith(why)
     assert said.endswith("; nothing was imported")
-    assert not cli.path.exists() or _items(cli.path) == []
+    assert cli.untouched or _items(cli.name) == []
 
 
 def test_a_name_that_is_no_text_is_refused(cli: Cli, folder: Path) -> None:
@@ -139,7 +139,7 @@ def test_other_files_are_named_and_passed_over(cli: Cli, folder: Path) -> None:
     ran = cli("import", str(folder), *OF)
     assert ran.code == 0
     assert ran.line == "skipped 7 that are no key's file: b.JSON, c.jsonl, f, g, json, …"
-    assert [key for key, _ in _items(cli.path)] == ["a"]
+    assert [key for key, _ in _items(cli.name)] == ["a"]
 
 
 def test_a_link_is_followed_to_a_file_inside_and_nowhere_else(cli: Cli, folder: Path, tmp_path: Path) -> None:
@@ -153,7 +153,7 @@ def test_a_link_is_followed_to_a_file_inside_and_nowhere_else(cli: Cli, folder: 
         (folder / name).symlink_to(target)
     ran = cli("import", str(folder), *OF)
     assert ran.line.startswith("skipped 6 that are no key's file: gone.json, loop, out, secret.json, too.json, …")
-    assert [key for key, _ in _items(cli.path)] == ["c", "in/a", "in/b"]
+    assert [key for key, _ in _items(cli.name)] == ["c", "in/a", "in/b"]
     (tmp_path / "link").symlink_to(folder)
     assert "0 written" in cli("import", str(tmp_path / "link"), *OF).text
 
@@ -170,7 +170,7 @@ def test_what_cannot_be_read_stops_everything(cli: Cli, folder: Path, monkeypatc
 
     monkeypatch.setattr(os, "scandir", closed)
     assert cli.refused("import", str(folder), *OF, "--prune") == f"Permission denied: {folder}/in"
-    assert _items(cli.path) == [("in/b", 1)]
+    assert _items(cli.name) == [("in/b", 1)]
 
 
 def test_a_folder_that_is_none_is_refused(cli: Cli, folder: Path) -> None:
@@ -180,14 +180,14 @@ def test_a_folder_that_is_none_is_refused(cli: Cli, folder: Path) -> None:
     assert cli.refused("import", str(folder), "--format", "dir", "--agent", "", "--type", "local").startswith(
         "agent_id"
     )
-    assert not cli.path.exists()
+    assert cli.untouched
 
 
 # ---- out
 
 
 def test_values_are_written_as_files_that_people_can_read(cli: Cli, folder: Path) -> None:
-    with Store(cli.path) as store:
+    with Store(cli.name) as store:
         store.states.set_many("a", "persistent", {"plan/one": {"é": [1, 1.0]}, "plan/raw": b"\xff", "rest": None})
         store.states.set_many("a", "local", {"other": 1})
     out = folder / "made" / "new"
@@ -250,10 +250,10 @@ def test_links_in_the_way_lead_nothing_out_of_the_folder(cli: Cli, folder: Path,
 def test_the_store_itself_is_never_written_over(folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATEDB_DURABILITY", "normal")
     cli = Cli(folder / "store.bin")
-    with Store(cli.path) as store:
+    with Store(cli.name) as store:
         store.states.set("a", "persistent", "store", b"1")
     assert "is the store itself" in cli.wrong("export", *OF, "--output", str(folder), "--overwrite")
-    assert _items(cli.path) == [("store", b"1")]
+    assert _items(cli.name) == [("store", b"1")]
 
 
 def test_a_file_that_cannot_be_written_leaves_no_part_of_itself(
@@ -275,13 +275,13 @@ def test_a_file_that_cannot_be_written_leaves_no_part_of_itself(
 def _there_and_back(values: dict[str, Any]) -> None:
     with tempfile.TemporaryDirectory(ignore_cleanup_errors=True) as place:
         one, other = Cli(Path(place, "one.db")), Cli(Path(place, "other.db"))
-        with Store(one.path, durability="normal") as store:
+        with Store(one.name, durability="normal") as store:
             store.states.set_many("a", "persistent", values)
         one.ok("export", *OF, "--output", f"{place}/root/out")
         assert sorted(os.listdir(place)) == ["one.db", "root"]
         assert os.listdir(f"{place}/root") == ["out"]
         other.ok("import", f"{place}/root/out", *OF)
-        found, expected = _items(other.path), _items(one.path)
+        found, expected = _items(other.name), _items(one.name)
         assert [key for key, _ in found] == [key for key, _ in expected] == sorted(values)
         assert all(same(a, b) for (_, a), (_, b) in zip(found, expected, strict=True))
         # 1,024 folders in each other are more than Python's own removal, which calls itself, comes through.

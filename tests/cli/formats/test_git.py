@@ -85,7 +85,7 @@ def bring(cli: Cli, repo: Repo) -> Callable[..., str]:
 
 def _history(cli: Cli, key: str = "a.json") -> list[Any]:
     """Return what the key was, oldest first: values, and the kind of what has none."""
-    with Store(cli.path) as store:
+    with Store(cli.name) as store:
         assert store.health.check().ok
         found = list(reversed(store.history.versions("a", "persistent", key)))
         values = [store.history.get("a", "persistent", key, each.version).value for each in found]
@@ -107,7 +107,7 @@ def test_each_commit_that_changed_the_file_is_a_version_with_its_time_author_mes
     newest, oldest = cli.ok("history", "a", "persistent", "a.json", "--json").json
     assert (oldest["by"], oldest["message"]) == ("Zoë", "first\n\nwith a body")
     assert (newest["by"], newest["message"]) == ("Ann Lee", None)
-    with Store(cli.path) as store:
+    with Store(cli.name) as store:
         version = store.history.versions("a", "persistent", "a.json")[0]
         assert version.origin_at == version.at
         assert version.at.timestamp() == START + 4 * 60
@@ -207,7 +207,7 @@ def test_times_out_of_order_come_in_the_order_of_the_branch(cli: Cli, repo: Repo
         repo.commit(a=str(number), at=at)
     bring()
     assert _history(cli) == [0, 1, 2, 3]
-    with Store(cli.path) as store:
+    with Store(cli.name) as store:
         found = list(reversed(store.history.versions("a", "persistent", "a.json")))
     assert [each.origin_at.timestamp() - START for each in found] == [0, 500, 100, 600]
     assert [each.at.timestamp() - START for each in found] == [0, 500, 500, 600]
@@ -298,7 +298,7 @@ def test_a_file_that_never_was_json_is_refused_and_leaves_nothing(cli: Cli, repo
     repo.commit(a=None)
     said = cli.refused("import", "--format", "git", "--repo", str(repo.path), "--path", "a.json", *INTO)
     assert said.startswith("the file never held what the store takes: 1 commit whose contents are no JSON")
-    assert not cli.path.exists()
+    assert cli.untouched
 
 
 def test_a_deletion_of_what_never_came_in_deletes_nothing(cli: Cli, repo: Repo, bring: Callable[..., str]) -> None:
@@ -410,7 +410,7 @@ def test_a_bare_repository_will_do(cli: Cli, repo: Repo, tmp_path: Path) -> None
 def test_what_is_no_whole_repository_is_said_in_one_line(cli: Cli, repo: Repo, tmp_path: Path) -> None:
     def refused(where: Path, path: str = "a.json") -> str:
         said = cli.refused("import", "--format", "git", "--repo", str(where), "--path", path, *INTO)
-        assert not cli.path.exists()
+        assert cli.untouched
         return said
 
     assert refused(repo.path) == f"{repo.path}: there is no branch or commit HEAD"
@@ -447,7 +447,7 @@ def test_a_commit_that_is_gone_is_no_shorter_history(cli: Cli, repo: Repo) -> No
     ids = [repo.commit(a=f"[{number}]") for number in range(3)]
     (repo.path / ".git" / "objects" / ids[0][:2] / ids[0][2:]).unlink()
     assert "import" not in cli.refused("import", "--format", "git", "--repo", str(repo.path), "--path", "a.json", *INTO)
-    assert not cli.path.exists()
+    assert cli.untouched
 
 
 def test_a_key_that_cannot_be_is_no_commits_fault(cli: Cli, repo: Repo) -> None:

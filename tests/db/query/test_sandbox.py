@@ -183,6 +183,7 @@ def test_no_query_escapes(filled: Store) -> None:
         assert not secret.search(said.replace(sql, "")), (sql, said)
 
 
+@only_sqlite
 def test_what_was_refused_has_changed_nothing(filed: Store, path: Path) -> None:
     filed.states.set("a", "persistent", "prefs", {"theme": "dark"})
     before = digest(path), digest(Path(f"{path}-wal")), filed.health.check()
@@ -398,6 +399,7 @@ def test_what_takes_much_in_one_step_is_rationed(store: Store) -> None:
         store.query("select ?", ["x" * 2_000_000])
 
 
+@only_sqlite
 def test_a_table_somebody_made_in_the_file_is_hidden_too_and_does_no_harm(filed: Store, path: Path) -> None:
     filed.states.set("a", "local", "k", 1)
     with closing(sqlite3.connect(path)) as raw:
