@@ -39,10 +39,19 @@ class Queries:
                 cursor = await self.raw.execute(*self.queries[0])
                 return [await cursor.fetchall() if returns(cursor) else []]
             async with self.raw.pipeline():
-                cursors = [await self.raw.execute(*query) for query in self.queries]
+                cursors = await self._sent()
             return [await cursor.fetchall() if returns(cursor) else [] for cursor in cursors]
         except psycopg.Error as error:
             raise meaning(error, closed=self.raw.closed) from error
+
+    async def _sent(self) -> list[psycopg.AsyncCursor[Row]]:
+        try:
+            return [await self.raw.execute(*query) for query in self.queries]
+        except psycopg.Error:
+            raise
+        except BaseException:
+            self.raw.pgconn.finish()  # leaving the pipeline would commit the part that has been sent
+            raise
 
 
 class Driver:

@@ -9,7 +9,7 @@ snapshot for a single read; where it was overtaken again and again, it takes the
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from sqlalchemy import Table, Update, literal_column
@@ -53,7 +53,8 @@ class Connection:
 
     def __init__(self, driver: Driver, site: Site) -> None:
         self._driver, self._site = driver, site
-        self.wall = site.wall
+        # Asked once: transactions that are committed together are all of one moment.
+        self.wall = cache(site.wall)
         self._opening: list[Query] = []
         self._rows = WriteSet()
         self._newest: Newest | None = None
