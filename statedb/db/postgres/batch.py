@@ -126,8 +126,8 @@ class Batches:
             await asyncio.sleep(random.uniform(*(RECONNECT if lost else PAUSE)))
 
     async def _attempt(self, batch: list[Waiting], *, held: bool) -> None:
-        driver = await greenlets.run(self._port.borrow)
-        connection = Connection(driver, self._port.site)
+        together = Together(self._port, await greenlets.run(self._port.borrow))
+        connection = together.connection
         try:
             if held:
                 connection.begin_held()
@@ -136,10 +136,9 @@ class Batches:
             else:
                 await greenlets.run(connection.open)
             await _side_by_side(connection, batch)
-            together = Together(self._port, driver, connection)
             await greenlets.run(lambda: together.commit(batch))
         finally:
-            await greenlets.run(lambda: _end(self._port, driver, connection))
+            await greenlets.run(together.end)
         self._waiting.extendleft(reversed(together.put_off))
         for each in batch:
             if each not in together.put_off:
@@ -163,11 +162,6 @@ def _settle(waiting: Waiting) -> None:
         settle_error(waiting.future, waiting.error)
 
 
-def _end(port: Port, driver: Driver, connection: Connection) -> None:
-    connection.rollback()
-    port.give_back(driver)
-
-
 async def _side_by_side(connection: Connection, batch: list[Waiting]) -> None:
     """Run functions over one connection, and what they ask at the same time in one journey to the server."""
     running = [(each, each.start(connection)) for each in batch]
@@ -183,6 +177,7 @@ async def _side_by_side(connection: Connection, batch: list[Waiting]) -> None:
         for run, wish in zip(asking, wishes, strict=True):
             mine, answers = answers[: len(wish.queries)], answers[len(wish.queries) :]
             run.answer(mine)
+    connection.check()
     for each, run in running:
         each.ended(run)
 
@@ -190,8 +185,10 @@ async def _side_by_side(connection: Connection, batch: list[Waiting]) -> None:
 class Together:
     """Writes that are committed in one transaction of the database, in order."""
 
-    def __init__(self, port: Port, driver: Driver, connection: Connection) -> None:
-        self._port, self._driver, self._connection = port, driver, connection
+    def __init__(self, port: Port, driver: Driver) -> None:
+        self._port = port
+        self._driver: Driver | None = driver
+        self.connection = Connection(driver, port.site)
         self._earlier = Earlier()
         self._changed: set[Address] = set()
         self._relied = Footprint()
@@ -216,12 +213,20 @@ class Together:
                 if each.tx is not None and each.error is None and each not in self.put_off:
                     journal.land(each.tx, landed.shift, max(each.tx.now, landed.at))
 
+    def end(self) -> None:
+        """Give the connection back, with nothing open on it."""
+        if self._driver is not None:
+            self.connection.rollback()
+            self._port.give_back(self._driver)
+            self._driver = None
+
     def _again_if_overtaken(self, waiting: Waiting) -> None:
         if not waiting.footprint.meets(self._changed) or waiting.footprint.whole:
             return
-        running = waiting.start(self._connection, self._earlier)
+        running = waiting.start(self.connection, self._earlier)
         while not running.ended:
             running.answer(wait_for(running.wish))
+        self.connection.check()
         waiting.ended(running)
 
     def _flush(self, waiting: Waiting) -> None:
@@ -255,6 +260,7 @@ class Together:
     def _land(self) -> Landed | None:
         assert self._last is not None
         try:
-            return self._connection.commit(self._relied, self._last.now)
+            return self.connection.commit(self._relied, self._last.now)
         except Lost as lost:
-            return doubt(self._port, self._connection.newest().revision, self._token, lost)
+            self.end()
+            return doubt(self._port, self.connection.newest().revision, self._token, lost)

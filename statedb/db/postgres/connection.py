@@ -129,13 +129,17 @@ class Connection:
 
     # ---- ending
 
+    def check(self) -> None:
+        """Raise what went wrong on the way: a function that met it may have swallowed it, or made something else of it."""
+        if self._failure is not None:
+            raise self._failure
+
     def commit(self, footprint: Footprint, now: int) -> Landed | None:
         """Write the rows that were kept back and commit; None where there were none.
 
         Raises Overtaken where the footprint has been trodden on, and Lost where nobody knows how it ended.
         """
-        if self._failure is not None:
-            raise self._failure  # which the function that met it may have swallowed
+        self.check()
         if self._held and (self._begun or self._rows):
             self._journey([_COMMIT])
             self._begun = False
