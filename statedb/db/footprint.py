@@ -6,8 +6,9 @@ On SQLite nobody else writes meanwhile, and there is no footprint.
 from __future__ import annotations
 
 from statedb.db.connection import Connection
+from statedb.db.sessions import session_name
 from statedb.db.statements import Parameters, Row, Statement
-from statedb.models import Address
+from statedb.models import Address, StateType
 from statedb.values.glob import just_above
 
 Range = tuple[str, str, str, str]
@@ -41,14 +42,20 @@ class Footprint:
             self.until = expires_at
 
     def meets(self, changed: set[Address]) -> bool:
-        """Tell whether any of some keys that changed is among what was read."""
-        if self.whole or not self.keys.isdisjoint(changed):
+        """Tell whether any of some keys that changed is among what was read; a session's low end is its clock."""
+        if self.whole or not (self.keys | self._clocks()).isdisjoint(changed):
             return bool(changed)
         return any(
             low <= key < high and (agent, tier) == (of, in_)
             for agent, tier, low, high in self.wider
             for of, in_, key in changed
         )
+
+    def _clocks(self) -> set[Address]:
+        """Return the low ends of the sessions that the keys belong to, or would: when a key ends is read with it."""
+        read = [at for at in self.keys if at.state_type == StateType.SESSION]
+        names = [name for at in read if (name := session_name(at.agent_id, at.key))]
+        return {Address(name.agent_id, StateType.SESSION, name.low) for name in names}
 
 
 class Watched:

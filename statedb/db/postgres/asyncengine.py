@@ -53,6 +53,9 @@ class Queries:
                     cursors.append(await self.raw.execute(*query))
             except psycopg.Error as error:
                 failure = error
+            except BaseException:
+                self.raw.pgconn.finish()  # leaving the pipeline would commit the part that has been sent
+                raise
         if failure is not None:
             raise failure
         return [await cursor.fetchall() if returns(cursor) else [] for cursor in cursors]

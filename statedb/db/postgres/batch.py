@@ -31,6 +31,7 @@ from statedb.db.postgres.many import Merged
 from statedb.db.postgres.port import RECONNECT, Port
 from statedb.db.postgres.site import Driver
 from statedb.db.postgres.writing import PAUSE, TRIES, aborted, doubt, write
+from statedb.db.sessions import Session, SessionName, session_name
 from statedb.db.tx import Context, Earlier, Note, Tx
 from statedb.errors import DiskFull, StoreBusy
 from statedb.models import Address, StateType
@@ -122,8 +123,8 @@ class Batches:
             await asyncio.sleep(random.uniform(*(RECONNECT if lost else PAUSE)))
 
     async def _attempt(self, batch: list[Waiting], *, held: bool) -> None:
-        driver = await greenlets.run(self._port.borrow)
-        connection = Connection(driver, self._port.site)
+        together = Together(self._port, await greenlets.run(self._port.borrow))
+        connection = together.connection
         try:
             if held:
                 connection.begin_held()
@@ -132,10 +133,9 @@ class Batches:
             else:
                 await greenlets.run(connection.open)
             await _side_by_side(connection, batch)
-            together = Together(self._port, driver, connection)
             await greenlets.run(lambda: together.commit(batch))
         finally:
-            await greenlets.run(lambda: _end(self._port, driver, connection))
+            await greenlets.run(together.end)
         self._waiting.extendleft(reversed(together.put_off))
         for each in batch:
             if each not in together.put_off:
@@ -159,11 +159,6 @@ def _settle(waiting: Waiting) -> None:
         settle_error(waiting.future, waiting.error)
 
 
-def _end(port: Port, driver: Driver, connection: Connection) -> None:
-    connection.rollback()
-    port.give_back(driver)
-
-
 async def _side_by_side(connection: Connection, batch: list[Waiting]) -> None:
     """Run functions over one connection, and what they ask at the same time in one journey to the server."""
     running = [(each, each.start(connection)) for each in batch]
@@ -179,6 +174,7 @@ async def _side_by_side(connection: Connection, batch: list[Waiting]) -> None:
         for run, wish in zip(asking, wishes, strict=True):
             mine, answers = answers[: len(wish.queries)], answers[len(wish.queries) :]
             run.answer(mine)
+    connection.check()
     for each, run in running:
         each.ended(run)
 
@@ -186,8 +182,10 @@ async def _side_by_side(connection: Connection, batch: list[Waiting]) -> None:
 class Together:
     """Writes that are committed in one transaction of the database, in order."""
 
-    def __init__(self, port: Port, driver: Driver, connection: Connection) -> None:
-        self._port, self._driver, self._connection = port, driver, connection
+    def __init__(self, port: Port, driver: Driver) -> None:
+        self._port = port
+        self._driver: Driver | None = driver
+        self.connection = Connection(driver, port.site)
         self._earlier = Earlier()
         self._changed: set[Address] = set()
         self._relied = Footprint()
@@ -214,12 +212,20 @@ class Together:
                     at = max(at, each.tx.now)
                     journal.land(each.tx, landed.shift, at)
 
+    def end(self) -> None:
+        """Give the connection back, with nothing open on it."""
+        if self._driver is not None:
+            self.connection.rollback()
+            self._port.give_back(self._driver)
+            self._driver = None
+
     def _again_if_overtaken(self, waiting: Waiting) -> None:
         if not waiting.footprint.meets(self._changed) or waiting.footprint.whole:
             return
-        running = waiting.start(self._connection, self._earlier)
+        running = waiting.start(self.connection, self._earlier)
         while not running.ended:
             running.answer(wait_for(running.wish))
+        self.connection.check()
         waiting.ended(running)
 
     def _flush(self, waiting: Waiting) -> None:
@@ -237,14 +243,23 @@ class Together:
             return
         self._last = tx
         self._earlier.heads |= heads
+        for name in (name for name, session in sessions.items() if session.was is None):
+            self._joined(name, sessions[name])
         self._earlier.sessions |= sessions
         self._earlier.agents |= tx.agents
         self._changed |= heads.keys()
         self._changed |= {Address(name.agent_id, StateType.SESSION, name.low) for name in sessions}
 
+    def _joined(self, name: SessionName, session: Session) -> None:
+        """Have what was written before to the keys of a new session belong to it, as the rows will."""
+        for at, head in self._earlier.heads.items():
+            if at.state_type == StateType.SESSION and session_name(at.agent_id, at.key) == name:
+                head.session_id = session.id
+
     def _land(self) -> Landed | None:
         assert self._last is not None
         try:
-            return self._connection.commit(self._relied, self._last.now)
+            return self.connection.commit(self._relied, self._last.now)
         except Lost as lost:
-            return doubt(self._port, self._connection.newest().revision, self._token, lost)
+            self.end()
+            return doubt(self._port, self.connection.newest().revision, self._token, lost)

@@ -9,7 +9,7 @@ snapshot for a single read; where it was overtaken again and again, it takes the
 
 from __future__ import annotations
 
-from functools import lru_cache
+from functools import cache, lru_cache
 from typing import NamedTuple
 
 from sqlalchemy import Table, Update, literal_column
@@ -53,7 +53,8 @@ class Connection:
 
     def __init__(self, driver: Driver, site: Site) -> None:
         self._driver, self._site = driver, site
-        self.wall = site.wall
+        # Asked once: transactions that are committed together are all of one moment.
+        self.wall = cache(site.wall)
         self._opening: list[Query] = []
         self._rows = WriteSet()
         self._newest: Newest | None = None
@@ -128,13 +129,17 @@ class Connection:
 
     # ---- ending
 
+    def check(self) -> None:
+        """Raise what went wrong on the way: a function that met it may have swallowed it, or made something else of it."""
+        if self._failure is not None:
+            raise self._failure
+
     def commit(self, footprint: Footprint, now: int) -> Landed | None:
         """Write the rows that were kept back and commit; None where there were none.
 
         Raises Overtaken where the footprint has been trodden on, and Lost where nobody knows how it ended.
         """
-        if self._failure is not None:
-            raise self._failure  # which the function that met it may have swallowed
+        self.check()
         if self._held and (self._begun or self._rows):
             self._journey([_COMMIT])
             self._begun = False

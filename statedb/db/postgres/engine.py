@@ -58,6 +58,9 @@ class Driver:
                     cursors.append(self.raw.execute(*query))
             except psycopg.Error as error:
                 failure = error
+            except BaseException:
+                self.drop()  # leaving the pipeline would commit the part that has been sent
+                raise
         if failure is not None:
             raise failure
         return [cursor.fetchall() if returns(cursor) else [] for cursor in cursors]

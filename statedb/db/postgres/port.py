@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from typing import Protocol, TypeVar
 
-from statedb.db.postgres.failures import Lost
+from statedb.db.postgres.failures import Lost, Overtaken
 from statedb.db.postgres.site import Driver, Site
 from statedb.errors import StoreBusy
 
@@ -47,5 +47,8 @@ def persistently(port: Port, work: Callable[[], T]) -> T:
         except Lost as lost:
             if time.monotonic() > end:
                 raise StoreBusy(f"the server cannot be reached: {lost}") from lost
-        port.purge()
+            port.purge()
+        except Overtaken as overtaken:  # by what a standby has to replay, say
+            if time.monotonic() > end:
+                raise StoreBusy("the server stops what is read, over and over") from overtaken
         port.pause(random.uniform(*RECONNECT))

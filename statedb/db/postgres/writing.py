@@ -63,7 +63,13 @@ class Writing:
         return self
 
     def run(self, body: Body) -> Any:
-        return body(self.tx)
+        try:
+            result = body(self.tx)
+        except Exception:
+            self._connection.check()
+            raise
+        self._connection.check()
+        return result
 
     def commit(self) -> None:
         tx = self.tx
@@ -159,7 +165,7 @@ def write(port: Port, context: Context, note: Note, body: Body, *, alone: bool =
     while True:
         writing = Writing(port, context, replace(note), held=tries >= TRIES)
         try:
-            result = body(writing.tx)
+            result = writing.run(body)
             writing.commit()
             return result
         except (Overtaken, Lost) as failure:
