@@ -9,7 +9,7 @@ snapshot for a single read; where it was overtaken again and again, it takes the
 
 from __future__ import annotations
 
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import NamedTuple
 
 from sqlalchemy import Table, Update, literal_column
@@ -53,8 +53,7 @@ class Connection:
 
     def __init__(self, driver: Driver, site: Site) -> None:
         self._driver, self._site = driver, site
-        # Asked once: transactions that are committed together are all of one moment.
-        self.wall = cache(site.wall)
+        self._moment: int | None = None
         self._opening: list[Query] = []
         self._rows = WriteSet()
         self._newest: Newest | None = None
@@ -84,6 +83,12 @@ class Connection:
         self._journey([])
 
     # ---- reading
+
+    def wall(self) -> int:
+        """Return the time, asked for once: transactions that are committed together are all of one moment."""
+        if self._moment is None:
+            self._moment = self._site.wall()
+        return self._moment
 
     def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
         return self._journey([self._query(statement, parameters)])[0]
@@ -130,7 +135,7 @@ class Connection:
     # ---- ending
 
     def check(self) -> None:
-        """Raise what went wrong on the way: a function that met it may have swallowed it, or made something else of it."""
+        """Raise what went wrong on the way; a function that met it may have swallowed it, or told it otherwise."""
         if self._failure is not None:
             raise self._failure
 
