@@ -360,9 +360,13 @@ def test_a_forked_child_is_told_that_an_async_store_is_closed(where: str, call: 
 def assert_given_up(use: Callable[[], Any]) -> None:
     """Use a transaction until it has lasted too long. Who waited for it on SQLite saw that already."""
     ends = time.monotonic() + HANG
-    with pytest.raises(TransactionAborted, match="longer than"):
+
+    def outlast() -> None:
         while time.monotonic() < ends:
             use()
+
+    with pytest.raises(TransactionAborted, match="longer than"):
+        outlast()
 
 
 def test_a_thread_waits_no_longer_than_the_timeout_for_one_that_forgot_its_transaction(anywhere: str) -> None:
@@ -389,9 +393,15 @@ def thread_waits_no_longer_than_the_timeout(store: Any) -> None:
 
 def test_the_end_of_a_block_that_timed_out_says_so(filed: Store, open_store: Opener) -> None:
     store = open_store(transaction_timeout=0.1)
-    with pytest.raises(TransactionAborted, match="longer than"), store.transaction() as tx:
-        filed.states.set("a", "shared", "k", 2)  # another connection: on SQLite it waits until this one is given up
-        assert_given_up(lambda: tx.states.get("a", "shared", "k"))
+
+    def outlasted() -> None:
+        with store.transaction() as tx:
+            # Another connection: on SQLite it waits until this one is given up.
+            filed.states.set("a", "shared", "k", 2)
+            assert_given_up(lambda: tx.states.get("a", "shared", "k"))
+
+    with pytest.raises(TransactionAborted, match="longer than"):
+        outlasted()
     assert store.states.get("a", "shared", "k") == 2
 
 
@@ -480,9 +490,13 @@ def test_a_task_waits_no_longer_than_the_timeout_for_one_that_forgot_its_transac
 
             await asyncio.create_task(forgetful())
             await store.states.set("a", "shared", "k", "waited")
-            with pytest.raises(TransactionAborted, match="longer than"):
+
+            async def outlast() -> None:
                 while True:  # on PostgreSQL nobody waited for it
                     await transaction.states.get("a", "shared", "k")
+
+            with pytest.raises(TransactionAborted, match="longer than"):
+                await outlast()
             with pytest.raises(TransactionAborted, match="longer than"):
                 await transaction.__aexit__(None, None, None)
             assert await store.states.get("a", "shared", "k") == "waited"
