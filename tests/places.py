@@ -74,7 +74,7 @@ class Places:
 
 
 def examples(count: int, sort: str) -> int:
-    """Return how many examples to try where SQLite has so many: PostgreSQL takes a journey for what that has at hand."""
+    """Return how many examples to try where SQLite has so many: each takes PostgreSQL many journeys."""
     return count // 5 if sort.endswith("postgres") else count
 
 
