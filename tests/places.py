@@ -59,6 +59,9 @@ class Places:
     def apart(self) -> str:
         return self.another() if self._sort == "postgres" else ":memory:"
 
+    def examples(self, count: int) -> int:
+        return examples(count, self._sort)
+
     @contextmanager
     def briefly(self) -> Iterator[str]:
         """Give a store apart for a while: to one of many examples, say."""
@@ -68,6 +71,11 @@ class Places:
                 yield brief.another()
         else:
             yield ":memory:"
+
+
+def examples(count: int, sort: str) -> int:
+    """Return how many examples to try where SQLite has so many: each takes PostgreSQL many journeys."""
+    return count // 5 if sort.endswith("postgres") else count
 
 
 def is_url(where: str) -> bool:

@@ -18,7 +18,7 @@ from typing import Any
 
 import psycopg
 from psycopg import sql
-from psycopg.conninfo import conninfo_to_dict
+from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import URL, make_url
 
 from statedb.db.tables import metadata
@@ -179,6 +179,5 @@ def close_databases() -> None:
 def connect(url: URL | str) -> psycopg.Connection[Any]:
     """Return a connection that commits each statement, with a store's tables in sight."""
     plain = make_url(url).set(drivername="postgresql").render_as_string(hide_password=False)
-    return psycopg.connect(
-        **conninfo_to_dict(plain), autocommit=True, options=f"-c search_path={SCHEMA},public", connect_timeout=60
-    )
+    address = make_conninfo(plain, options=f"-c search_path={SCHEMA},public", connect_timeout=60)
+    return psycopg.connect(address, autocommit=True)

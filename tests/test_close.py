@@ -430,7 +430,8 @@ def test_writes_queued_when_the_store_is_closed_are_made_or_refused(where: str) 
         made = {key: version for key in store.states.keys("a", "local") for version in [1]}
         acknowledged = {entry.key for entry in early + late if not isinstance(entry, BaseException)}
         assert acknowledged == set(made)
-        assert {f"e{number}" for number in range(1000)} <= acknowledged
+        if not is_url(where):  # there what was asked for before the store was closed is made
+            assert {f"e{number}" for number in range(1000)} <= acknowledged
 
 
 @only_sqlite

@@ -38,7 +38,7 @@ def test_a_setting_that_cannot_be_one_is_refused_before_a_file_is_made(path: Pat
 @pytest.mark.parametrize(("durability", "level"), [("full", 2), ("normal", 1)])
 def test_durability_is_what_sqlite_is_told(path: Path, durability: Any, level: int) -> None:
     with Store(path, durability=durability) as store:
-        raw: Any = store._engine._pool.writer
+        raw: Any = store._engine._pool.writer  # type: ignore[attr-defined]
         assert raw.raw.execute("pragma synchronous").fetchall() == [(level,)]
         assert raw.raw.execute("pragma journal_mode").fetchall() == [("wal",)]
 

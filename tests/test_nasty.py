@@ -19,7 +19,7 @@ from typing import Any
 from unittest.mock import Mock
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from pydantic import BaseModel, ConfigDict, Field, RootModel, computed_field
 
@@ -29,7 +29,7 @@ from statedb.values import pointer
 from statedb.values.same import same
 from tests.conftest import Opener
 from tests.helpers import HANG, Clock, pages
-from tests.places import APART
+from tests.places import APART, Places
 from tests.strategies import json_values
 
 PLACE = ("a", "persistent", "k")
@@ -157,10 +157,11 @@ def test_values_that_python_holds_equal_are_versions_of_their_own(store: Store) 
     assert [same(store.history.get(*PLACE, version=n).value, v) for n, v in enumerate(alike, 1)] == [True] * len(alike)
 
 
-def test_any_json_round_trips_through_every_way_of_reading(open_store: Opener, clock: Clock) -> None:
+def test_any_json_round_trips_through_every_way_of_reading(open_store: Opener, places: Places, clock: Clock) -> None:
     store = open_store(APART)
     store.states.set(*PLACE, "before")
 
+    @settings(max_examples=places.examples(100))
     @given(
         json_values(), st.none() | st.dictionaries(st.text(st.characters(codec="utf-8")), json_values(5), max_size=3)
     )

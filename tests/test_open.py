@@ -134,7 +134,7 @@ def test_the_typed_keywords_are_the_settings() -> None:
 @pytest.mark.parametrize(("durability", "level"), [("full", 2), ("normal", 1)])
 def test_durability_is_what_sqlite_is_told(tmp_path: Path, durability: str, level: int) -> None:
     with Store(tmp_path / "a.db", durability=durability) as store:  # type: ignore[arg-type]
-        writer = store._engine._pool.writer
+        writer = store._engine._pool.writer  # type: ignore[attr-defined]
         assert writer.raw.execute("pragma synchronous").fetchall() == [(level,)]
         assert writer.raw.execute("pragma journal_mode").fetchall() == [("wal",)]
 

@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta, timezone
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statedb import NoSuchRevision, Store
@@ -112,6 +112,7 @@ def test_the_clock_may_tell_datetimes(open_store: Opener) -> None:
 
 
 def test_a_time_means_the_last_commit_at_or_before_it(places: Places) -> None:
+    @settings(max_examples=places.examples(100))
     @given(st.lists(st.integers(0, 3), min_size=1, max_size=20), st.integers(-1, 70))
     def holds(gaps: list[int], after: int) -> None:
         clock = Clock()

@@ -66,31 +66,32 @@ def everything(store: Any, point: Any) -> dict[tuple[str, str, str], Any]:
     }
 
 
-@given(steps, st.data())
-@settings(max_examples=250)
-def test_what_differs_is_what_reading_everything_at_both_points_shows(
-    places: Places, made: list[Any], data: Any
-) -> None:
-    clock = Clock()
-    with places.briefly() as where, Store(where, clock=clock, durability="normal") as store:
-        moments = [clock.moment]
-        for step in made:
-            do(store, clock, step)
-            moments.append(clock.moment)
-        now = max([clock.moment, *(commit.at for commit in store.history.commits())])
-        points: Any = st.integers(0, store.transfer.head()) | st.sampled_from([m for m in moments if m <= now])
-        for _ in range(6):
-            first, second = data.draw(points), data.draw(points)
-            before, after = everything(store, first), everything(store, second)
-            found = store.history.changes(first, second)
-            named = {(each.agent_id, each.state_type.value, each.key): each for each in found}
-            assert list(named) == sorted(named)
-            assert len(named) == len(found)
-            assert set(named) == {at for at in {**before, **after} if before.get(at) != after.get(at)}
-            for at, each in named.items():
-                check(each, before.get(at), after.get(at))
-            of_one = store.history.changes(first, second, agent_id="a")
-            assert of_one == [each for each in found if each.agent_id == "a"]
+def test_what_differs_is_what_reading_everything_at_both_points_shows(places: Places) -> None:
+    @settings(max_examples=places.examples(250))
+    @given(steps, st.data())
+    def holds(made: list[Any], data: Any) -> None:
+        clock = Clock()
+        with places.briefly() as where, Store(where, clock=clock, durability="normal") as store:
+            moments = [clock.moment]
+            for step in made:
+                do(store, clock, step)
+                moments.append(clock.moment)
+            now = max([clock.moment, *(commit.at for commit in store.history.commits())])
+            points: Any = st.integers(0, store.transfer.head()) | st.sampled_from([m for m in moments if m <= now])
+            for _ in range(6):
+                first, second = data.draw(points), data.draw(points)
+                before, after = everything(store, first), everything(store, second)
+                found = store.history.changes(first, second)
+                named = {(each.agent_id, each.state_type.value, each.key): each for each in found}
+                assert list(named) == sorted(named)
+                assert len(named) == len(found)
+                assert set(named) == {at for at in {**before, **after} if before.get(at) != after.get(at)}
+                for at, each in named.items():
+                    check(each, before.get(at), after.get(at))
+                of_one = store.history.changes(first, second, agent_id="a")
+                assert of_one == [each for each in found if each.agent_id == "a"]
+
+    holds()
 
 
 def check(found: Difference, before: Any, after: Any) -> None:

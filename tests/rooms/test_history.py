@@ -7,7 +7,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from hypothesis import example, given
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from statedb import InvalidValue, NoSuchRevision, NoSuchVersion, ReadOnly, Store
@@ -320,31 +320,35 @@ def test_a_diff_of_two_versions(store: Store) -> None:
             store.history.diff(*K, old, new)
 
 
-@given(st.lists(st.integers(0, 3) | st.none(), max_size=20), st.integers(0, 3))
-@example([0, None, 1, None], 1)
-@example([0, None, None, 2], 1)
-def test_bisect_finds_what_a_scan_finds(places: Places, history: list[int | None], bound: int) -> None:
-    with places.briefly() as where, Store(where, durability="normal") as store:
-        highest = 0
-        for value in history:
-            if value is None:
-                store.states.delete(*K)
-            else:  # rising, so that the predicate turns true once
-                highest = max(highest, value)
-                store.states.set(*K, {"n": highest}, metadata={"i": store.transfer.head()})
-        asked: list[int] = []
+def test_bisect_finds_what_a_scan_finds(places: Places) -> None:
+    @settings(max_examples=places.examples(100))
+    @given(st.lists(st.integers(0, 3) | st.none(), max_size=20), st.integers(0, 3))
+    @example([0, None, 1, None], 1)
+    @example([0, None, None, 2], 1)
+    def holds(history: list[int | None], bound: int) -> None:
+        with places.briefly() as where, Store(where, durability="normal") as store:
+            highest = 0
+            for value in history:
+                if value is None:
+                    store.states.delete(*K)
+                else:  # rising, so that the predicate turns true once
+                    highest = max(highest, value)
+                    store.states.set(*K, {"n": highest}, metadata={"i": store.transfer.head()})
+            asked: list[int] = []
 
-        def predicate(value: Any) -> bool:
-            asked.append(value["n"])
-            return bool(value["n"] >= bound)
+            def predicate(value: Any) -> bool:
+                asked.append(value["n"])
+                return bool(value["n"] >= bound)
 
-        found = store.history.bisect(*K, predicate)
-        scanned = [
-            version for version in store.history.versions(*K)[::-1]
-            if version.change != "delete" and store.history.get(*K, version.version).value["n"] >= bound
-        ]  # fmt: skip
-        assert found == (scanned[0] if scanned else None)
-        assert len(asked) <= 2 + len(history).bit_length()
+            found = store.history.bisect(*K, predicate)
+            scanned = [
+                version for version in store.history.versions(*K)[::-1]
+                if version.change != "delete" and store.history.get(*K, version.version).value["n"] >= bound
+            ]  # fmt: skip
+            assert found == (scanned[0] if scanned else None)
+            assert len(asked) <= 2 + len(history).bit_length()
+
+    holds()
 
 
 def test_bisect_of_nothing_is_nothing_and_an_error_of_the_predicates_comes_through(store: Store) -> None:

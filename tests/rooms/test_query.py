@@ -10,6 +10,7 @@ import threading
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import pytest
@@ -36,7 +37,7 @@ from statedb.models import Address
 from statedb.values import codec
 from tests.conftest import Opened
 from tests.helpers import HANG, Clock, run
-from tests.places import SORTS, Places, is_url, tamper
+from tests.places import SORTS, Places, examples, is_url, tamper
 from tests.strategies import json_values
 
 K = ("a", "persistent", "prefs")
@@ -284,7 +285,11 @@ def spoilt(sort: str, ground: Places, clock: Clock) -> Iterator[tuple[Any, Spoil
     with Opened(clock) as opened:
         where = ground.another()
         store = opened.open(where, shell="async" if sort.startswith("async ") else "sync", check=False)
-        yield store, lambda script: tamper(where, script, by=store) and None
+
+        def spoil(script: str) -> None:
+            tamper(where, script, by=store)
+
+        yield store, spoil
 
 
 @pytest.fixture
@@ -471,37 +476,43 @@ def queried(store: Store) -> dict[tuple[str, str, str], Any]:
     return {row[:3]: None if row.value is None else json.loads(row.value) for row in rows}
 
 
-@pytest.mark.parametrize("sort", SORTS)
-@settings(max_examples=60)
-@given(steps=st.lists(STEPS, max_size=25), data=st.data())
-def test_a_query_sees_what_the_rooms_see_at_every_point(
-    tmp_path_factory: pytest.TempPathFactory, sort: str, steps: list[tuple[Any, ...]], data: st.DataObject
-) -> None:
-    clock = Clock()
-    start = clock.moment
-    folder = tmp_path_factory.mktemp("query")
-    with Places(sort, folder) as places, Store(places.another(), clock=clock, durability="normal") as store:
-        for step in steps:
-            take(store, clock, step)
-            assert queried(store) == listed(store)
-        head = store.transfer.head()
-        instants = data.draw(st.lists(st.integers(0, 100), max_size=3))
-        points: list[Any] = [*range(head + 1), *(start + timedelta(seconds=each) for each in instants)]
-        for point in points:
-            try:
-                past = store.at(point)
-            except NoSuchRevision:
-                continue
-            assert queried(past) == listed(past)
-            versions = past.query("select agent_id, state_type, state_key, max(version) from history group by 1, 2, 3")
-            assert {row[:3] for row in versions} >= listed(past).keys()
-            assert past.query("select max(revision) from commits")[0][0] == (past._point.revision or None)  # type: ignore[union-attr]
-        for agent, tier, key, version, parent in store.query(
-            "select agent_id, state_type, state_key, version, parent_version from states"
+@pytest.mark.parametrize("sort", SORTS, indirect=True)
+def test_a_query_sees_what_the_rooms_see_at_every_point(sort: str, tmp_path: Path) -> None:
+    @settings(max_examples=examples(60, sort))
+    @given(steps=st.lists(STEPS, max_size=25), data=st.data())
+    def holds(steps: list[tuple[Any, ...]], data: st.DataObject) -> None:
+        clock = Clock()
+        start = clock.moment
+        with (
+            TemporaryDirectory(dir=tmp_path) as folder,
+            Places(sort, Path(folder)) as brief,
+            Store(brief.another(), clock=clock, durability="normal") as store,
         ):
-            entry = store.states.entry(agent, tier, key)
-            assert entry is not None
-            assert (entry.version, entry.parent_version) == (version, parent)
+            for step in steps:
+                take(store, clock, step)
+                assert queried(store) == listed(store)
+            head = store.transfer.head()
+            instants = data.draw(st.lists(st.integers(0, 100), max_size=3))
+            points: list[Any] = [*range(head + 1), *(start + timedelta(seconds=each) for each in instants)]
+            for point in points:
+                try:
+                    past = store.at(point)
+                except NoSuchRevision:
+                    continue
+                assert queried(past) == listed(past)
+                versions = past.query(
+                    "select agent_id, state_type, state_key, max(version) from history group by 1, 2, 3"
+                )
+                assert {row[:3] for row in versions} >= listed(past).keys()
+                assert past.query("select max(revision) from commits")[0][0] == (past._point.revision or None)  # type: ignore[union-attr]
+            for agent, tier, key, version, parent in store.query(
+                "select agent_id, state_type, state_key, version, parent_version from states"
+            ):
+                entry = store.states.entry(agent, tier, key)
+                assert entry is not None
+                assert (entry.version, entry.parent_version) == (version, parent)
+
+    holds()
 
 
 def test_a_time_to_live_is_shown_in_microseconds(store: Store, clock: Clock) -> None:
