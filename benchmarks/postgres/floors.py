@@ -5,14 +5,15 @@ commit's agent, under the same lock, without which revisions would not become vi
 kept open; psycopg prepares what is said often. It leaves out what the floor on SQLite leaves out: nothing is checked,
 nothing hashed, nothing can expire, no object is made of a row; and nobody's function is ever called again.
 
-    write        each statement waits for its answer: how psycopg is used by most
-    *_pipelined  psycopg's pipeline: two journeys to the server, one that reads under the lock and one that writes
+    write, write_one_commit, write_together   each statement waits for its answer: how psycopg is used by most
+    write_awaited                             the same on an event loop
+    *_pipelined                               psycopg's pipeline: one journey reads under the lock, one writes
 """
 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
 import psycopg
@@ -68,15 +69,15 @@ _COMMIT = "insert into state_commits (revision, branch_id, kind, at, hash) value
 _AGENT = "insert into commit_agents (agent_id, revision) values (%s, %s)"
 
 
-def options(schema: str, durability: Durability) -> dict[str, Any]:
+def options(durability: Durability) -> dict[str, Any]:
     """Return how the floor's connections are made, waited for or awaited."""
     on = "on" if durability == "full" else "off"
-    return {"autocommit": True, "options": f"-c search_path={schema} -c synchronous_commit={on}"}
+    return {"autocommit": True, "options": f"-c search_path=statedb -c synchronous_commit={on}"}
 
 
-def connect(url: str, durability: Durability = "normal", schema: str = "statedb") -> Connection:
+def connect(url: str, durability: Durability = "normal") -> Connection:
     """Return a connection that keeps the promises a store's keep."""
-    return psycopg.connect(url, **options(schema, durability))
+    return psycopg.connect(url, **options(durability))
 
 
 # ---- statement by statement
@@ -118,6 +119,23 @@ def _write_commit(db: Connection, revision: int, agent: str, tier: str, writes: 
     return version
 
 
+async def write_awaited(db: psycopg.AsyncConnection[Any], agent: str, tier: str, key: str, value: Any) -> int:
+    """Write one value in a transaction of its own, and return its version."""
+    async with db.transaction():
+        await db.execute(_LOCK)
+        [[newest]] = await (await db.execute(_NEWEST)).fetchall()
+        revision, now = newest + 1, time.time_ns() // 1000
+        filler = revision.to_bytes(16, "big")
+        await db.execute(_COMMIT, (revision, now, filler))
+        [[state, owner, before, created, _]] = await (await db.execute(_HEAD, (agent, tier, key))).fetchall()
+        plain = to_json(value)
+        text = plain.decode()
+        await db.execute(_UPDATE, (before + 1, before, revision, now, filler, text, state))
+        await db.execute(_VERSION, (revision, state, before + 1, before, created, len(plain), filler, text))
+        await db.execute(_AGENT, (owner, revision))
+        return int(before + 1)
+
+
 # ---- by the pipeline
 
 
@@ -140,7 +158,7 @@ def write_pipelined(db: Connection, agent: str, tier: str, key: str, value: Any)
 
 
 def write_together_pipelined(db: Connection, agent: str, tier: str, writes: Sequence[Write]) -> None:
-    """Write many values of different keys, a commit each, in one transaction: heads by one select, rows by the batch."""
+    """Write values of different keys, a commit each, in one transaction: heads by one select, rows by executemany."""
     now = time.time_ns() // 1000
     with db.transaction(), db.cursor() as cursor:
         db.execute(_LOCK)
