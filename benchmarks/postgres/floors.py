@@ -154,7 +154,7 @@ def write_pipelined(db: Connection, agent: str, tier: str, key: str, value: Any)
         db.execute(_VERSION, (revision, state, version, before, created, len(plain), filler, text))
         db.execute(_AGENT, (owner, revision))
         db.execute("commit")
-    return version
+    return int(version)
 
 
 def write_together_pipelined(db: Connection, agent: str, tier: str, writes: Sequence[Write]) -> None:
