@@ -22,7 +22,7 @@ def test_every_row_is_measured_against_its_floor_and_printed(tmp_path: Path) -> 
 def test_every_row_on_a_server_is_measured_against_its_floor_and_printed() -> None:
     with postgres.Server() as server:
         rows, facts = postgres.measure(server, TINY), server.facts()
-    _check(rows, count=28, targets=10)
+    _check(rows, count=28, targets=11)
     assert "fsync on" in facts
     assert table(rows) in page([Table("PostgreSQL", rows, facts)], report.machine())
 
