@@ -1,4 +1,4 @@
-"""Eight processes that update one key."""
+"""Processes that update one key."""
 
 from __future__ import annotations
 
@@ -14,7 +14,6 @@ from benchmarks.rounds import Row, Sizes
 from benchmarks.sample import AGENT, TIER, Template
 from statedb import Store
 
-PROCESSES = 8
 COUNTER = "counter"
 Work = Callable[[str, "Barrier", float, "Queue[list[float]]"], None]
 """What one process does, given where the store is: open it, and hand what `timed` returns to the queue."""
@@ -28,11 +27,11 @@ def rows(made: Template, sizes: Sizes) -> list[Row]:
             store.states.set(AGENT, TIER, COUNTER, 0)
     what = "the hand-written update; SQLite's own busy handler waits for the lock"
     found = [
-        Row(f"{PROCESSES} processes update one key, normal: each write", what, floor=[]),
-        Row(f"{PROCESSES} processes, 99th percentile of a write", what, floor=[]),
-        Row(f"{PROCESSES} processes, the slowest process: each write", what, floor=[]),
+        Row(f"{sizes.crew} processes update one key, normal: each write", what, floor=[]),
+        Row(f"{sizes.crew} processes, 99th percentile of a write", what, floor=[]),
+        Row(f"{sizes.crew} processes, the slowest process: each write", what, floor=[]),
     ]
-    return raced(found, ([_statedb] * PROCESSES, str(ours)), ([_floor] * PROCESSES, str(theirs)), sizes)
+    return raced(found, ([_statedb] * str(ours)), ([_floor] * str(theirs)), sizes)
 
 
 def raced(found: list[Row], ours: tuple[list[Work], str], floor: tuple[list[Work], str], sizes: Sizes) -> list[Row]:

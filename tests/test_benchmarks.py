@@ -10,7 +10,7 @@ from benchmarks.__main__ import measure
 from benchmarks.report import Table, page, table
 from benchmarks.rounds import Row, Sizes
 
-TINY = Sizes(keys=50, rounds=2, operations=16, together=20, seconds=0.05, turns=1, histories=(20, 40))
+TINY = Sizes(keys=50, rounds=2, operations=16, together=20, seconds=0.05, crew=2, turns=1, histories=(20, 40))
 
 
 def test_every_row_is_measured_against_its_floor_and_printed(tmp_path: Path) -> None:

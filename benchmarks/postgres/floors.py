@@ -173,8 +173,10 @@ def write_together_pipelined(db: Connection, agent: str, tier: str, writes: Sequ
             updates.append((version, before, revision, now, filler, text, state))
             versions.append((revision, state, version, before, created, len(plain), filler, text))
             agents.append((owner, revision))
-        for statement, given in ((_COMMIT, commits), (_UPDATE, updates), (_VERSION, versions), (_AGENT, agents)):
-            cursor.executemany(statement, given)
+        cursor.executemany(_COMMIT, commits)
+        cursor.executemany(_UPDATE, updates)
+        cursor.executemany(_VERSION, versions)
+        cursor.executemany(_AGENT, agents)
 
 
 def rows_of(url: str) -> dict[str, int]:

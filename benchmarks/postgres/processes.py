@@ -1,4 +1,4 @@
-"""Eight processes that write to one store on a server: keys of their own, and all of them one key."""
+"""Processes that write to one store on a server: keys of their own, and all of them one key."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 from benchmarks.postgres import floors
 from benchmarks.postgres.sample import Template
-from benchmarks.processes import COUNTER, PROCESSES, Work, raced, timed
+from benchmarks.processes import COUNTER, Work, raced, timed
 from benchmarks.rounds import Row, Sizes
 from benchmarks.sample import AGENT, TIER
 from statedb import Store
@@ -19,14 +19,14 @@ WHAT = "the hand-written update, which waits for the lock before it reads"
 
 def rows(made: Template, sizes: Sizes) -> list[Row]:
     """Measure and return the rows: time per write over all processes, its 99th percentile, the luckless process."""
-    own = [Row(f"{PROCESSES} processes update keys of their own, normal: each write", WHAT, floor=[])]
+    own = [Row(f"{sizes.crew} processes update keys of their own, normal: each write", WHAT, floor=[])]
     same = [
-        Row(f"{PROCESSES} processes update one key, normal: each write", WHAT, floor=[]),
-        Row(f"{PROCESSES} processes, one key, 99th percentile of a write", WHAT, floor=[]),
-        Row(f"{PROCESSES} processes, one key, the slowest process: each write", WHAT, floor=[]),
+        Row(f"{sizes.crew} processes update one key, normal: each write", WHAT, floor=[]),
+        Row(f"{sizes.crew} processes, one key, 99th percentile of a write", WHAT, floor=[]),
+        Row(f"{sizes.crew} processes, one key, the slowest process: each write", WHAT, floor=[]),
     ]
-    keys = [f"{COUNTER}/{number}" for number in range(PROCESSES)]
-    return [*_crews(own, keys, made, sizes), *_crews(same, [COUNTER] * PROCESSES, made, sizes)]
+    keys = [f"{COUNTER}/{number}" for number in range(sizes.crew)]
+    return [*_crews(own, keys, made, sizes), *_crews(same, [COUNTER] * made, sizes)]
 
 
 def _crews(found: list[Row], keys: list[str], made: Template, sizes: Sizes) -> list[Row]:
