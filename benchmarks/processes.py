@@ -31,7 +31,7 @@ def rows(made: Template, sizes: Sizes) -> list[Row]:
         Row(f"{sizes.crew} processes, 99th percentile of a write", what, floor=[]),
         Row(f"{sizes.crew} processes, the slowest process: each write", what, floor=[]),
     ]
-    return raced(found, ([_statedb] * str(ours)), ([_floor] * str(theirs)), sizes)
+    return raced(found, ([_statedb] * sizes.crew, str(ours)), ([_floor] * sizes.crew, str(theirs)), sizes)
 
 
 def raced(found: list[Row], ours: tuple[list[Work], str], floor: tuple[list[Work], str], sizes: Sizes) -> list[Row]:

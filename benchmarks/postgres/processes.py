@@ -26,7 +26,7 @@ def rows(made: Template, sizes: Sizes) -> list[Row]:
         Row(f"{sizes.crew} processes, one key, the slowest process: each write", WHAT, floor=[]),
     ]
     keys = [f"{COUNTER}/{number}" for number in range(sizes.crew)]
-    return [*_crews(own, keys, made, sizes), *_crews(same, [COUNTER] * made, sizes)]
+    return [*_crews(own, keys, made, sizes), *_crews(same, [COUNTER] * sizes.crew, made, sizes)]
 
 
 def _crews(found: list[Row], keys: list[str], made: Template, sizes: Sizes) -> list[Row]:
