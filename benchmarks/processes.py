@@ -15,6 +15,8 @@ from benchmarks.sample import AGENT, TIER, Template
 from statedb import Store
 
 COUNTER = "counter"
+_PATIENCE = 300.0
+"""Seconds after which a crew is given up of which one has failed."""
 Work = Callable[[str, "Barrier", float, "Queue[list[float]]"], None]
 """What one process does, given where the store is: open it, and hand what `timed` returns to the queue."""
 
@@ -48,10 +50,10 @@ def _run(works: list[Work], where: str, seconds: float) -> tuple[float, float, f
     """Return, in microseconds: time per write of all together, the 99th percentile, time per write of the slowest."""
     spawn = multiprocessing.get_context("spawn")  # a fork would carry the parent's connections along
     barrier, answers = spawn.Barrier(len(works)), spawn.Queue()
-    crew = [spawn.Process(target=work, args=(where, barrier, seconds, answers)) for work in works]
+    crew = [spawn.Process(target=work, args=(where, barrier, seconds, answers), daemon=True) for work in works]
     for each in crew:
         each.start()
-    taken = [answers.get() for _ in crew]
+    taken = [answers.get(timeout=seconds + _PATIENCE) for _ in crew]
     for each in crew:
         each.join()
     every = sorted(time for times in taken for time in times)
