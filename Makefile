@@ -19,7 +19,7 @@ types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pyright --warnings
 
-bench: $(READY)  ## ratios to raw sqlite3 and aiosqlite; writes benchmarks/RESULTS.md
+bench: $(READY)  ## ratios to the same rows by hand, on SQLite and PostgreSQL; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
 
 schema: $(READY)  ## write schema.sql anew from statedb/db/tables.py

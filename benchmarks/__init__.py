@@ -1,1 +1,1 @@
-"""What statedb costs over raw sqlite3 and aiosqlite doing the same rows, in one run: `python -m benchmarks`."""
+"""What statedb costs over doing the same rows by hand, on each database, in one run: `python -m benchmarks`."""

@@ -41,15 +41,15 @@ def _keyed(store: Store, db: sqlite3.Connection, made: Template, sizes: Sizes) -
 
     get, whole = store.states.get, store.states.entry
     assert get(AGENT, TIER, "task/000001") == raw("task/000001")
-    ours = _each(lambda name: get(AGENT, TIER, name), made, sizes)
-    entries = _each(lambda name: whole(AGENT, TIER, name), made, sizes)
+    ours = each(lambda name: get(AGENT, TIER, name), made.keys, sizes)
+    entries = each(lambda name: whole(AGENT, TIER, name), made.keys, sizes)
     what = "prepared select by agent name, tier and key; from_json on the text"
     return [
-        race(Row("get", what, 1.5), ours, _each(raw, made, sizes), sizes.rounds),
+        race(Row("get", what, 1.5), ours, each(raw, made.keys, sizes), sizes.rounds),
         race(Row("get, floor not decoding", "the same select; the JSON text is left as it is"), ours,
-             _each(bare, made, sizes), sizes.rounds),
+             each(bare, made.keys, sizes), sizes.rounds),
         race(Row("entry", "select of the entry's columns; from_json, the rest as the row has it"), entries,
-             _each(entry, made, sizes), sizes.rounds),
+             each(entry, made.keys, sizes), sizes.rounds),
     ]  # fmt: skip
 
 
@@ -96,9 +96,9 @@ def _opening(path: Any, sizes: Sizes) -> Row:
     return race(row, repeated(ours, 3), repeated(raw, 3), sizes.rounds)
 
 
-def _each(read: Callable[[str], Any], made: Template, sizes: Sizes) -> Contender:
+def each(read: Callable[[str], Any], keys: int, sizes: Sizes) -> Contender:
     """Return a contender that reads random keys."""
-    picks = Picks(made.keys, sizes.operations)
+    picks = Picks(keys, sizes.operations)
 
     def contender(turn: int) -> float:
         names = picks.names(turn)

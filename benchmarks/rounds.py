@@ -22,7 +22,7 @@ Contender = Callable[[int], float]
 class Sizes:
     """How much is measured: keys in the store, rounds per row, operations of the cheap kind per round, seconds.
 
-    `histories` are lengths of history, in versions of a key.
+    `crew` is of how many processes, hired `turns` times; `histories` are lengths of history, in versions of a key.
     """
 
     keys: int = 10_000
@@ -30,11 +30,13 @@ class Sizes:
     operations: int = 400
     together: int = 1_000
     seconds: float = 3.0
+    crew: int = 8
+    turns: int = 2
     histories: tuple[int, ...] = (1_000, 100_000)
 
 
 FULL = Sizes()
-QUICK = Sizes(keys=1_000, rounds=5, operations=100, seconds=0.4, histories=(200, 2_000))
+QUICK = Sizes(keys=1_000, rounds=5, operations=100, seconds=0.4, crew=4, turns=1, histories=(200, 2_000))
 
 
 @dataclass(slots=True)

@@ -58,16 +58,21 @@ class Template:
 def template(folder: Path, keys: int) -> Template:
     """Make the store that every measurement starts from."""
     path = folder / "template.db"
-    middle = 0
     with Store(path, durability="normal") as store:
-        for first in range(0, keys, 500):
-            numbers = range(first, min(first + 500, keys))
-            store.states.set_many(AGENT, TIER, {key(number): value(number, 0) for number in numbers})
-        store.states.set_many(LISTED, TIER, {key(number): value(number, 0) for number in range(LISTED_KEYS)})
-        for turn in range(DEEP_VERSIONS):
-            made = store.states.set(AGENT, TIER, DEEP, value(0, turn))
-            middle = made.revision if turn == DEEP_VERSIONS // 2 else middle
-    return Template(path, keys, middle)
+        return Template(path, keys, fill(store, keys))
+
+
+def fill(store: Store, keys: int) -> int:
+    """Write what every measurement starts from, and return a revision at which DEEP had half its versions."""
+    middle = 0
+    for first in range(0, keys, 500):
+        numbers = range(first, min(first + 500, keys))
+        store.states.set_many(AGENT, TIER, {key(number): value(number, 0) for number in numbers})
+    store.states.set_many(LISTED, TIER, {key(number): value(number, 0) for number in range(LISTED_KEYS)})
+    for turn in range(DEEP_VERSIONS):
+        made = store.states.set(AGENT, TIER, DEEP, value(0, turn))
+        middle = made.revision if turn == DEEP_VERSIONS // 2 else middle
+    return middle
 
 
 class Picks:

@@ -38,54 +38,59 @@ def _set(store: Store, db: sqlite3.Connection, durability: Durability, made: Tem
     what = "select of head and newest revision, then the same four rows, in one BEGIN IMMEDIATE"
     return race(
         Row(f"set, {durability}", what, 2.0),
-        _each(lambda key, value: set_(AGENT, TIER, key, value), made, sizes),
-        _each(lambda key, value: floors.write(db, AGENT, TIER, key, value), made, sizes),
+        each(lambda key, value: set_(AGENT, TIER, key, value), made.keys, sizes),
+        each(lambda key, value: floors.write(db, AGENT, TIER, key, value), made.keys, sizes),
         sizes.rounds,
     )
 
 
 def _update(store: Store, db: sqlite3.Connection, made: Template, sizes: Sizes) -> Row:
     update = store.states.update
+
+    def turned(old: Any) -> Any:
+        return old | {"turn": old["turn"] + 1}
+
     return race(
         Row("update, normal", "the same with from_json on the old value"),
-        _each(lambda key, value: update(AGENT, TIER, key, lambda old: old | {"turn": old["turn"] + 1}), made, sizes),
-        _each(lambda key, value: floors.update(db, AGENT, TIER, key, lambda old: old | {"turn": old["turn"] + 1}),
-              made, sizes),
+        each(lambda key, _: update(AGENT, TIER, key, turned), made.keys, sizes),
+        each(lambda key, _: floors.update(db, AGENT, TIER, key, turned), made.keys, sizes),
         sizes.rounds,
-    )  # fmt: skip
+    )
 
 
 def _transaction(store: Store, db: sqlite3.Connection, made: Template, sizes: Sizes) -> Row:
-    picks = Picks(made.keys, max(TEN, sizes.operations // 4 // TEN * TEN), series=1)
+    def ours(batch: list[floors.Write]) -> None:
+        with store.transaction() as tx:
+            for key, value in batch:
+                tx.states.set(AGENT, TIER, key, value)
 
-    def tens(turn: int) -> list[list[floors.Write]]:
+    return race(
+        Row("transaction of 10 sets, normal", "one transaction: a commit, ten heads and versions"),
+        tens(ours, made.keys, sizes),
+        tens(lambda batch: floors.write_one_commit(db, AGENT, TIER, batch), made.keys, sizes),
+        sizes.rounds,
+    )
+
+
+def tens(write: Callable[[list[floors.Write]], object], keys: int, sizes: Sizes) -> Contender:
+    """Return a contender that writes ten random keys at a time."""
+    picks = Picks(keys, max(TEN, sizes.operations // 4 // TEN * TEN), series=1)
+
+    def contender(turn: int) -> float:
         writes = picks.writes(turn)
         # Keys in a commit are distinct, or the contenders would count versions differently.
-        return [list(dict(writes[first : first + TEN]).items()) for first in range(0, len(writes), TEN)]
-
-    def ours(turn: int) -> float:
-        batches = tens(turn)
+        batches = [list(dict(writes[first : first + TEN]).items()) for first in range(0, len(writes), TEN)]
         with Stopwatch() as watch:
             for batch in batches:
-                with store.transaction() as tx:
-                    for key, value in batch:
-                        tx.states.set(AGENT, TIER, key, value)
+                write(batch)
         return watch.per(len(batches))
 
-    def raw(turn: int) -> float:
-        batches = tens(turn)
-        with Stopwatch() as watch:
-            for batch in batches:
-                floors.write_one_commit(db, AGENT, TIER, batch)
-        return watch.per(len(batches))
-
-    row = Row("transaction of 10 sets, normal", "one transaction: a commit, ten heads and versions")
-    return race(row, ours, raw, sizes.rounds)
+    return contender
 
 
-def _each(write: Callable[[str, Any], Any], made: Template, sizes: Sizes) -> Contender:
+def each(write: Callable[[str, Any], Any], keys: int, sizes: Sizes) -> Contender:
     """Return a contender that writes values of its own to random keys."""
-    picks = Picks(made.keys, max(1, sizes.operations // 4))
+    picks = Picks(keys, max(1, sizes.operations // 4))
 
     def contender(turn: int) -> float:
         writes = picks.writes(turn)
