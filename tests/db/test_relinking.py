@@ -49,8 +49,8 @@ def old_hashes(raw: sqlite3.Connection) -> dict[int, bytes]:
         "join sessions w on w.id = t.session_id join agents a on a.id = w.agent_id order by 1, 2, 3"
     ).fetchall()
     commits = raw.execute(
-        "select revision, branch_id, merge_parent, kind, at, origin_at, origin, origin_revision, actor, message, context "
-        "from state_commits order by revision"
+        "select revision, branch_id, merge_parent, kind, at, origin_at, origin, origin_revision, actor, message, "
+        "context from state_commits order by revision"
     ).fetchall()
 
     found, previous = {}, b""

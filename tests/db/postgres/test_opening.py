@@ -38,7 +38,8 @@ DESCRIPTION = {
         where c.relnamespace = current_schema::regnamespace and a.attnum > 0 and not a.attisdropped
     """,
     "indexes": """
-        select c.relname, pg_get_indexdef(i.indexrelid), i.indisvalid from pg_index i join pg_class c on c.oid = i.indexrelid
+        select c.relname, pg_get_indexdef(i.indexrelid), i.indisvalid
+        from pg_index i join pg_class c on c.oid = i.indexrelid
         where c.relnamespace = current_schema::regnamespace
     """,
     "constraints": """
