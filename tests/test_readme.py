@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 import statedb
-from tests.places import Places
+from tests.places import bare_place
 
 ROOT = Path(__file__).parents[1]
 README = (ROOT / "README.md").read_text()
@@ -59,7 +59,7 @@ def test_every_block_runs_and_returns_or_prints_what_it_says(
     with ExitStack() as ending:
         for block in blocks(DOCUMENTS[name], "python"):
             if SERVER in block:
-                block = block.replace(SERVER, ending.enter_context(Places("postgres", tmp_path)).another(bare=True))
+                block = block.replace(SERVER, ending.enter_context(bare_place("postgres", tmp_path)))
             exec(compile(checked(block), name, "exec"), space)
     environment = {**os.environ, "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"}
     for block in blocks(DOCUMENTS[name], "console"):

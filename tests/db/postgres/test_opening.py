@@ -18,7 +18,7 @@ from statedb.db.location import place_of
 from statedb.db.postgres.opening import create_at
 from statedb.db.postgres.site import Site
 from statedb.db.views import metadata
-from tests.places import Places, raw
+from tests.places import bare_place, raw
 from tests.postgres import SCHEMA, connect
 from tests.test_schema import REVISIONS
 
@@ -66,8 +66,8 @@ DESCRIPTION = {
 @pytest.fixture(params=["postgres"])
 def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
     """A database in which no store was ever opened."""
-    with Places(request.param, tmp_path) as places:
-        yield places.another(bare=True)
+    with bare_place(request.param, tmp_path) as where:
+        yield where
 
 
 def described(link: psycopg.Connection[Any], schema: str) -> dict[str, set[Any]]:
@@ -90,10 +90,7 @@ def test_a_migrated_store_has_the_declared_schema(where: str) -> None:
     Store(where).close()
     with closing(connect(where)) as link, closing(connect(where)) as other:
         declare(other, DECLARED)
-        try:
-            migrated, declared = described(link, SCHEMA), described(link, DECLARED)
-        finally:
-            link.execute(f"drop schema {DECLARED} cascade")
+        migrated, declared = described(link, SCHEMA), described(link, DECLARED)
     assert migrated == declared
     assert {kind for kind, rows in declared.items() if not rows} == {"functions", "triggers"}
     assert {row[0] for row in declared["views"]} == {"states", "history", "commits"}
@@ -154,15 +151,10 @@ def test_a_store_too_new_and_a_schema_of_something_else_are_refused_and_not_touc
 
 
 def test_stores_in_schemas_of_one_database_know_nothing_of_each_other(where: str) -> None:
-    odd = 'Odd "name": ünï '
-    try:
-        with Store(where) as one, Store(where, postgres_schema=odd) as other:
-            one.states.set("a", "local", "k", 1)
-            assert other.states.get("a", "local", "k") is None
-            other.states.set("a", "local", "k", 2)
-            assert (one.states.get("a", "local", "k"), one.transfer.head(), other.transfer.head()) == (1, 1, 1)
-            assert other.query("select value from states") == [("2",)]
-            assert other.health.check().ok
-    finally:
-        with closing(connect(where)) as link:
-            link.execute(f"drop schema {Site(place_of(where), Settings(postgres_schema=odd)).quoted} cascade")
+    with Store(where) as one, Store(where, postgres_schema="Another_1") as other:
+        one.states.set("a", "local", "k", 1)
+        assert other.states.get("a", "local", "k") is None
+        other.states.set("a", "local", "k", 2)
+        assert (one.states.get("a", "local", "k"), one.transfer.head(), other.transfer.head()) == (1, 1, 1)
+        assert other.query("select value from states") == [("2",)]
+        assert other.health.check().ok
