@@ -14,7 +14,7 @@ from statedb.config import Settings
 from statedb.db.location import Place
 from statedb.db.migrate import HEAD
 from statedb.db.postgres import opening
-from statedb.db.postgres.failures import meaning
+from statedb.db.postgres.failures import at_opening
 from statedb.db.postgres.site import Site
 from statedb.db.statements import Parameters, Statement
 
@@ -57,7 +57,7 @@ def _names(site: Site, statement: Statement, given: Parameters) -> list[str]:
     with _peeking(site) as raw:
         if opening.schema_of(raw, site) != HEAD:
             return []
-        return [name for (name,) in raw.execute(text, order(given))]
+        return [name for (name,) in psycopg.RawCursor(raw).execute(text, order(given))]
 
 
 @contextmanager
@@ -66,4 +66,4 @@ def _peeking(site: Site) -> Iterator[psycopg.Connection[Any]]:
         with psycopg.connect(site.address, **opening.connecting(site.settings)) as raw:
             yield raw
     except psycopg.Error as error:
-        raise meaning(error, closed=False) from error
+        raise at_opening(error) from error
