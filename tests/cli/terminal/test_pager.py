@@ -19,7 +19,7 @@ needs_less = pytest.mark.skipif(shutil.which("less") is None, reason="less is no
 @pytest.fixture
 def program(program: Program) -> Program:
     """A store with a key of 40 versions and one of a single one."""
-    with Store(program.path, durability="normal") as store:
+    with Store(program.name, durability="normal") as store:
         for each in range(40):
             store.states.set("a", "persistent", "k", each)
         store.states.set("a", "persistent", "short", 1)
@@ -37,7 +37,7 @@ def shown(program: Program, *args: str, rows: int = 24, columns: int = 80) -> st
 @pytest.mark.parametrize("args", [HISTORY, ("log",), (*HISTORY, "--json"), ("keys", "a", "persistent")], ids=str)
 def test_output_taller_than_the_terminal_is_paged(program: Program, args: tuple[str, ...]) -> None:
     if args[0] == "keys":
-        with Store(program.path) as store:
+        with Store(program.name) as store:
             store.states.set_many("a", "persistent", {f"key{each}": each for each in range(40)})
     assert shown(program, *args).startswith("PAGED\n")
 
@@ -50,7 +50,7 @@ def test_output_that_the_terminal_can_show_is_not_paged(program: Program) -> Non
 
 
 def test_a_line_wider_than_the_terminal_takes_as_many_rows_as_it_needs(program: Program) -> None:
-    with Store(program.path) as store:
+    with Store(program.name) as store:
         store.states.set("a", "persistent", "wide", "x" * 500)
     assert "PAGED" in shown(program, "show", "a", "persistent", "wide", rows=20, columns=40)
     assert "PAGED" not in shown(program, "show", "a", "persistent", "wide", rows=20, columns=400)
@@ -115,7 +115,7 @@ def test_a_pager_that_cannot_be_run_costs_nobody_the_output(program: Program) ->
 
 
 def test_a_pager_that_is_quit_early_ends_the_program_quietly(program: Program) -> None:
-    with Store(program.path, durability="normal") as store:
+    with Store(program.name, durability="normal") as store:
         store.states.set_many("a", "local", {f"{each:0>100}": each for each in range(5000)})
     program.env["STATEDB_PAGER"] = "head -n 1"
     assert shown(program, "keys", "a", "local") == f"{'0' * 100}\n"
