@@ -1,4 +1,4 @@
-"""An embedded store that remembers: versioned state for agents and applications, in one SQLite file."""
+"""An embedded store that remembers: versioned state for agents and applications, in one SQLite file or on a server."""
 
 from statedb.aio import AsyncStore, AsyncTransaction
 from statedb.config import TIERS, Settings, Tier

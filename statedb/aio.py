@@ -1,4 +1,4 @@
-"""The asynchronous store: the same rooms, one hop to the connection's thread per operation."""
+"""The asynchronous store: the same rooms, awaited."""
 
 from __future__ import annotations
 
@@ -100,15 +100,19 @@ class AsyncStore(Async, Rooms[Async]):
     ) -> AsyncTransaction:
         """Return a transaction: `async with store.transaction() as tx:` makes one commit of what is written through tx.
 
-        The write lock is taken at entry and time stands still inside. `actor` is who writes, `context` a JSON object
-        kept with the commit.
+        Time stands still inside. On a file the write lock is taken at entry; on a server others write meanwhile, and
+        where they change what was read the block ends in TransactionAborted, with nothing written. `actor` is who
+        writes, `context` a JSON object kept with the commit.
         """
         self._context.check_writable()
         note = Note.of(actor or self.settings.actor, message, context)
         return AsyncTransaction(self, note)
 
     async def run(self, fn: Callable[Concatenate[Joined, P], T], *args: P.args, **kwargs: P.kwargs) -> T:
-        """Run fn(tx, *args), a plain function over a synchronous transaction, in one hop; it may be called again."""
+        """Run fn(tx, *args), a plain function over a synchronous transaction; it may be called again.
+
+        It runs on the connection's thread where the store is a file, on the loop's own where it is on a server.
+        """
         result: T = await self._submit(lambda tx: run_in(tx, fn, args, kwargs))
         return result
 

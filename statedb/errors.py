@@ -47,7 +47,7 @@ class StoreTooNew(StateDBError):
 
 
 class NotAStore(StateDBError):
-    """The file holds something else; nothing was touched."""
+    """The place holds something else, or is none; nothing was touched."""
 
 
 class StoreClosed(StateDBError):
@@ -100,7 +100,7 @@ class QueryRefused(StateDBError):
 
 
 class ReadOnly(StateDBError):
-    """A write to a store that shows the past, or to a file that cannot be written."""
+    """A write to a store that shows the past, or to a file or server that may not be written."""
 
 
 # ---- writing
@@ -135,7 +135,7 @@ class TransactionAborted(StateDBError):
 
 
 class StoreBusy(StateDBError):
-    """Another writer held the store for longer than `Settings.busy_timeout`."""
+    """Another writer held the store, or no server answered, for longer than `Settings.busy_timeout`."""
 
 
 class DiskFull(StateDBError):
@@ -146,4 +146,4 @@ class DiskFull(StateDBError):
 
 
 class Corrupted(StateDBError):
-    """What the store holds contradicts itself: a digest, a codec or the file."""
+    """What the store holds contradicts itself: a digest, a codec or the database."""

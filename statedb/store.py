@@ -26,9 +26,9 @@ T = TypeVar("T")
 
 
 class Store(Sync, Rooms[Sync]):
-    """A versioned store in one SQLite file, for any number of threads, processes and agents.
+    """A versioned store in one SQLite file, or on a server, for any number of threads, processes and agents.
 
-    `where` is a path, ":memory:", or an SQLAlchemy URL; the file is made and migrated at the first open. The keywords
+    `where` is a path, ":memory:", or an SQLAlchemy URL; the store is made and migrated at the first open. The keywords
     are the fields of `Settings`. Raises NotAStore and StoreTooNew, and leaves what it refuses untouched.
     """
 
@@ -83,8 +83,9 @@ class Store(Sync, Rooms[Sync]):
     ) -> Transaction:
         """Return a transaction: `with store.transaction() as tx:` makes one commit of all that is written through tx.
 
-        The write lock is taken at entry and time stands still inside. `actor` is who writes, `context` a JSON object
-        kept with the commit.
+        Time stands still inside. On a file the write lock is taken at entry; on a server others write meanwhile, and
+        where they change what was read the block ends in TransactionAborted, with nothing written. `actor` is who
+        writes, `context` a JSON object kept with the commit.
         """
         self._context.check_writable()
         note = Note.of(actor or self.settings.actor, message, context)

@@ -134,3 +134,19 @@ def _for_postgres(text: str) -> str:
     """Return a statement in PostgreSQL's dialect, as far as the tests need."""
     text = text.replace("randomblob(16)", "decode(md5(random()::text), 'hex')").replace("?", "%s")
     return re.sub(r"(?<![\w'])x'(\w*)'", r"'\\x\1'::bytea", text)
+
+
+@contextmanager
+def bare_place(sort: str, folder: Path) -> Iterator[str]:
+    """Give a place in which no store was ever opened; whatever becomes of it, nobody finds it there later."""
+    with Places(sort, folder) as places:
+        where = places.another(bare=True)
+        try:
+            yield where
+        finally:
+            if is_url(where):
+                with closing(connect(where)) as link:
+                    found = link.execute("select quote_ident(nspname) from pg_namespace where nspname !~ '^(pg_|info)'")
+                    for (schema,) in found.fetchall():
+                        link.execute(f"drop schema {schema} cascade")
+                    link.execute("create schema public")

@@ -46,6 +46,35 @@ def test_a_database_that_is_not_served_is_refused(url: str) -> None:
         Store(url)
 
 
+HIDDEN = """
+import asyncio, sys
+for name in {missing!r}: sys.modules[name] = None
+from statedb import AsyncStore, Store, StateDBError
+from statedb.cli.app import app
+
+async def opened():
+    async with AsyncStore("postgresql+psycopg://h/d"): pass
+
+for way in (lambda: Store("postgresql://h/d"), lambda: asyncio.run(opened())):
+    try: way()
+    except StateDBError as error: print(error)
+Store(":memory:").close()
+app(["-f", "postgresql://h/d", "log"])
+"""
+
+
+@pytest.mark.parametrize("missing", [("psycopg",), ("psycopg_pool",), ("greenlet",), ("psycopg", "psycopg_pool")])
+def test_a_server_without_its_driver_says_what_to_install(missing: tuple[str, ...]) -> None:
+    done = subprocess.run([sys.executable, "-c", HIDDEN.format(missing=missing)], capture_output=True, text=True)
+    said = "PostgreSQL needs statedb[postgres]: pip install 'statedb[postgres]'"
+    if missing == ("greenlet",):  # only tasks need it
+        assert said in done.stdout
+    else:
+        assert (done.stdout.count(said), done.returncode) == (2, 1)
+        assert done.stderr.startswith(f"statedb: {said}")
+        assert done.stderr.count("\n") == 1
+
+
 def test_an_empty_file_becomes_a_store(tmp_path: Path) -> None:
     path = tmp_path / "empty.db"
     path.touch()

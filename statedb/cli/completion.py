@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Iterable
-from typing import Any
 
 import typer
 
@@ -19,7 +18,7 @@ stands, zsh by way of eval: a key `$(rm -rf .)` would be run. So what needs quot
 
 def agents(context: typer.Context, incomplete: str) -> list[str]:
     """Return the agents of the store."""
-    return _offered(lambda peek, path: peek.agents(path, incomplete, _MOST), context)
+    return _offered(context, lambda peek, *there: peek.agents(*there, incomplete, _MOST))
 
 
 def keys(context: typer.Context, incomplete: str) -> list[str]:
@@ -45,10 +44,10 @@ def entry(context: typer.Context, incomplete: str) -> list[str]:
 def _keys(context: typer.Context, agent: str | None, tier: str | None, incomplete: str) -> list[str]:
     if agent is None or tier is None:
         return []
-    return _offered(lambda peek, path: peek.keys(path, agent, str(tier), incomplete, _MOST), context)
+    return _offered(context, lambda peek, *there: peek.keys(*there, agent, str(tier), incomplete, _MOST))
 
 
-def _offered(names: Callable[[Any, str], Iterable[str]], context: typer.Context) -> list[str]:
+def _offered(context: typer.Context, names: Callable[..., Iterable[str]]) -> list[str]:
     """Return the names that can be offered; none where the store cannot be read, whatever the reason.
 
     An error would be written into the line that somebody is typing.
@@ -56,10 +55,12 @@ def _offered(names: Callable[[Any, str], Iterable[str]], context: typer.Context)
     from statedb.cli.stores import ENVIRONMENT
 
     try:
+        from statedb.config import Settings
+        from statedb.db import peek
         from statedb.db.location import place_of
-        from statedb.db.sqlite import peek
 
         url = context.find_root().params.get("file") or os.environ.get(ENVIRONMENT) or ":memory:"
-        return [name for name in names(peek, place_of(os.path.expanduser(url)).name) if _HARMLESS.fullmatch(name)]
+        found = names(peek, place_of(os.path.expanduser(url)), Settings.load({}))
+        return [name for name in found if _HARMLESS.fullmatch(name)]
     except Exception:
         return []

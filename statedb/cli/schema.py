@@ -1,10 +1,10 @@
-"""init, migrate: a store's file and its schema."""
+"""init, migrate: a store and its schema."""
 
 from __future__ import annotations
 
 import typer
 
-from statedb.cli.stores import file_of, holds_something, opened, valid_settings
+from statedb.cli.stores import exists, opened, place_of, valid_settings
 from statedb.cli.terminal import output
 
 
@@ -13,10 +13,10 @@ def init(context: typer.Context) -> None:
 
     Commands that write make a store too; this one says where it went, and leaves it empty.
     """
-    path = file_of(context)
-    found = holds_something(path)
+    place = place_of(context)
+    found = exists(place)
     opened(context, create=True).close()
-    output.line(f"{path} is a store already" if found else f"made {path}")
+    output.line(f"{place.shown} is a store already" if found else f"made {place.shown}")
 
 
 def migrate(context: typer.Context) -> None:
@@ -26,17 +26,16 @@ def migrate(context: typer.Context) -> None:
     is refused and left as it is.
     """
     from statedb.config import Settings
+    from statedb.db import peek
     from statedb.db.migrate import HEAD
-    from statedb.db.sqlite.opening import schema_of
-    from statedb.db.sqlite.pool import explained
 
-    path = file_of(context)
-    with valid_settings(), explained():
-        before = schema_of(path, Settings.load({}))
+    place = place_of(context)
+    with valid_settings():
+        before = peek.schema_of(place, Settings.load({}))
     opened(context, create=True).close()
     if before is None:
-        output.line(f"made {path} with schema {HEAD}")
+        output.line(f"made {place.shown} with schema {HEAD}")
     elif before == HEAD:
-        output.line(f"{path} has schema {HEAD} already")
+        output.line(f"{place.shown} has schema {HEAD} already")
     else:
-        output.line(f"{path}: from schema {before} to {HEAD}")
+        output.line(f"{place.shown}: from schema {before} to {HEAD}")

@@ -6,7 +6,7 @@ import typer
 
 from statedb.cli.arguments import Json
 from statedb.cli.forms import form
-from statedb.cli.stores import file_of, opened
+from statedb.cli.stores import opened, place_of
 from statedb.cli.terminal import output, tables
 from statedb.models import StateType
 
@@ -14,7 +14,7 @@ from statedb.models import StateType
 def stats(context: typer.Context, as_json: Json = False) -> None:
     """Print how much the store holds.
 
-    Its newest revision, the times of its oldest and newest commits, agents, sessions, the bytes of the file and of all
+    Its newest revision, the times of its oldest and newest commits, agents, sessions, the bytes of the store and of all
     values of all versions, and for each tier how many keys have a value and how many versions there are.
     """
     with opened(context) as store:
@@ -23,13 +23,13 @@ def stats(context: typer.Context, as_json: Json = False) -> None:
         return output.json(form(found))
     output.facts(
         [
-            ("store", file_of(context)),
+            ("store", place_of(context).shown),
             ("revision", found.revision),
             ("oldest commit", found.oldest),
             ("newest commit", found.newest),
             ("agents", f"{found.agents:,}"),
             ("sessions", f"{found.sessions:,}"),
-            ("file size", f"{found.size:,} bytes"),
+            ("size", f"{found.size:,} bytes"),
             ("values", f"{found.value_bytes:,} bytes in all versions together"),
         ]
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -13,6 +12,7 @@ import typer
 from statedb.cli.exits import Refused, Usage
 
 if TYPE_CHECKING:
+    from statedb.db.location import Place
     from statedb.store import Store
 
 ENVIRONMENT = "STATEDB_URL"
@@ -31,26 +31,31 @@ def opened(context: typer.Context, *, create: bool = False) -> Store:
     """Return the store that was named. Only a command that makes stores (`create`) makes one."""
     from statedb.store import Store
 
-    path, named = file_of(context), _named(context)
-    if not (create or path == ":memory:" or holds_something(path)):
-        raise Refused(f"there is no store at {path}; 'statedb -f {path} init' would make one")
+    place, named = place_of(context), _named(context)
+    url = named.url or ""
+    if not (create or place.name == ":memory:" or exists(place)):
+        raise Refused(f"there is no store at {place.shown}; 'statedb -f {place.shown} init' would make one")
     with valid_settings():
-        return Store(path) if named.actor is None else Store(path, actor=named.actor)
+        return Store(url) if named.actor is None else Store(url, actor=named.actor)
 
 
-def file_of(context: typer.Context) -> str:
-    """Return the file of the store that was named."""
-    from statedb.db.location import place_of
+def place_of(context: typer.Context) -> Place:
+    """Return where the store is that was named."""
+    from statedb.db import location
 
     named = _named(context)
     if not named.url:
         raise Usage(f"no store is named: give -f FILE before the command, or set {ENVIRONMENT}")
-    return place_of(named.url).name
+    return location.place_of(named.url)
 
 
-def files_of(path: str) -> set[str]:
-    """Return the files a store is kept in."""
-    return {os.path.realpath(path) + end for end in ("", "-wal", "-shm")}
+def exists(place: Place) -> bool:
+    """Tell whether anything is there that may be a store."""
+    from statedb.config import Settings
+    from statedb.db import peek
+
+    with valid_settings():
+        return peek.exists(place, Settings.load({}))
 
 
 @contextmanager
@@ -62,14 +67,6 @@ def valid_settings() -> Iterator[None]:
         yield
     except InvalidValue as error:
         raise Usage(str(error)) from None
-
-
-def holds_something(path: str) -> bool:
-    """Tell whether there is a file with anything in it; it is not opened, which could drop a connection's locks."""
-    try:
-        return os.stat(path).st_size > 0
-    except (FileNotFoundError, NotADirectoryError):
-        return False
 
 
 def _named(context: typer.Context) -> Named:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Protocol
 
 from sqlalchemy import Table
@@ -17,8 +16,9 @@ class Connection(Protocol):
     path: str | None
     """The file, where any number of connections may read it by themselves; None where only this one can."""
 
-    wall: Callable[[], int]
-    """The wall clock, in microseconds; always 0 where the server's comes with what is read."""
+    def wall(self) -> int:
+        """Return the wall clock's time, in microseconds; always 0 where the server's comes with what is read."""
+        ...
 
     def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
         """Run a statement and return every row."""

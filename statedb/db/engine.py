@@ -15,7 +15,7 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from statedb.config import Settings
-from statedb.db.location import place_of
+from statedb.db.location import place_of, postgres_installed
 from statedb.db.tx import Context, Note, Tx
 
 Body = Callable[[Tx], Any]
@@ -128,8 +128,8 @@ def open_engine(where: str | os.PathLike[str], settings: Settings) -> Engine:
     """Return a database for callers that wait, open. Raises NotAStore and StoreTooNew."""
     place = place_of(where)
     if place.backend == "postgresql":
-        from statedb.db.postgres.engine import Engine as Postgres
-
+        with postgres_installed():
+            from statedb.db.postgres.engine import Engine as Postgres
         return Postgres(place, settings)
     from statedb.db.sqlite.engine import Engine as SQLite
 
@@ -140,8 +140,8 @@ def async_engine(where: str | os.PathLike[str], settings: Settings) -> AsyncEngi
     """Return a database for tasks, not open yet."""
     place = place_of(where)
     if place.backend == "postgresql":
-        from statedb.db.postgres.asyncengine import AsyncEngine as Postgres
-
+        with postgres_installed():
+            from statedb.db.postgres.asyncengine import AsyncEngine as Postgres
         return Postgres(place, settings)
     from statedb.db.sqlite.asyncengine import AsyncEngine as SQLite
 

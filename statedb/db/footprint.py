@@ -64,8 +64,7 @@ class Watched:
     def __init__(self, connection: Connection, footprint: Footprint) -> None:
         self._connection, self._footprint = connection, footprint
         self.path = connection.path
-        self.wall = connection.wall
-        self.settled, self.run = connection.settled, connection.run
+        self.wall, self.settled, self.run = connection.wall, connection.settled, connection.run
         self.newest, self.new_id = connection.newest, connection.new_id
         self.size, self.faults = connection.size, connection.faults
 

@@ -59,7 +59,7 @@ def stats(tx: Tx) -> Stats:
         sessions=sessions_there,
         keys=_by_tier(tx.db.all(_KEYS, given)),
         versions=_by_tier((tier, count) for tier, count, _ in versions),
-        value_bytes=sum(size for _, _, size in versions),
+        value_bytes=sum(int(size) for _, _, size in versions),  # a server may sum integers up to a decimal
         size=tx.db.size(),
         oldest=maybe(oldest),
         newest=maybe(newest),

@@ -14,7 +14,9 @@ import pytest
 
 from statedb import Store
 from statedb.cli.commands import COMMANDS
-from statedb.db.sqlite import peek
+from statedb.config import Settings
+from statedb.db import peek
+from statedb.db.location import place_of
 from statedb.db.sqlite.opening import create_at
 from tests.cli.helpers import Cli, Program, Ran
 from tests.places import only_sqlite
@@ -168,10 +170,10 @@ def test_what_others_have_just_written_is_offered(program: Program) -> None:
 
 @only_sqlite
 def test_names_are_read_in_order_and_no_more_than_asked_for(program: Program) -> None:
-    path = str(program.path)
-    assert peek.agents(path, "", 2) == ["agent-1", "agent-2"]
-    assert peek.keys(path, "agent-1", "persistent", "prefs", 10) == ["prefs", "prefs/ui"]
-    assert peek.keys(path, "agent-1", "persistent", "", 1) == ["plan"]
+    there = place_of(program.path), Settings()
+    assert peek.agents(*there, "", 2) == ["agent-1", "agent-2"]
+    assert peek.keys(*there, "agent-1", "persistent", "prefs", 10) == ["prefs", "prefs/ui"]
+    assert peek.keys(*there, "agent-1", "persistent", "", 1) == ["plan"]
 
 
 def test_the_script_for_each_shell_calls_the_program_back(program: Program) -> None:

@@ -258,5 +258,5 @@ def test_a_value_too_large_is_refused(cli: Cli, monkeypatch: pytest.MonkeyPatch)
 def test_a_store_is_named_by_a_url_too(cli: Cli, tmp_path: Path) -> None:
     cli.ok("set", *PREFS, "1")
     assert cli.bare("-f", f"sqlite:///{cli.path}", "get", *PREFS).text == "1\n"
-    refused = cli.bare("-f", "postgresql://host/db", "get", *PREFS)
+    refused = cli.bare("-f", "mysql+pymysql://ann:s3cret@host/db", "get", *PREFS)
     assert (refused.code, "is not served" in refused.line) == (1, True)

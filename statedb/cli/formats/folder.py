@@ -13,7 +13,7 @@ import typer
 from statedb.cli.exits import Refused, Usage, note
 from statedb.cli.formats.files import LONGEST, parsed, whole
 from statedb.cli.points import point
-from statedb.cli.stores import file_of, files_of, opened
+from statedb.cli.stores import opened, place_of
 from statedb.cli.terminal import output
 from statedb.cli.terminal.progress import progress
 from statedb.errors import InvalidKey, InvalidValue
@@ -181,7 +181,7 @@ def export_folder(
         found = names(past.states.keys(agent, state_type, pattern))
         os.makedirs(to, exist_ok=True)
         if overwrite:
-            taken = files_of(file_of(context))
+            taken = place_of(context).files
             _check_standing(to, found, lambda key: past.states.get(agent, state_type, key), taken)
         elif os.listdir(to):
             raise Refused(f"{to} is not empty; --overwrite replaces the files of the keys written, and no others")
@@ -193,7 +193,7 @@ def export_folder(
     output.line(f"exported {len(found):,} keys to {to}")
 
 
-def _check_standing(root: str, found: Mapping[str, str], value: Callable[[str], Any], store: set[str]) -> None:
+def _check_standing(root: str, found: Mapping[str, str], value: Callable[[str], Any], store: frozenset[str]) -> None:
     """Refuse a folder whose files would not be replaced but read back beside the new ones; and one with the store."""
     for path, _ in _listed(root):
         try:

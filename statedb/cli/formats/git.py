@@ -10,7 +10,7 @@ import typer
 from statedb.cli.exits import Refused, note
 from statedb.cli.formats.batches import Item, batched, load_versions
 from statedb.cli.formats.files import LONGEST, parsed
-from statedb.cli.stores import file_of, holds_something, opened, valid_settings
+from statedb.cli.stores import exists, opened, place_of, valid_settings
 from statedb.cli.terminal import output
 from statedb.models import MISSING, Imported, StateType
 
@@ -45,7 +45,7 @@ def import_file(
 
 def _known(context: typer.Context, agent: str, state_type: StateType, key: str) -> frozenset[str]:
     """Return the ids of the git commits that a key has versions of."""
-    if not holds_something(file_of(context)):
+    if not exists(place_of(context)):
         return frozenset()
     with opened(context) as store:
         return frozenset(commit for (commit,) in store.query(_COMMITS, [agent, state_type.value, key]))

@@ -12,7 +12,7 @@ import typer
 from statedb.cli.exits import Refused, Usage
 from statedb.cli.formats.batches import MOST_BYTES, load, load_versions
 from statedb.cli.formats.lines import Lines, reading, writing
-from statedb.cli.stores import file_of, files_of, opened
+from statedb.cli.stores import opened, place_of
 from statedb.cli.terminal import output
 from statedb.cli.terminal.progress import progress
 from statedb.models import MISSING, Imported, StateType
@@ -43,7 +43,7 @@ def import_history(context: typer.Context, file: str) -> None:
 
 def export_history(context: typer.Context, to: str | None) -> None:
     """Write the whole history to a file, or to standard output."""
-    if to is not None and os.path.realpath(to) in files_of(file_of(context)):
+    if to is not None and os.path.realpath(to) in place_of(context).files:
         raise Usage(f"{to} is the store itself; an export takes another name")
     with opened(context) as store, writing(to) as write:
         top = store.transfer.head()

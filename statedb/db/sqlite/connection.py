@@ -44,7 +44,7 @@ class Connection:
     def __init__(self, raw: sqlite3.Connection, settings: Settings, path: str | None) -> None:
         self.raw = raw
         self.path = path
-        self.wall = lambda: micros(settings.clock())
+        self._clock = settings.clock
         self.timeout = settings.busy_timeout
 
     def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
@@ -65,6 +65,9 @@ class Connection:
 
     def settled(self, statement: Statement, parameters: Parameters) -> Row | None:
         return self.one(statement, parameters)
+
+    def wall(self) -> int:
+        return micros(self._clock())
 
     def newest(self) -> Newest:
         [row] = self.all(NEWEST, {})

@@ -1,4 +1,4 @@
-"""Names that stand in a store's file, read without opening the store: nothing is made, upgraded or waited for long."""
+"""A store's file looked at without opening the store."""
 
 from __future__ import annotations
 
@@ -8,36 +8,39 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from sqlalchemy import Select, bindparam, select
-
+from statedb.config import Settings
+from statedb.db.location import Place
 from statedb.db.migrate import HEAD
+from statedb.db.sqlite import opening
 from statedb.db.sqlite.connection import DIALECT
-from statedb.db.sqlite.opening import version_of
+from statedb.db.sqlite.pool import explained
 from statedb.db.statements import Parameters, Statement
-from statedb.db.tables import MAIN, agent_states
-from statedb.db.tables import agents as agents_table
-from statedb.values.glob import above
 
 _PATIENCE = 0.2
 """Seconds to wait for a lock: somebody has pressed a key and looks at the terminal."""
 
 
-def agents(path: str, prefix: str, limit: int) -> list[str]:
-    """Return the agents whose names begin with a prefix, at most `limit`."""
-    return _names(path, _AGENTS, prefix, {"limit": limit})
+def exists(place: Place, settings: Settings) -> bool:
+    """Tell whether there is a file with anything in it; it is not opened, which could drop a connection's locks."""
+    try:
+        return os.stat(place.name).st_size > 0
+    except (FileNotFoundError, NotADirectoryError):
+        return False
 
 
-def keys(path: str, agent_id: str, state_type: str, prefix: str, limit: int) -> list[str]:
-    """Return the keys that begin with a prefix and hold a value, expired or not, at most `limit`."""
-    return _names(path, _KEYS, prefix, {"agent": agent_id, "state_type": state_type, "limit": limit})
+def schema_of(place: Place, settings: Settings) -> str | None:
+    """Return the schema revision of a file, None where it is missing or empty. NotAStore for anything else."""
+    with explained():
+        return opening.schema_of(place.name, settings)
 
 
-def _names(path: str, statement: Statement, prefix: str, given: Parameters) -> list[str]:
+def names(place: Place, settings: Settings, statement: Statement, given: Parameters) -> list[str]:
+    """Return what a statement finds in a store of this library's schema, nothing in any other."""
     text, order = statement.on(DIALECT)
-    with _peeking(path) as raw:
-        if version_of(raw) != HEAD:
+    with _peeking(place.name) as raw:
+        if opening.version_of(raw) != HEAD:
             return []
-        return [name for (name,) in raw.execute(text, order({**given, "low": prefix, "high": above(prefix)}))]
+        return [name for (name,) in raw.execute(text, order(given))]
 
 
 @contextmanager
@@ -50,24 +53,3 @@ def _peeking(path: str) -> Iterator[sqlite3.Connection]:
         yield raw
     finally:
         raw.close()
-
-
-def _in_range(found: Select[str]) -> Statement:
-    column = found.selected_columns[0]
-    return Statement(
-        found.where(column >= bindparam("low"), column < bindparam("high")).order_by(column).limit(bindparam("limit"))
-    )
-
-
-_s, _a = agent_states.c, agents_table.c
-_AGENTS = _in_range(select(_a.name))
-_KEYS = _in_range(
-    select(_s.state_key)
-    .select_from(agent_states.join(agents_table, _s.agent_id == _a.id))
-    .where(
-        _a.name == bindparam("agent"),
-        _s.branch_id == MAIN,
-        _s.state_type == bindparam("state_type"),
-        _s.codec.is_not(None),
-    )
-)

@@ -1,0 +1,85 @@
+"""What stands at a place, looked at without opening a store: nothing is made, upgraded or waited for long."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from sqlalchemy import Select, bindparam, select
+
+from statedb.config import Settings
+from statedb.db.location import Place, postgres_installed
+from statedb.db.statements import Parameters, Statement
+from statedb.db.tables import MAIN, agent_states
+from statedb.db.tables import agents as agents_table
+from statedb.values.glob import above
+
+
+class Peek(Protocol):
+    """How one kind of database is looked at."""
+
+    def exists(self, place: Place, settings: Settings) -> bool:
+        """Tell whether anything is there that may be a store."""
+        ...
+
+    def schema_of(self, place: Place, settings: Settings) -> str | None:
+        """Return the schema revision of a store, None where there is none. NotAStore for anything else."""
+        ...
+
+    def names(self, place: Place, settings: Settings, statement: Statement, given: Parameters) -> list[str]:
+        """Return what a statement finds in a store of this library's schema, nothing in any other."""
+        ...
+
+
+def exists(place: Place, settings: Settings) -> bool:
+    """Tell whether anything is there that may be a store."""
+    return _peek(place).exists(place, settings)
+
+
+def schema_of(place: Place, settings: Settings) -> str | None:
+    """Return the schema revision of a store, None where there is none. NotAStore for anything else."""
+    return _peek(place).schema_of(place, settings)
+
+
+def agents(place: Place, settings: Settings, prefix: str, limit: int) -> list[str]:
+    """Return the agents whose names begin with a prefix, at most `limit`. Any error means that there are none."""
+    return _names(place, settings, _AGENTS, prefix, {"limit": limit})
+
+
+def keys(place: Place, settings: Settings, agent_id: str, state_type: str, prefix: str, limit: int) -> list[str]:
+    """Return the keys that begin with a prefix and hold a value, expired or not, at most `limit`; errors as above."""
+    return _names(place, settings, _KEYS, prefix, {"agent": agent_id, "state_type": state_type, "limit": limit})
+
+
+def _peek(place: Place) -> Peek:
+    if place.backend == "postgresql":
+        with postgres_installed():
+            from statedb.db.postgres import peek as postgres
+        return postgres
+    from statedb.db.sqlite import peek as sqlite
+
+    return sqlite
+
+
+def _names(place: Place, settings: Settings, statement: Statement, prefix: str, given: Parameters) -> list[str]:
+    return _peek(place).names(place, settings, statement, {**given, "low": prefix, "high": above(prefix)})
+
+
+def _in_range(found: Select[str]) -> Statement:
+    column = found.selected_columns[0]
+    return Statement(
+        found.where(column >= bindparam("low"), column < bindparam("high")).order_by(column).limit(bindparam("limit"))
+    )
+
+
+_s, _a = agent_states.c, agents_table.c
+_AGENTS = _in_range(select(_a.name))
+_KEYS = _in_range(
+    select(_s.state_key)
+    .select_from(agent_states.join(agents_table, _s.agent_id == _a.id))
+    .where(
+        _a.name == bindparam("agent"),
+        _s.branch_id == MAIN,
+        _s.state_type == bindparam("state_type"),
+        _s.codec.is_not(None),
+    )
+)
