@@ -16,6 +16,7 @@ from hypothesis import strategies as st
 
 from statedb import Store
 from tests.interleave import Order, Session, Values, assert_serial, parse, play_tasks, play_threads, sessions_of
+from tests.places import is_url
 
 WAYS = ["block", "block, a store each", "run", "async block", "async run"]
 FULL = {"x": 10, "y": 20}
@@ -75,8 +76,8 @@ class Played:
 
 
 @pytest.fixture(params=WAYS)
-def stage(request: pytest.FixtureRequest, place: str) -> Iterator[Stage]:
-    made = Stage(place, request.param, one_at_a_time="://" not in place)
+def stage(request: pytest.FixtureRequest, where: str) -> Iterator[Stage]:
+    made = Stage(where, request.param, one_at_a_time=not is_url(where))
     yield made
     made.close()
 
