@@ -28,6 +28,9 @@ CUTS = ("before", "torn", "at once", "after", "late")
 _READY = b"Z\x00\x00\x00\x05"
 """How the message begins that ends the server's answer to a burst; one byte follows."""
 
+_PATIENCE = 1.0
+"""Seconds a burst waits for a late one before it to be answered, which it is not where that waits for what we hold."""
+
 
 @dataclass
 class Cut:
@@ -35,6 +38,8 @@ class Cut:
 
     how: str
     left: int
+    later: int | None = None
+    """After how many more bursts a late one arrives by itself."""
     fired: threading.Event = field(default_factory=threading.Event)
     deliver: threading.Event = field(default_factory=threading.Event)
     """Set by the test, once a late burst may arrive."""
@@ -50,6 +55,7 @@ class Proxy:
         self._server = f"{server[0]}/.s.PGSQL.{server[1]}"
         self._guard = threading.Lock()
         self._cut: Cut | None = None
+        self._late: Cut | None = None
         self._lines: list[Line] = []
         self._door = socket.create_server(("127.0.0.1", 0), backlog=64)
         self.port: int = self._door.getsockname()[1]
@@ -70,16 +76,19 @@ class Proxy:
         for line in self._lines:
             line.join()
 
-    def cut(self, how: str, nth: int) -> Cut:
-        """Have the way break at the nth burst from now on, counted over all connections."""
+    def cut(self, how: str, nth: int, later: int | None = None) -> Cut:
+        """Have the way break at the nth burst from now on, counted over all connections.
+
+        A late burst arrives once the test says so, or just before the burst that comes `later` bursts after it.
+        """
         with self._guard:
-            self._cut = Cut(how, nth)
+            self._cut = Cut(how, nth, later)
             return self._cut
 
     def mend(self) -> None:
         """Take back a cut that was not reached."""
         with self._guard:
-            self._cut = None
+            self._cut = self._late = None
 
     def break_all(self) -> None:
         """Break every connection there is."""
@@ -89,12 +98,20 @@ class Proxy:
     def reached(self) -> Cut | None:
         """Count a burst, and return the cut that is at it."""
         with self._guard:
+            late = self._late
+            if late is not None and late.later is not None:
+                late.later -= 1
+                if late.later <= 0:
+                    self._late = None
+                    late.deliver.set()
+                    late.delivered.wait(_PATIENCE)
             if self._cut is None:
                 return None
             self._cut.left -= 1
             if self._cut.left:
                 return None
             cut, self._cut = self._cut, None
+            self._late = cut
             return cut
 
     def _accept(self) -> None:
@@ -168,8 +185,8 @@ class Line:
             _send(self._server, burst[: len(burst) // 2])
         if cut.how == "after":
             self._answered.wait(HANG)
-        _shut(self._client)
         cut.fired.set()
+        _shut(self._client)
         if cut.how == "late":
             cut.deliver.wait(HANG)
             _send(self._server, burst)
