@@ -11,6 +11,7 @@ import time
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from statedb import Store
 from tests.rigs.crew import Crew, Ledger
@@ -50,14 +51,15 @@ def hunt(
     kill: bool = False,
     held: float = 0.0,
     beside: AbstractContextManager[object] | None = None,
+    **options: Any,
 ) -> Hunt:
     """Hunt for gaps in the store at `where`, which holds nothing yet; AssertionError where there is one.
 
     `kill` has writers be killed, `held` a transaction be left open for so many seconds. `beside` is entered for as long
     as the writers write.
     """
-    with Crew(where, folder, durability="normal") as crew:
-        Store(where).close()
+    with Crew(where, folder, durability="normal", **options) as crew:
+        Store(where, **options).close()
         crew.add_readers(READERS)
         crew.add_writers(WRITERS)
         crew.wait_for_writers()
@@ -71,7 +73,7 @@ def hunt(
                     crew.kill_writer()
         taken = time.monotonic() - begun
         saw = crew.finish()
-    with Store(where) as store:
+    with Store(where, **options) as store:
         ledger = Ledger(store, crew.board)
         ledger.check()
         assert store.health.check().problems == ()
