@@ -17,7 +17,7 @@ PROGRAM = shutil.which("pgbouncer") or shutil.which("pgbouncer", path="/usr/sbin
 
 _CONFIG = """
 [databases]
-* = host={folder} port={server_port}
+* = host={folder} port={server_port} user=postgres
 
 [pgbouncer]
 listen_addr = 127.0.0.1

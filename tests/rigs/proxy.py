@@ -1,7 +1,7 @@
 """A way to a PostgreSQL server that can be slow, and that breaks where a test says so.
 
-What a client sends comes in bursts: all that is written before it waits for an answer. A cut is at one of those, and
-does to it what networks do:
+What a client sends comes in bursts: all that it writes before it has to wait for an answer. A cut is at one of those,
+and does to it what networks do:
 
     before     it never arrives
     torn       half of it arrives
@@ -27,6 +27,9 @@ from tests.helpers import HANG
 CUTS = ("before", "torn", "at once", "after", "late")
 _READY = b"Z\x00\x00\x00\x05"
 """How the message begins that ends the server's answer to a burst; one byte follows."""
+
+_WAITS = (b"S", b"Q", b"H", b"X", b"p")
+"""Sync, query, flush, terminate, password."""
 
 _PATIENCE = 1.0
 """Seconds a burst waits for a late one before it to be answered, which it is not where that waits for what we hold."""
@@ -128,8 +131,9 @@ class Proxy:
                 server.close()
                 continue
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            self._lines = [line for line in self._lines if not line.over]
-            self._lines.append(Line(self, client, server))
+            for line in filter(Line.over, self._lines):
+                line.join()
+            self._lines = [line for line in self._lines if not line.over()] + [Line(self, client, server)]
 
 
 class Line:
@@ -143,7 +147,6 @@ class Line:
         for thread in self._threads:
             thread.start()
 
-    @property
     def over(self) -> bool:
         return not any(thread.is_alive() for thread in self._threads)
 
@@ -158,7 +161,7 @@ class Line:
         self._server.close()
 
     def _carry_up(self) -> None:
-        for burst in slowly(_bursts(self._client), self._proxy.delay):
+        for burst in slowly(_whole(_arriving(self._client)), self._proxy.delay):
             cut = self._proxy.reached()
             if cut is not None:
                 self._break(cut, burst)
@@ -168,7 +171,7 @@ class Line:
         self.end()
 
     def _carry_down(self) -> None:
-        for burst in slowly(_bursts(self._server), self._proxy.delay):
+        for burst in slowly(_arriving(self._server), self._proxy.delay):
             if self._muted:
                 if burst[-6:-1] == _READY:
                     self._answered.set()
@@ -216,10 +219,35 @@ def slowly(bursts: Iterator[bytes], delay: float) -> Iterator[bytes]:
         yield burst
 
 
-def _bursts(source: socket.socket) -> Iterator[bytes]:
+def _arriving(source: socket.socket) -> Iterator[bytes]:
     with suppress(OSError):
-        while burst := source.recv(1 << 20):
-            yield burst
+        while found := source.recv(1 << 20):
+            yield found
+
+
+def _whole(arriving: Iterator[bytes]) -> Iterator[bytes]:
+    """Yield whole bursts: they end with a message after which a client waits. A message is type, length, and the rest.
+
+    The first ones of a connection, which ask for encryption or say who is there, have no type.
+    """
+    burst, begun, at = b"", False, 0
+    for found in arriving:
+        burst += found
+        ends = 0
+        while len(burst) >= at + 5:
+            if not begun and burst[at]:
+                begun = True
+            length = int.from_bytes(burst[at + begun : at + begun + 4])
+            if len(burst) < at + begun + length:
+                break
+            if not begun or burst[at : at + 1] in _WAITS:
+                ends = at + begun + length
+            at += begun + length
+        if ends:
+            yield burst[:ends]
+            burst, at = burst[ends:], at - ends
+    if burst:
+        yield burst
 
 
 def _send(sink: socket.socket, burst: bytes) -> bool:
