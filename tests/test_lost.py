@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Iterator
+from contextlib import closing
 from typing import Any
 
-import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
@@ -94,7 +94,7 @@ def breaks(proxy: Proxy, how: str, later: int | None = None) -> Iterator[Cut]:
 def test_a_write_is_made_once_wherever_the_connection_is_lost(
     proxy: Proxy, where: str, shell: str, write: str, how: tuple[Any, ...]
 ) -> None:
-    with Store(where) as truth, SHELLS[shell](through(proxy, where), durability="normal") as store:
+    with Store(where) as truth, closing(SHELLS[shell](through(proxy, where), durability="normal")) as store:
         made = 0
         for cut in breaks(proxy, *how):
             try:
@@ -113,7 +113,7 @@ def test_a_write_is_made_once_wherever_the_connection_is_lost(
 @pytest.mark.parametrize("how", ["before", "torn", "after"])
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_read_is_tried_again(proxy: Proxy, where: str, shell: str, how: str) -> None:
-    with Store(where) as truth, SHELLS[shell](through(proxy, where)) as store:
+    with Store(where) as truth, closing(SHELLS[shell](through(proxy, where))) as store:
         truth.states.set_many("a", "shared", {"x": 1, "y": 2})
         first = truth.transfer.head()
         truth.states.set("a", "shared", "x", 3)
@@ -134,7 +134,7 @@ def test_a_read_is_tried_again(proxy: Proxy, where: str, shell: str, how: str) -
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_connections_that_the_server_has_ended_are_made_anew(where: str, shell: str) -> None:
-    with SHELLS[shell](where) as store:
+    with closing(SHELLS[shell](where)) as store:
         for number in range(1, 6):
             end_sessions(where)
             store.states.update(*KEY, one_more, default=0)

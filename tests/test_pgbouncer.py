@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -50,7 +51,7 @@ def options() -> dict[str, Any]:
 
 @pytest.mark.parametrize("shell", SHELLS)
 def test_a_store_is_made_and_used(bounced: str, where: str, shell: str, options: dict[str, Any]) -> None:
-    with SHELLS[shell](bounced, **options) as store:
+    with closing(SHELLS[shell](bounced, **options)) as store:
         for number in range(20):
             store.states.set("a", "shared", f"k{number}", number, message="once more")
         with store.transaction(message="trade") as tx:
