@@ -319,7 +319,11 @@ class Ledger:
         lost = {op: revision for op, revision in self.said["ok"].items() if found.get(op) != {int(revision)}}
         assert not lost, f"acknowledged and lost, or elsewhere: {lost}"
         assert not self.said["back"].keys() & found.keys(), "what was taken back is there"
-        counts = [change.new_value["count"] for change in self.changes if (change.agent_id, change.state_type, change.key) == COUNTER]
+        counts = [
+            change.new_value["count"]
+            for change in self.changes
+            if (change.agent_id, change.state_type, change.key) == COUNTER
+        ]
         assert counts == list(range(1, len(counts) + 1)), "an update of the counter was lost"
         revisions = [change.revision for change in self.changes]
         assert revisions == sorted(revisions)
