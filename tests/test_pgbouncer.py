@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
 from typing import Any
 
+import psycopg
 import pytest
 from sqlalchemy.engine import make_url
 
@@ -98,7 +99,7 @@ def test_what_a_transaction_sets_up_is_gone_for_the_next_in_its_session(
             "where s.datname = current_database() and s.pid <> pg_backend_pid()"
         ).fetchone()
         assert locks == (0,), "a lock of a session outlived its transaction"
-        with connect(bounced.replace("postgresql+psycopg", "postgresql").split("?")[0]) as other:
+        with psycopg.connect(bounced.replace("+psycopg", ""), autocommit=True) as other:
             for _ in range(4):
                 names = ["lock_timeout", "statement_timeout", "idle_in_transaction_session_timeout", "search_path"]
                 changed = "select name from pg_settings where name = any(%s) and setting <> reset_val"

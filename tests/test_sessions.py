@@ -21,7 +21,7 @@ from statedb import AsyncStore, InvalidValue, Store, StoreBusy, TransactionAbort
 from tests.helpers import HANG, SHELLS, run
 from tests.places import only_postgres
 from tests.postgres import SCHEMA, connect
-from tests.rigs.crew import SPAWN, until
+from tests.rigs.crew import FORKED, until
 
 pytestmark = only_postgres
 
@@ -339,7 +339,7 @@ def overtaken_for_ever(where: str) -> None:
 
 def test_a_process_that_hangs_while_it_holds_the_turn_does_not_hold_it_for_ever(where: str, watch: Watch) -> None:
     Store(where).close()
-    process = SPAWN.Process(target=overtaken_for_ever, args=(where,))
+    process = FORKED.Process(target=overtaken_for_ever, args=(where,))
     process.start()
     try:
         until(lambda: any("idle in transaction" in state for state, _ in watch.open()), "it holds the turn")

@@ -48,10 +48,10 @@ class Bouncer:
         config.write_text(
             _CONFIG.format(folder=folder, server_port=server_port, port=self.port, size=size, home=self._home)
         )
-        # It refuses to be root, and as anybody else it writes its log into the folder.
-        user = "nobody" if os.geteuid() == 0 else None
-        if user:
-            shutil.chown(self._home, user)
+        # It refuses to be root; the server's own user reaches the server's socket.
+        user = os.stat(folder).st_uid if os.geteuid() == 0 else None
+        if user is not None:
+            os.chown(self._home, user, -1)
         self._process = subprocess.Popen(
             [PROGRAM, "-q", str(config)], user=user, start_new_session=True, stderr=subprocess.DEVNULL
         )
