@@ -7,14 +7,16 @@ store lets nothing come of it but what comes of the transactions one after anoth
 from __future__ import annotations
 
 import itertools
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from statedb import Store
+from statedb import StateDBError, Store, TransactionAborted
+from tests.helpers import HANG
 from tests.interleave import Order, Session, Values, assert_serial, parse, play_tasks, play_threads, sessions_of
 from tests.places import is_url
 
@@ -329,6 +331,74 @@ def test_one_who_only_reads_is_never_aborted(stage: Stage) -> None:
         1: keys
     """)
     assert played.aborted == []
+
+
+READS: dict[str, Callable[[Any], Any]] = {
+    "get": lambda tx: tx.states.get("b", "shared", "x"),
+    "get of nothing": lambda tx: tx.states.get("b", "shared", "new"),
+    "entry": lambda tx: tx.states.entry("b", "shared", "x"),
+    "exists": lambda tx: tx.states.exists("b", "shared", "new"),
+    "keys": lambda tx: tx.states.keys("b", "shared", "n*"),
+    "keys but one": lambda tx: tx.states.keys("b", "shared", "[!x]*"),
+    "items": lambda tx: tx.states.items("b", "shared"),
+    "get_many": lambda tx: tx.states.get_many("b", [("shared", "x"), ("shared", "new"), ("local", "x")]),
+    "session": lambda tx: tx.agent("b").session("c").get("k"),
+    "versions": lambda tx: tx.history.versions("b", "shared", "x"),
+    "version": lambda tx: tx.history.get_with_history("b", "shared", "x", 2),
+    "diff": lambda tx: tx.history.diff("b", "shared", "x", 1, 1).modified,
+    "blame": lambda tx: tx.history.blame("b", "shared", "x"),
+    "bisect": lambda tx: tx.history.bisect("b", "shared", "x", lambda value: value > 1),
+    "changes": lambda tx: tx.history.changes(1, 2),
+    "commits": lambda tx: tx.history.commits(agent_id="b"),
+    "feed": lambda tx: tx.feed.changes(since=1),
+    "feed of an agent": lambda tx: tx.feed.changes(agent_id="b"),
+    "head": lambda tx: tx.transfer.head(),
+    "export": lambda tx: tx.transfer.export(limit=50),
+    "stats": lambda tx: tx.health.stats().versions,
+}
+WRITES: dict[str, Callable[[Any], Any]] = {
+    "set": lambda store: store.states.set("b", "shared", "x", 2),
+    "create": lambda store: store.states.set("b", "shared", "new", 1),
+    "delete": lambda store: store.states.delete("b", "shared", "x"),
+    "touch": lambda store: store.states.touch("b", "session", "c/k", ttl=7200),
+    "session": lambda store: store.agent("b").session("c").close(),
+    "elsewhere": lambda store: store.states.set("c", "shared", "x", 1),
+}
+
+
+@pytest.mark.parametrize("read", READS)
+def test_whatever_was_read_is_so_at_the_commit(where: str, read: str) -> None:
+    """A transaction reads, another writes, the first goes on: it is aborted, unless it would read the same again."""
+    look = READS[read]
+    aborted = 0
+    with Store(where, durability="normal") as store, ThreadPoolExecutor(1) as other, ThreadPoolExecutor(1) as witness:
+        for rival in WRITES.values():
+            store.states.set("b", "shared", "x", 1)
+            store.states.delete("b", "shared", "new")
+            store.agent("b").session("c").set("k", 1)
+            try:
+                with store.transaction() as tx:
+                    saw = answer(look, tx)
+                    writing = other.submit(rival, store)
+                    if is_url(where):
+                        writing.result(HANG)
+                    now = witness.submit(answer, look, store).result(HANG)
+                    tx.states.set("a", "shared", "out", [str(rival)])
+            except TransactionAborted:
+                aborted += 1
+            else:
+                assert now == saw
+            writing.result(HANG)
+        assert (aborted > 0) is is_url(where)
+        assert store.health.check().problems == ()
+
+
+def answer(look: Callable[[Any], Any], rooms: Any) -> Any:
+    """Return what a look finds, as text; the type of the error where it finds none."""
+    try:
+        return repr(look(rooms))
+    except StateDBError as error:
+        return type(error).__name__
 
 
 STEP = st.one_of(

@@ -62,6 +62,10 @@ def fail(*_: Any) -> Any:
     raise Mine
 
 
+def write(tx: Any, value: Any) -> None:
+    tx.states.set(*KEY, value)
+
+
 def block(store: Store, error: BaseException) -> None:
     with store.transaction() as tx:
         tx.states.set(*KEY, tx.states.get(*KEY))
@@ -188,7 +192,7 @@ def test_a_thread_that_is_interrupted_at_any_moment_leaves_no_transaction_open(w
 def write_until_interrupted(store: Store, seconds: float) -> None:
     signal.setitimer(signal.ITIMER_REAL, seconds)
     for number in itertools.count():
-        store.run(lambda tx, number=number: tx.states.set(*KEY, number))
+        store.run(write, number)
 
 
 # ---- tasks that are cancelled

@@ -26,7 +26,9 @@ class Distance:
     rate: float
     journey: float
 
-    HEAD = "| way there and back | writers | commits/s | ms a commit and writer | journeys a commit |\n|---|---|---|---|---|"
+    HEAD = (
+        "| there and back | writers | commits/s | ms a commit and writer | journeys a commit |\n|---|---|---|---|---|"
+    )
 
     def __str__(self) -> str:
         each = self.writers / self.rate
