@@ -41,7 +41,7 @@ class Watch:
     def sessions(self) -> list[tuple[str, str]]:
         """Return the state of every session of a store, and what it did last."""
         rows = self.raw.execute(
-            "select state, query from pg_stat_activity "
+            "select coalesce(state, 'idle'), query from pg_stat_activity "
             "where datname = current_database() and application_name = 'statedb' and backend_type = 'client backend'"
         )
         return [(state, query) for state, query in rows]

@@ -8,12 +8,16 @@ transaction is left open throughout.
 from __future__ import annotations
 
 import time
-from contextlib import AbstractContextManager, nullcontext
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import psycopg
+
 from statedb import Store
+from tests.places import is_url
 from tests.rigs.crew import Crew, Ledger
 
 WRITERS, READERS = 8, 4
@@ -50,13 +54,12 @@ def hunt(
     *,
     kill: bool = False,
     held: float = 0.0,
-    beside: AbstractContextManager[object] | None = None,
     **options: Any,
 ) -> Hunt:
     """Hunt for gaps in the store at `where`, which holds nothing yet; AssertionError where there is one.
 
-    `kill` has writers be killed, `held` a transaction be left open for so many seconds. `beside` is entered for as long
-    as the writers write.
+    `kill` has writers be killed, `held` a transaction be left open for so many seconds. On PostgreSQL another's, older
+    than all of them, is open all the while.
     """
     with Crew(where, folder, durability="normal", **options) as crew:
         Store(where, **options).close()
@@ -64,7 +67,7 @@ def hunt(
         crew.add_writers(WRITERS)
         crew.wait_for_writers()
         begun = time.monotonic()
-        with beside or nullcontext():
+        with _older(where):
             if held:
                 crew.hold(held)
             for _ in range(KILLS if kill else 1):
@@ -82,6 +85,17 @@ def hunt(
         assert each["seen"] == truth, f"{name} {_difference(each['seen'], truth)}"
     lags = [lag for each in saw.values() for lag in each["lags"]]
     return Hunt(taken, ledger.commits, len(truth), lags, len(ledger.said["back"]), crew.killed, held)
+
+
+@contextmanager
+def _older(where: str) -> Iterator[None]:
+    """Have a transaction that is no store's be open, with a number and a snapshot of its own."""
+    if not is_url(where):
+        yield
+        return
+    with psycopg.connect(where.replace("+psycopg", "")) as raw:
+        raw.execute("select pg_current_xact_id()")
+        yield
 
 
 def _difference(seen: list[list[object]], truth: list[list[object]]) -> str:
