@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Callable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from contextlib import closing
 from typing import Any
 
 import pytest
@@ -16,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statedb import StateDBError, Store, TransactionAborted
-from tests.helpers import HANG
+from tests.helpers import HANG, SHELLS
 from tests.interleave import Order, Session, Values, assert_serial, parse, play_tasks, play_threads, sessions_of
 from tests.places import is_url
 
@@ -333,6 +334,28 @@ def test_one_who_only_reads_is_never_aborted(stage: Stage) -> None:
     assert played.aborted == []
 
 
+@pytest.mark.parametrize("call", ["run", "update"])
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_function_that_is_overtaken_whenever_it_can_be_is_called_three_times(
+    where: str, shell: str, call: str
+) -> None:
+    calls: list[Any] = []
+
+    def overtaken(was: Any) -> int:
+        calls.append(was)
+        rival = other.submit(beside.states.update, "a", "shared", "k", lambda value: value + 1, default=0)
+        # The third time the function has the turn to write, as it has on SQLite from the first: the rival waits.
+        wait([rival], HANG if is_url(where) and len(calls) < 3 else 0)
+        return -1
+
+    def fn(tx: Any) -> None:
+        tx.states.set("a", "shared", "out", overtaken(tx.states.get("a", "shared", "k")))
+
+    with closing(SHELLS[shell](where)) as store, Store(where) as beside, ThreadPoolExecutor(1) as other:
+        store.run(fn) if call == "run" else store.states.update("a", "shared", "k", overtaken)
+    assert calls == ([None, 1, 2] if is_url(where) else [None])
+
+
 READS: dict[str, Callable[[Any], Any]] = {
     "get": lambda tx: tx.states.get("b", "shared", "x"),
     "get of nothing": lambda tx: tx.states.get("b", "shared", "new"),
@@ -377,20 +400,33 @@ def test_whatever_was_read_is_so_at_the_commit(where: str, read: str) -> None:
             store.states.delete("b", "shared", "new")
             store.agent("b").session("c").set("k", 1)
             try:
-                with store.transaction() as tx:
-                    saw = answer(look, tx)
-                    writing = other.submit(rival, store)
-                    if is_url(where):
-                        writing.result(HANG)
-                    now = witness.submit(answer, look, store).result(HANG)
-                    tx.states.set("a", "shared", "out", [str(rival)])
+                saw, now, writing = read_beside(store, look, rival, other, witness, side_by_side=is_url(where))
             except TransactionAborted:
                 aborted += 1
             else:
                 assert now == saw
-            writing.result(HANG)
+                writing.result(HANG)
         assert (aborted > 0) is is_url(where)
         assert store.health.check().problems == ()
+
+
+def read_beside(
+    store: Store,
+    look: Callable[[Any], Any],
+    rival: Callable[[Any], Any],
+    *others: ThreadPoolExecutor,
+    side_by_side: bool,
+) -> tuple[str, str, Future[Any]]:
+    """Look in a transaction, have another write meanwhile and a third look, and go on to commit."""
+    other, witness = others
+    with store.transaction() as tx:
+        saw = answer(look, tx)
+        writing = other.submit(rival, store)
+        if side_by_side:
+            writing.result(HANG)
+        now = witness.submit(answer, look, store).result(HANG)
+        tx.states.set("a", "shared", "out", [str(rival)])
+    return saw, now, writing
 
 
 def answer(look: Callable[[Any], Any], rooms: Any) -> Any:
