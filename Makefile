@@ -3,7 +3,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
 
-.PHONY: demo test lint types bench schema wheel clean
+.PHONY: demo test lint types bench gaps crash schema wheel clean
 
 demo: $(READY)  ## run the main job as a short story
 	$(BIN)/statedb demo
@@ -21,6 +21,12 @@ types: $(READY)
 
 bench: $(READY)  ## ratios to the same rows by hand, on SQLite and PostgreSQL; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
+
+gaps: $(READY)  ## readers of the feed beside 8 writers for 30 s, on both databases: nothing missed, doubled or out of order
+	$(BIN)/python -m tests.rigs gaps
+
+crash: $(READY)  ## writers, then the PostgreSQL server, killed under load for 60 s: nothing acknowledged lost or doubled
+	$(BIN)/python -m tests.rigs crash
 
 schema: $(READY)  ## write schema.sql anew from statedb/db/tables.py
 	$(BIN)/python -m statedb.db.schema > schema.sql

@@ -6,6 +6,7 @@ On SQLite nobody else writes meanwhile, and there is no footprint.
 from __future__ import annotations
 
 from statedb.db.connection import Connection
+from statedb.db.newest import Newest
 from statedb.db.sessions import session_name
 from statedb.db.statements import Parameters, Row, Statement
 from statedb.models import Address, StateType
@@ -65,8 +66,12 @@ class Watched:
         self._connection, self._footprint = connection, footprint
         self.path = connection.path
         self.wall, self.settled, self.run = connection.wall, connection.settled, connection.run
-        self.newest, self.new_id = connection.newest, connection.new_id
+        self.new_id = connection.new_id
         self.size, self.faults = connection.size, connection.faults
+
+    def newest(self) -> Newest:
+        self._footprint.whole = True
+        return self._connection.newest()
 
     def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
         self._footprint.whole = True

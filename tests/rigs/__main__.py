@@ -1,0 +1,49 @@
+"""Run a rig for long, on both databases: `python -m tests.rigs gaps|crash|delay [seconds]`."""
+
+from __future__ import annotations
+
+import sys
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+from tests.rigs.crash import crash
+from tests.rigs.delay import Distance, measure
+from tests.rigs.gaps import hunt
+from tests.rigs.server import Server
+
+HELD = 10.0
+
+
+def gaps(seconds: float, folder: Path) -> None:
+    with Server() as server:
+        for name, place in (("SQLite", lambda n: str(folder / f"{n}.db")), ("PostgreSQL", server.create)):
+            print(f"{name}: {hunt(place('quiet'), folder / f'{name} quiet', seconds)}", flush=True)
+            killed = hunt(place("killed"), folder / f"{name} killed", seconds, kill=True, held=min(HELD, seconds / 3))
+            print(f"{name}: {killed}", flush=True)
+
+
+def crashes(seconds: float, folder: Path) -> None:
+    print(f"SQLite: {crash(str(folder / 'crash.db'), folder / 'file', seconds)}", flush=True)
+    with Server() as server:
+        where = server.create("crash")
+        print(f"PostgreSQL, the writers: {crash(where, folder / 'writers', seconds)}", flush=True)
+        where = server.create("server")
+        print(f"PostgreSQL, the server: {crash(where, folder / 'server', seconds, server)}", flush=True)
+
+
+def delays(seconds: float, _folder: Path) -> None:
+    with Server() as server:
+        print(Distance.HEAD, *measure(server, seconds), sep="\n", flush=True)
+
+
+RIGS: dict[str, tuple[Callable[[float, Path], None], float]] = {
+    "gaps": (gaps, 30.0),
+    "crash": (crashes, 60.0),
+    "delay": (delays, 5.0),
+}
+
+if __name__ == "__main__":
+    rig, seconds = RIGS[sys.argv[1]]
+    with tempfile.TemporaryDirectory() as made:
+        rig(float(sys.argv[2]) if len(sys.argv) > 2 else seconds, Path(made))
