@@ -37,7 +37,7 @@ from statedb.errors import DiskFull, StoreBusy
 from statedb.models import Address, StateType
 
 
-@dataclass(slots=True)
+@dataclass(slots=True, eq=False)
 class Waiting:
     """A write that waits to be made, and how it went when it was last tried."""
 
