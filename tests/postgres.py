@@ -38,7 +38,9 @@ class Run:
     """The folder of a test run. The server in it, if one was started, ends with the run."""
 
     def __init__(self) -> None:
-        self.home = Path(tempfile.mkdtemp(prefix="statedb-tests-"))  # short: a socket's path has at most 107 bytes
+        # A socket's path has at most some hundred bytes, and the server's is 41 longer than the folder's.
+        folder = "/tmp" if len(tempfile.gettempdir()) > 60 else None
+        self.home = Path(tempfile.mkdtemp(prefix="statedb-tests-", dir=folder))
         self._alive = (self.home / "alive").open("w")
         flock(self._alive, LOCK_EX)
         os.environ[RUN] = str(self.home)
