@@ -7,6 +7,7 @@ SQLite it is the writers, all at once, in whose place others begin.
 from __future__ import annotations
 
 import time
+from collections import Counter
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -27,7 +28,7 @@ class Crashes:
     commits: int
     acknowledged: int
     kills: int
-    failed: int
+    failed: dict[str, int]
     in_doubt: int
     down: float
 
@@ -35,7 +36,8 @@ class Crashes:
         return (
             f"{self.kills} kills in {self.seconds:.0f} s, {self.down:.1f} s down; {self.commits:,} commits "
             f"({self.commits / self.seconds:,.0f}/s), {self.acknowledged:,} acknowledged and each there once; "
-            f"{self.failed} writes ended in an error, {self.in_doubt} of which were made"
+            f"{sum(self.failed.values())} writes ended in an error, {self.in_doubt} of which were made"
+            + "".join(f"; {count} {error}" for error, count in self.failed.items())
         )
 
 
@@ -66,4 +68,5 @@ def crash(where: str, folder: Path, seconds: float, server: Server | None = None
         ledger.check()
         assert store.health.check().problems == ()
     said = ledger.said
-    return Crashes(taken, ledger.commits, len(said["ok"]), kills, len(said["failed"]), ledger.in_doubt, down)
+    failed = dict(Counter(error[:200] for error in said["failed"].values()))
+    return Crashes(taken, ledger.commits, len(said["ok"]), kills, failed, ledger.in_doubt, down)
