@@ -55,7 +55,7 @@ def _said(error: Exception) -> StateDBError | None:
             return ReadOnly(f"the server does not let this user write here: {_first(error)}")
         case pg.DataCorrupted() | pg.IndexCorrupted():
             return Corrupted(f"the server finds the database damaged: {_first(error)}; restore a backup")
-        case pg.InvalidCatalogName() | pg.InvalidPassword() | pg.InvalidAuthorizationSpecification():
+        case pg.ReservedName() | pg.InvalidCatalogName() | pg.InvalidPassword() | pg.InvalidAuthorizationSpecification():
             return NotAStore(f"the server does not let us in: {_first(error)}")
         case PoolClosed():
             return StoreClosed("the store is closed; open it again")

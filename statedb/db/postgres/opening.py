@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -25,6 +27,7 @@ def connecting(settings: Settings) -> dict[str, Any]:
         "autocommit": True,
         "prepare_threshold": 1 if settings.postgres_prepare else None,
         "application_name": "statedb",
+        "client_encoding": "UTF8",
         "connect_timeout": max(2, min(int(settings.busy_timeout), 3600)),
     }
 
@@ -39,8 +42,11 @@ def prepare(site: Site) -> None:
     raw: Any = None
     try:
         raw = psycopg.connect(site.address, **connecting(site.settings))
-        [[level]] = raw.execute("show default_transaction_isolation").fetchall()
+        asked = "select current_setting('default_transaction_isolation'), current_setting('server_encoding')"
+        [[level, encoding]] = raw.execute(asked).fetchall()
         site.reads_committed = level == "read committed"
+        if encoding != "UTF8":
+            raise NotAStore(f"the database is in {encoding}, which cannot hold every text; make one in UTF8")
         if not is_current(schema_of(raw, site)):
             _upgrade(raw, site, HEAD)
     except psycopg.Error as error:
@@ -83,7 +89,7 @@ def _upgrade(raw: psycopg.Connection[Any], site: Site, target: str) -> None:
 
     raw.autocommit = False
     engine = create_engine("postgresql+psycopg://", creator=lambda: raw, poolclass=StaticPool)
-    with engine.connect() as bind, bind.begin():
+    with _unwrapped(), engine.connect() as bind, bind.begin():
         # First of all: `create schema if not exists` itself fails where two do it at once.
         bind.execute(text("select pg_advisory_xact_lock(:space, hashtext(:schema))"), _lock_of(site))
         if schema_of(raw, site) == target or is_current(schema_of(raw, site)):
@@ -95,6 +101,17 @@ def _upgrade(raw: psycopg.Connection[Any], site: Site, target: str) -> None:
         if not bind.execute(text("select 1 from store_info")).fetchall():
             made = dict(zip(("id", "at"), identity(micros(site.settings.clock())), strict=True))
             bind.execute(text("insert into store_info (id, created_at) values (:id, :at)"), made)
+
+
+@contextmanager
+def _unwrapped() -> Iterator[None]:
+    """Have the driver's errors be those of the driver, not SQLAlchemy's around them."""
+    from sqlalchemy.exc import DBAPIError
+
+    try:
+        yield
+    except DBAPIError as error:
+        raise (error.orig or error) from error
 
 
 def _lock_of(site: Site) -> dict[str, Any]:

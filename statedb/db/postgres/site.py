@@ -16,6 +16,7 @@ from sqlalchemy.engine import make_url
 
 from statedb.config import Settings
 from statedb.db.location import Place
+from statedb.db.postgres.failures import at_opening
 from statedb.db.statements import Row
 from statedb.times import micros
 
@@ -61,7 +62,10 @@ def _address(url: str) -> str:
     made = make_url(url)
     named = made.translate_connect_args(username="user", database="dbname")
     asked = {name: value if isinstance(value, str) else ",".join(value) for name, value in made.query.items()}
-    return make_conninfo("", **named, **asked)
+    try:
+        return make_conninfo("", **named, **asked)
+    except psycopg.ProgrammingError as error:
+        raise at_opening(error) from error
 
 
 _dialect = lru_cache(maxsize=64)(Dialect)
