@@ -61,7 +61,7 @@ def _address(url: str) -> str:
     made = make_url(url)
     named = made.translate_connect_args(username="user", database="dbname")
     asked = {name: value if isinstance(value, str) else ",".join(value) for name, value in made.query.items()}
-    return make_conninfo("", **named, **asked)
+    return make_conninfo("", **{**named, **asked})
 
 
 _dialect = lru_cache(maxsize=64)(Dialect)
