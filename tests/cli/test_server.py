@@ -147,6 +147,13 @@ def test_what_reads_makes_no_store(server: Cli) -> None:
     assert SCHEMA not in schemas(server.name)
 
 
+def test_a_password_behind_the_question_mark_is_hidden_too(server: Cli) -> None:
+    asked = make_url(server.name).update_query_dict({"password": SECRET}).render_as_string(hide_password=False)
+    line = Cli(server.path, asked).refused("log")
+    assert "there is no store at " in line
+    assert "s3cret" not in line
+
+
 def test_the_environment_names_the_store_and_its_schema(server: Cli, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STATEDB_URL", server.name)
     assert server.bare("set", *PREFS, "1").code == 0

@@ -22,6 +22,7 @@ class Lost(Exception):
 
 
 _GONE = (pg.AdminShutdown, pg.CrashShutdown, pg.CannotConnectNow, pg.IdleInTransactionSessionTimeout)
+_NOT_LET_IN = (pg.InvalidCatalogName, pg.ReservedName, pg.InvalidPassword, pg.InvalidAuthorizationSpecification)
 _OVERTAKEN = (pg.UniqueViolation, pg.SerializationFailure, pg.DeadlockDetected)
 
 
@@ -55,7 +56,7 @@ def _said(error: Exception) -> StateDBError | None:
             return ReadOnly(f"the server does not let this user write here: {_first(error)}")
         case pg.DataCorrupted() | pg.IndexCorrupted():
             return Corrupted(f"the server finds the database damaged: {_first(error)}; restore a backup")
-        case pg.ReservedName() | pg.InvalidCatalogName() | pg.InvalidPassword() | pg.InvalidAuthorizationSpecification():
+        case _ if isinstance(error, _NOT_LET_IN):
             return NotAStore(f"the server does not let us in: {_first(error)}")
         case PoolClosed():
             return StoreClosed("the store is closed; open it again")

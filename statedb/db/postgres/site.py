@@ -63,7 +63,7 @@ def _address(url: str) -> str:
     named = made.translate_connect_args(username="user", database="dbname")
     asked = {name: value if isinstance(value, str) else ",".join(value) for name, value in made.query.items()}
     try:
-        return make_conninfo("", **named, **asked)
+        return make_conninfo("", **{**named, **asked})
     except psycopg.ProgrammingError as error:
         raise at_opening(error) from error
 
