@@ -190,7 +190,7 @@ class Together:
         self._changed: set[Address] = set()
         self._relied = Footprint()
         self._last: Tx | None = None
-        self._token = secrets.token_urlsafe(12)
+        self._token = secrets.token_hex(8)
         self.put_off: list[Waiting] = []
         """Those that have to see the others' rows, and so wait until these are written."""
 

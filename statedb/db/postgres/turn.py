@@ -7,6 +7,8 @@ order of a key around.
 
 from __future__ import annotations
 
+from functools import lru_cache
+
 from statedb.db.postgres.site import Query, Site
 
 _SPACE = 0x73746462
@@ -22,16 +24,20 @@ def take(site: Site, *, idle: float) -> Query:
 
     `idle` is for how many seconds the transaction may do nothing before the server ends it.
     """
-    settings = site.settings
+    return _taking(site.settings.busy_timeout, idle, site.settings.durability), (site.schema,)
+
+
+@lru_cache(maxsize=64)
+def _taking(wait: float, idle: float, durability: str) -> str:
     local = {
-        "lock_timeout": _millis(settings.busy_timeout),
-        "statement_timeout": _millis(settings.busy_timeout + 60),
+        "lock_timeout": _millis(wait),
+        "statement_timeout": _millis(wait + 60),
         _IDLE: _millis(idle),
-        "synchronous_commit": "on" if settings.durability == "full" else "off",
+        "synchronous_commit": "on" if durability == "full" else "off",
     } | _BY_INDEX
     # Evaluated in this order, so that the lock is waited for no longer than it says.
     said = ", ".join(_local(name, value) for name, value in local.items())
-    return f"select {said}, {LOCK}", (site.schema,)
+    return f"select {said}, {LOCK}"
 
 
 def patience(seconds: float) -> Query:

@@ -50,7 +50,7 @@ class Writing:
         self._footprint = Footprint()
         self.tx = Tx(self._connection, context, None if held else self._footprint)
         self.tx.note = note
-        self.tx.token = self._token = secrets.token_urlsafe(12)
+        self.tx.token = self._token = secrets.token_hex(8)
 
     def begin(self) -> Writing:
         """Begin now and not with the first read: a caller who holds a transaction open sees the store as it is now."""
