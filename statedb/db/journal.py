@@ -272,6 +272,7 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
         kind = "touch" if not made else "expire" if made == {"expire"} else "write"
         write_commit(tx, origin.kind or kind, tx.writing, changed, clocks, origin)
     tx.staged.clear()
+    tx.found.clear()
     tx.expired.clear()
     tx.sessions.clear()
     tx.written = tx.revision

@@ -118,6 +118,7 @@ class Tx:
         "earlier",
         "expired",
         "footprint",
+        "found",
         "hash",
         "newest",
         "note",
@@ -154,6 +155,7 @@ class Tx:
         self.staged: dict[Address, Staged] = {}
         self.expired: dict[Address, tuple[Head, Head]] = {}
         self.sessions: dict[SessionName, Session] = {}
+        self.found: dict[Address, Row | None] = {}
         self.agents: dict[str, int] = {}
         self.opening: Opening | None = None
         self.outcomes: list[Any] = []
@@ -227,7 +229,7 @@ class Tx:
             self.footprint.keys.add(at)
         if self.earlier is not None and at in self.earlier.heads:
             return self._seen(at.agent_id, self.earlier.heads[at].copy())
-        row = self.connection.one(heads.PRESENT_ONE, self._where(at))
+        row = self._row(at)
         return self._seen(at.agent_id, Head(*row)) if row else None
 
     def as_of(self, at: Address, revision: int) -> Head | None:
@@ -294,6 +296,14 @@ class Tx:
         return Session(name, *row).settled() if row else None
 
     # ---- inside
+
+    def _row(self, at: Address) -> Row | None:
+        if self.note is None:
+            return self.connection.one(heads.PRESENT_ONE, self._where(at))
+        # A transaction that writes sees one moment, so it asks once: `update` would ask twice, of a server far away.
+        if at not in self.found:
+            self.found[at] = self.connection.one(heads.PRESENT_ONE, self._where(at))
+        return self.found[at]
 
     def _moment(self, newest: int | None) -> int:
         """Return the time expiry is judged by, with the newest commit's time as it was read beside the row."""

@@ -101,8 +101,11 @@ class Connection:
         return rows[0] if rows else None
 
     def settled(self, statement: Statement, parameters: Parameters) -> Row | None:
-        rows = self._driver.fetch(self._query(statement, parameters))
-        return rows[0] if rows else None
+        query = self._query(statement, parameters)
+        found = self._site.settled.get(query)
+        if found is None and (rows := self._driver.fetch(query)):
+            found = self._site.keep(query, rows[0])
+        return found
 
     def newest(self) -> Newest:
         if self._newest is None and self._opening and not self._alone:

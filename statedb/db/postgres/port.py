@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 import random
 import time
 from collections.abc import Callable
@@ -10,6 +11,9 @@ from typing import Protocol, TypeVar
 from statedb.db.postgres.failures import Lost, Overtaken
 from statedb.db.postgres.site import Driver, Site
 from statedb.errors import StoreBusy
+
+# The driver's pool tells the log of each connection it loses, which is said on standard error by programs without one.
+logging.getLogger("psycopg").addHandler(logging.NullHandler())
 
 T = TypeVar("T")
 

@@ -68,6 +68,9 @@ def _address(url: str) -> str:
         raise at_opening(error) from error
 
 
+_KEPT = 10_000
+"""Rows remembered at most: an id of an agent each."""
+
 _dialect = lru_cache(maxsize=64)(Dialect)
 
 
@@ -84,8 +87,16 @@ class Site:
         self.wall: Callable[[], int] = (lambda: micros(settings.clock())) if own_clock else (lambda: 0)
         self.reads_committed = False
         """Whether a session's transactions read what is committed as they go, unless they say otherwise."""
+        self.settled: dict[Query, Row] = {}
         self._ids: dict[str, deque[int]] = {}
         self._block: dict[str, int] = {}
+
+    def keep(self, query: Query, row: Row) -> Row:
+        """Remember a row that will never be another one; not very many, since names come without end."""
+        if len(self.settled) >= _KEPT:
+            self.settled.clear()
+        self.settled[query] = row
+        return row
 
     def new_id(self, table: Table, driver: Driver) -> int:
         """Return an id nobody else is given, from a block that was asked for beforehand; blocks grow with use.
