@@ -17,6 +17,7 @@ from collections import deque
 from contextvars import Context as Variables
 from contextvars import copy_context
 from dataclasses import dataclass, field, replace
+from functools import partial
 from typing import Any
 
 from statedb.db import journal
@@ -145,7 +146,8 @@ class Batches:
         """Commit each by itself, where an error that no one of them raised stopped them all."""
         for each in batch:
             try:
-                each.result = await greenlets.run(lambda: write(self._port, each.context, each.note, each.body))  # noqa: B023
+                again = partial(write, self._port, each.context, each.note, each.body)
+                each.result = await greenlets.run(again, each.variables.copy())
                 each.error = None
             except BaseException as error:
                 each.error = error

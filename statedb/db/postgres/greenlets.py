@@ -59,9 +59,9 @@ class Running:
             self.wish = came
 
 
-async def run(fn: Callable[[], T]) -> T:
+async def run(fn: Callable[[], T], context: Context | None = None) -> T:
     """Run a plain function on the loop, awaiting what it waits for, and return what it returns."""
-    running = Running(fn)
+    running = Running(fn, context)
     while not running.ended:
         try:
             got = await running.wish()

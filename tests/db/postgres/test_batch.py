@@ -1,0 +1,119 @@
+"""Writes of one batch that meet: the later one sees what the earlier one leaves behind, as if that were committed."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Coroutine
+from contextvars import ContextVar
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from statedb import AsyncStore
+from statedb.db.postgres.batch import Together
+from tests.helpers import Clock
+from tests.places import only_postgres
+
+pytestmark = only_postgres
+
+
+def on(where: str, clock: Clock, work: Callable[[AsyncStore], Coroutine[Any, Any, Any]]) -> Any:
+    async def run() -> Any:
+        async with AsyncStore(where, clock=clock) as store:
+            await store.states.set("a", "shared", "first", 0)  # so that its agent and connection are there
+            found = await work(store)
+            assert (await store.health.check()).problems == ()
+            return found
+
+    return asyncio.run(run())
+
+
+def ends(tx: Any, key: str) -> Any:
+    return tx.states.entry("a", "session", key).expires_at
+
+
+def test_a_session_begun_before_it_takes_in_what_was_written_before_that(where: str, clock: Clock) -> None:
+    async def work(store: AsyncStore) -> Any:
+        return await asyncio.gather(
+            store.states.set("a", "session", "c/y", 1, ttl=5),
+            store.run(lambda tx: tx.agent("a").session("c", ttl=60).set("x", 1)),
+            store.run(lambda tx: (ends(tx, "c/y"), tx.states.set("a", "local", "after", 1))),
+        )
+
+    begun = clock.moment
+    *_, (seen, entry) = on(where, clock, work)
+    assert (seen, entry.revision) == (begun + timedelta(seconds=60), 4)
+
+
+def test_a_session_moved_before_it_moves_when_its_keys_end(where: str, clock: Clock) -> None:
+    async def work(store: AsyncStore) -> Any:
+        await store.run(lambda tx: tx.agent("a").session("c", ttl=60).set("x", 1))
+        return await asyncio.gather(
+            store.states.touch("a", "session", "c/x", ttl=90),
+            store.run(lambda tx: (ends(tx, "c/x"), tx.states.set("a", "local", "after", 1))),
+        )
+
+    begun = clock.moment
+    _, (seen, entry) = on(where, clock, work)
+    assert (seen, entry.revision) == (begun + timedelta(seconds=90), 4)
+
+
+def test_a_batch_is_of_one_moment(where: str, clock: Clock) -> None:
+    async def work(store: AsyncStore) -> Any:
+        def moves(tx: Any) -> None:
+            clock.advance(10)
+            tx.states.update("a", "shared", "x", lambda x: x + 1)
+
+        await asyncio.gather(
+            store.states.set("a", "shared", "x", 1),
+            store.run(moves),  # is run again, since it reads what the first one writes
+            store.run(lambda tx: tx.states.update("a", "shared", "new", lambda _: 1)),
+        )
+        return await store.history.commits(limit=3)
+
+    found = on(where, clock, work)
+    assert len({commit.at for commit in found}) == 1
+    assert [commit.at for commit in found] == [commit.origin_at for commit in found]
+
+
+def test_what_was_made_in_a_batch_and_changed_in_its_next_part_keeps_its_time(where: str, clock: Clock) -> None:
+    def again(tx: Any) -> Any:
+        tx.states.keys("a", "persistent")  # not read before: the rows written so far are sent first
+        tx.states.get("a", "shared", "made")
+        return tx.states.set("a", "shared", "made", 2, ttl=60)
+
+    async def work(store: AsyncStore) -> Any:
+        *_, entry = await asyncio.gather(
+            store.run(lambda tx: (clock.advance(1), tx.states.set("a", "shared", "other", 1))),
+            store.states.set("a", "shared", "made", 1),
+            store.run(again),
+        )
+        return entry, await store.states.entry("a", "shared", "made")
+
+    told, found = on(where, clock, work)
+    assert told == found
+
+
+def test_each_function_has_the_variables_of_its_caller(
+    where: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Also where something that none of them raised has each be tried by itself."""
+    who = ContextVar[str]("who")
+    failed = []
+
+    def fails(self: Together, waiting: Any) -> None:
+        failed.append(waiting)
+        raise ValueError("something that none of them raised")
+
+    async def call(store: AsyncStore, name: str) -> str:
+        who.set(name)
+        return await store.run(lambda tx: (tx.states.set("a", "shared", name, 1), who.get("nobody"))[1])
+
+    async def work(store: AsyncStore) -> list[str]:
+        as_it_is = await asyncio.gather(*(call(store, name) for name in "xyz"))
+        monkeypatch.setattr(Together, "_flush", fails)
+        return as_it_is + await asyncio.gather(*(call(store, name) for name in "uvw"))
+
+    assert on(where, clock, work) == list("xyzuvw")
+    assert failed
