@@ -83,9 +83,13 @@ def test_what_was_made_in_a_batch_and_changed_in_its_next_part_keeps_its_time(wh
         tx.states.get("a", "shared", "made")
         return tx.states.set("a", "shared", "made", 2, ttl=60)
 
+    def moves(tx: Any) -> None:
+        clock.advance(1)
+        tx.states.set("a", "shared", "other", 1)
+
     async def work(store: AsyncStore) -> Any:
         *_, entry = await asyncio.gather(
-            store.run(lambda tx: (clock.advance(1), tx.states.set("a", "shared", "other", 1))),
+            store.run(moves),
             store.states.set("a", "shared", "made", 1),
             store.run(again),
         )
