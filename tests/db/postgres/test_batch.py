@@ -48,10 +48,10 @@ def test_a_session_begun_before_it_takes_in_what_was_written_before_that(where: 
 
 def test_a_session_moved_before_it_moves_when_its_keys_end(where: str, clock: Clock) -> None:
     async def work(store: AsyncStore) -> Any:
-        await store.run(lambda tx: tx.agent("a").session("c", ttl=60).set("x", 1))
+        await store.run(lambda tx: [tx.agent("a").session("c", ttl=60).set(key, 1) for key in "xy"])
         return await asyncio.gather(
             store.states.touch("a", "session", "c/x", ttl=90),
-            store.run(lambda tx: (ends(tx, "c/x"), tx.states.set("a", "local", "after", 1))),
+            store.run(lambda tx: (ends(tx, "c/y"), tx.states.set("a", "local", "after", 1))),
         )
 
     begun = clock.moment
