@@ -25,7 +25,7 @@ pytestmark = only_postgres
 
 @contextmanager
 def broken_off(at: int) -> Iterator[list[int]]:
-    """Have the thread be interrupted, or its task cancelled, after so many statements; gives the count of those sent."""
+    """Have the thread be interrupted, or its task cancelled, after so many statements; give the count."""
     sent = [0]
 
     def breaks() -> bool:
