@@ -194,13 +194,13 @@ class Together:
         self._last: Tx | None = None
         self._token = secrets.token_hex(8)
         self.put_off: list[Waiting] = []
-        """Those that have to see the others' rows, and so wait until these are written."""
+        """Those that have to see the others' rows, or would be too much at once: they wait until these are written."""
 
     def commit(self, batch: list[Waiting]) -> None:
         """Write what each has staged and commit; what comes too early is put off."""
         for each in batch:
             self._again_if_overtaken(each)
-            if each.footprint.whole and self._changed:
+            if (each.footprint.whole and self._changed) or self.connection.laden:
                 self.put_off.append(each)
             elif each.error is None:
                 self._flush(each)

@@ -35,6 +35,9 @@ _NOTHING = Footprint()
 _UNSENT = 10.0
 """Seconds the server waits for the rest of a commit once it has begun it."""
 
+_LADEN = 16 * 1024 * 1024
+"""Characters and bytes of values kept back; each goes twice, as the newest and as a version, and bytes in two each."""
+
 _KEPT_BACK = 500
 """Rows kept back by a transaction that holds the turn; an import of many sends them in parts."""
 
@@ -128,9 +131,14 @@ class Connection:
 
     def run(self, statement: Statement, parameters: Parameters) -> None:
         # Sent between two commits only: a commit's own rows land with it.
-        if self._held and statement is INSERT_COMMIT and len(self._rows) > _KEPT_BACK:
+        if self._held and statement is INSERT_COMMIT and (len(self._rows) > _KEPT_BACK or self.laden):
             self._journey([])
         self._rows.add(statement, parameters)
+
+    @property
+    def laden(self) -> bool:
+        """Whether the values kept back are as much as should be sent at once, unless one transaction is that large."""
+        return self._rows.weight > _LADEN
 
     def new_id(self, table: Table) -> int:
         return self._site.new_id(table, self._driver)

@@ -22,6 +22,7 @@ from statedb.db.footprint import Footprint
 from statedb.db.postgres.site import Query, Site
 from statedb.db.postgres.writeset import Record, WriteSet
 from statedb.db.tables import metadata
+from statedb.errors import ValueTooLarge
 from statedb.times import EARLIEST
 
 REFUSED = "statedb.refused"
@@ -43,17 +44,16 @@ def landing(site: Site, rows: WriteSet, now: int, footprint: Footprint) -> Query
     before it, and what has changed that was read (None: nothing, and the rows are written).
     """
     groups = _groups(rows)
-    given = (
-        rows.base,
-        now,
-        footprint.until,
-        footprint.whole,
-        to_json(footprint.ranges()).decode(),
-        rows.token,
-        *(to_json(records, bytes_mode="hex").decode() for _, records in groups),
-    )
+    texts = [to_json(records, bytes_mode="hex").decode() for _, records in groups]
+    if sum(map(len, texts)) > _LARGEST:
+        raise ValueTooLarge("what this transaction writes is more than a server takes at once; write it in parts")
+    relied = to_json(footprint.ranges()).decode()
+    given = (rows.base, now, footprint.until, footprint.whole, relied, rows.token, *texts)
     return _text(site.quoted, tuple(group for group, _ in groups)), given
 
+
+_LARGEST = 1_000_000_000
+"""Characters of a message, of which a server takes a little more."""
 
 _FIRST = 7
 """The parameter that holds the first group's rows: those before it are named in `_CLAIM`."""
@@ -181,7 +181,8 @@ claim as materialized (
     select $1::bigint as seen, revision, at, hash, revision - $1::bigint as shift,
            case when exists (select from {{schema}}.aborted_writes where token = $6::text) then 'too much to wait for'
                 when greatest(at, $2::bigint) >= $3::bigint then 'what expires'
-                when revision <= $1::bigint then null
+                when revision < $1::bigint then 'the log, which has become shorter,'
+                when revision = $1::bigint then null
                 when $4::boolean then 'the log'
                 else (
                     select min(changed.low)

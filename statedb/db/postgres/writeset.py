@@ -18,6 +18,8 @@ class WriteSet:
         self.made: dict[str, list[Record]] = {}
         self.changed: dict[str, dict[int, Record]] = {}
         self.others: list[tuple[Statement, Parameters]] = []
+        self.weight = 0
+        """Characters and bytes of the values among them."""
         self._new: dict[tuple[str, int], Record] = {}
 
     def __len__(self) -> int:
@@ -25,6 +27,7 @@ class WriteSet:
 
     def add(self, statement: Statement, parameters: Parameters) -> None:
         """Keep what a statement would do: an INSERT makes a row, an UPDATE with :row changes the one with that id."""
+        self.weight += len(parameters.get("value") or parameters.get("data") or "")
         clause = statement.clause
         if isinstance(clause, Insert):
             self._make(clause.table.name, dict(parameters))

@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from statedb import AsyncStore
+from statedb.db.postgres import connection, landing
 from statedb.db.postgres.batch import Together
 from tests.helpers import Clock
 from tests.places import only_postgres
@@ -121,3 +122,17 @@ def test_each_function_has_the_variables_of_its_caller(
 
     assert on(where, clock, work) == list("xyzuvw")
     assert failed
+
+
+def test_concurrent_writes_that_are_much_together_go_in_several_batches(
+    where: str, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "_LADEN", 5_000)
+    monkeypatch.setattr(landing, "_LARGEST", 100_000)
+
+    async def work(store: AsyncStore) -> list[int]:
+        made = await asyncio.gather(*(store.states.set("a", "shared", f"k{n}", bytes(1000)) for n in range(100)))
+        return [entry.revision for entry in made]
+
+    found = sorted(on(where, clock, work))
+    assert found == list(range(found[0], found[0] + 100))

@@ -8,9 +8,11 @@ from typing import Any
 
 import pytest
 
+from statedb import TransactionAborted, ValueTooLarge
+from statedb.db.postgres import connection, landing
 from tests.conftest import Opener
 from tests.helpers import Clock
-from tests.places import only_postgres
+from tests.places import only_postgres, tamper
 
 pytestmark = only_postgres
 
@@ -99,3 +101,45 @@ def test_what_lands_later_than_it_thought_tells_when(open_store: Opener, clock: 
     assert len(calls) == 1
     assert new.updated_at == new.created_at == x.updated_at == begun + timedelta(seconds=10)
     assert (new, x) == (store.states.entry("a", "shared", "new"), store.states.entry("a", "shared", "x"))
+
+
+def test_a_log_that_became_shorter_refuses_what_saw_it_longer(open_store: Opener, where: str) -> None:
+    store = open_store(check=False)
+    store.states.set("a", "shared", "x", 1)
+    store.states.set("b", "shared", "y", 1)
+
+    def write_after_a_restore() -> None:
+        with store.transaction() as tx:
+            tx.states.set("a", "shared", "x", 2)
+            lose_the_newest_commit(where)
+
+    with pytest.raises(TransactionAborted, match="shorter"):
+        write_after_a_restore()
+
+
+def lose_the_newest_commit(where: str) -> None:
+    """Have the log be as in a backup that was made before."""
+    tables = ("state_versions", "commit_agents", "state_commits")
+    tamper(where, *(f"delete from {table} where revision = 2" for table in tables))
+
+
+def test_more_than_a_server_takes_at_once_is_refused_and_the_store_goes_on(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store = open_store()
+    monkeypatch.setattr(landing, "_LARGEST", 10_000)
+    with pytest.raises(ValueTooLarge):
+        store.states.set_many("a", "shared", {f"k{n}": "x" * 1000 for n in range(10)})
+    assert store.states.set("a", "shared", "k", "x" * 1000).revision == 1
+
+
+@pytest.mark.parametrize("shell", ["sync", "async"])
+def test_an_import_of_large_values_goes_in_parts(
+    open_store: Opener, monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
+    store = open_store(shell=shell)
+    monkeypatch.setattr(connection, "_LADEN", 5_000)
+    monkeypatch.setattr(landing, "_LARGEST", 100_000)
+    versions = [(1_600_000_000 + n, "x" * 1000 + str(n)) for n in range(100)]
+    assert store.transfer.load_versions("a", "shared", "k", versions) == 100
+    assert store.states.get("a", "shared", "k") == versions[-1][1]
