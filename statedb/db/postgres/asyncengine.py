@@ -17,7 +17,7 @@ from statedb.db.fork import REASON, remember
 from statedb.db.location import Place
 from statedb.db.postgres import greenlets, reading
 from statedb.db.postgres.batch import Batches
-from statedb.db.postgres.failures import Lost, Overtaken, meaning
+from statedb.db.postgres.failures import Lost, Overtaken, interruption, meaning
 from statedb.db.postgres.greenlets import wait_for
 from statedb.db.postgres.opening import configured, connecting, prepare
 from statedb.db.postgres.site import Query, Site, returns
@@ -42,6 +42,9 @@ class Queries:
                 return [await cursor.fetchall() if returns(cursor) else []]
             return await self._pipelined()
         except psycopg.Error as error:
+            if (stop := interruption(error)) is not None:
+                self.raw.pgconn.finish()
+                raise stop from None
             raise meaning(error, closed=self.raw.closed) from error
 
     async def _pipelined(self) -> list[list[Row]]:

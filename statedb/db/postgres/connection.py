@@ -60,7 +60,7 @@ class Connection:
         self._opening: list[Query] = []
         self._rows = WriteSet()
         self._newest: Newest | None = None
-        self._begun = self._held = self._alone = False
+        self._begun = self._held = self._alone = self._patient = False
         self._failure: Exception | None = None
 
     # ---- beginning
@@ -77,12 +77,12 @@ class Connection:
     def begin_held(self) -> None:
         """Begin a transaction with the turn to write held."""
         self._opening = [_BEGIN, take(self._site, idle=self._timeout), self._query(NEWEST, {})]
-        self._held = True
+        self._held = self._patient = True
 
-    def open(self) -> None:
-        """Open the snapshot now: several read on it, or somebody may take his time with it."""
+    def open(self, *, at_leisure: bool = False) -> None:
+        """Open the snapshot now: several read on it, or somebody will who may take his time (`at_leisure`)."""
         self._opening = [_SNAPSHOT, patience(self._timeout), self._query(NEWEST, {})]
-        self._alone = False
+        self._alone, self._patient = False, at_leisure
         self._journey([])
 
     # ---- reading
@@ -230,7 +230,10 @@ class Connection:
         opening, self._opening, self._alone = self._opening, [], False
         sent = [*opening, *self._written(), *queries]
         self._begun = self._begun or bool(opening)
-        answers = self._ask(sent)
+        # What may be left idle ends with a question by itself: the driver ends a pipeline with a message after which
+        # the server does not count for how long the transaction is idle.
+        parts = [sent[:-1], sent[-1:]] if self._patient and opening else [sent]
+        answers = [rows for part in parts for rows in self._ask(part)]
         if len(opening) > 1:
             self._stand(Newest.of(answers[len(opening) - 1][0]))
         return answers[len(sent) - len(queries) :]

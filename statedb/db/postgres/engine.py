@@ -16,7 +16,7 @@ from statedb.db.engine import Body
 from statedb.db.fork import REASON, remember
 from statedb.db.location import Place
 from statedb.db.postgres import reading
-from statedb.db.postgres.failures import Lost, Overtaken, meaning
+from statedb.db.postgres.failures import Lost, Overtaken, interruption, meaning
 from statedb.db.postgres.opening import configured, connecting, prepare
 from statedb.db.postgres.site import Query, Site, returns
 from statedb.db.postgres.writing import aborted, begun, write
@@ -47,6 +47,9 @@ class Driver:
         try:
             return self._pipelined(queries)
         except psycopg.Error as error:
+            if (stop := interruption(error)) is not None:
+                self.drop()
+                raise stop from None
             raise meaning(error, closed=self.raw.closed) from error
 
     def _pipelined(self, queries: list[Query]) -> list[list[Row]]:

@@ -35,6 +35,12 @@ def meaning(error: Exception, *, closed: bool) -> Exception:
     return _said(error) or error
 
 
+def interruption(error: Exception) -> BaseException | None:
+    """Return what broke a pipeline off where the driver reports but what that led to: Ctrl-C, or a cancellation."""
+    behind = error.__context__
+    return None if isinstance(behind, Exception) else behind
+
+
 def at_opening(error: Exception) -> Exception:
     """Return what an error means to whoever opens a store."""
     meant = meaning(error, closed=False)

@@ -55,7 +55,7 @@ class Writing:
     def begin(self) -> Writing:
         """Begin now and not with the first read: a caller who holds a transaction open sees the store as it is now."""
         try:
-            self._connection.open()
+            self._connection.open(at_leisure=True)
             self.tx.begin(self.tx.writing)
         except BaseException:
             self.rollback()
