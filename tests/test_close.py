@@ -18,7 +18,7 @@ import pytest
 from statedb import AsyncStore, Store, StoreClosed, TransactionAborted
 from tests.conftest import Opener
 from tests.helpers import HANG, Blocking, Clock, calls, run
-from tests.places import is_url, only_sqlite
+from tests.places import is_url, only_postgres, only_sqlite
 
 SHELLS: list[Callable[..., Any]] = [Store, Blocking]
 
@@ -468,10 +468,11 @@ def test_reads_in_flight_when_the_store_is_closed_are_answered_or_refused(where:
     run(main())
 
 
+@only_sqlite
 @pytest.mark.parametrize("left", ["writes", "reads", "transaction", "waiting for a transaction"])
-def test_a_second_loop_goes_on_after_the_first_ended_in_flight(anywhere: str, left: str) -> None:
+def test_a_second_loop_goes_on_after_the_first_ended_in_flight(where: str, left: str) -> None:
     first = asyncio.new_event_loop()
-    store = first.run_until_complete(AsyncStore(anywhere).open())
+    store = first.run_until_complete(AsyncStore(where).open())
 
     async def leave() -> list[asyncio.Future[Any]]:
         if left == "reads":
@@ -504,6 +505,18 @@ def test_a_second_loop_goes_on_after_the_first_ended_in_flight(anywhere: str, le
     finally:
         for future in pending:
             future._log_destroy_pending = False  # type: ignore[attr-defined]
+
+
+@only_postgres
+def test_another_loop_is_told_that_the_store_is_not_its_own(where: str) -> None:
+    first, second = asyncio.new_event_loop(), asyncio.new_event_loop()
+    store = first.run_until_complete(AsyncStore(where).open())
+    for call in (lambda: store.states.get("a", "local", "k"), lambda: store.states.set("a", "local", "k", 1)):
+        with pytest.raises(StoreClosed, match="another event loop"):
+            second.run_until_complete(asyncio.wait_for(call(), 10))
+    first.run_until_complete(store.close())
+    first.close()
+    second.close()
 
 
 def test_the_clock_of_a_closed_store_is_not_asked(open_store: Opener, clock: Clock) -> None:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 import gc
-import itertools
 import os
 import signal
 import threading
@@ -167,32 +166,6 @@ def test_a_store_closed_in_the_middle_of_a_transaction_leaves_no_session(where: 
     until(lambda: not watch.sessions(), "the sessions of a closed store end")
     with Store(where) as again:
         assert again.states.get(*KEY) is None
-
-
-def test_a_thread_that_is_interrupted_at_any_moment_leaves_no_transaction_open(where: str, watch: Watch) -> None:
-    """Ctrl-C, at moments that a timer picks."""
-    rounds = 40
-    before = signal.signal(signal.SIGALRM, signal.default_int_handler)
-    try:
-        for turn in range(rounds):
-            with Store(where, busy_timeout=20) as store:
-                store.states.set(*KEY, turn)
-                with pytest.raises(KeyboardInterrupt):
-                    write_until_interrupted(store, 0.0003 * (1 + turn))
-                until(lambda: not watch.open(), "nothing is left open")
-                assert store.states.set(*KEY, "after").value == "after"
-    finally:
-        signal.setitimer(signal.ITIMER_REAL, 0)
-        signal.signal(signal.SIGALRM, before)
-    with Store(where) as store:
-        assert store.health.check().problems == ()
-    until(lambda: not watch.sessions(), "the sessions of closed stores end")
-
-
-def write_until_interrupted(store: Store, seconds: float) -> None:
-    signal.setitimer(signal.ITIMER_REAL, seconds)
-    for number in itertools.count():
-        store.run(write, number)
 
 
 # ---- tasks that are cancelled

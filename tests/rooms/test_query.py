@@ -74,7 +74,7 @@ def test_the_views_show_states_history_and_commits(filled: Store, clock: Clock) 
         "metadata": '{"src":"ui"}', "size": 22, "at": clock.micros - 10_000_000, "actor": None, "message": "first",
         "expires_at": None,
     }  # fmt: skip
-    assert dict(filled.query("select * from commits")[0]) == {
+    assert dict(filled.query("select * from commits order by revision")[0]) == {
         "revision": 1, "kind": "write", "at": clock.micros - 10_000_000, "origin_at": None, "actor": None,
         "message": "first", "context": None,
     }  # fmt: skip
@@ -121,7 +121,7 @@ ASKED: list[tuple[str, Any, list[tuple[Any, ...]]]] = [
     ("select ?, ?, ?, ?, ?", ["é\0", 2**63 - 1, 0.5, True, b"\0"], [("é\0", 2**63 - 1, 0.5, 1, b"\0")]),
     ("select version from states where version = '2'", (), [(2,)]),
     ("select value from history where value = 1", (), [("1",)]),
-    ("select json_group_array(state_key) from (select state_key from states where agent_id = 'a')",
+    ("select json_group_array(state_key) from (select state_key from states where agent_id = 'a' order by 1)",
      (), [('["plan/1","prefs"]',)]),
 ]  # fmt: skip
 
