@@ -75,7 +75,7 @@ def sizes(raw: psycopg.Connection[Any]) -> None:
     raw.execute("select pg_stat_force_next_flush()")
     total = 0
     for name, table, indexes in raw.execute(_SIZES, [SCHEMA]).fetchall():
-        [[rows]] = raw.execute(f"select count(*) from {SCHEMA}.{name}").fetchall()
+        [[rows]] = raw.execute(f"select count(*) from {SCHEMA}.{name}".encode()).fetchall()
         total += table + indexes
         if rows > 1:
             print(f"{name:16} {rows:>9,} rows  {table / rows:7.1f} + {indexes / rows:6.1f} bytes a row")
@@ -98,7 +98,7 @@ def main(url: str, keys: int, fillfactor: int = 100) -> None:
     with psycopg.connect(address, autocommit=True) as raw:
         raw.execute(f"drop schema if exists {SCHEMA} cascade")
         with Store(url, postgres_schema=SCHEMA) as store:
-            raw.execute(f"alter table {SCHEMA}.agent_states set (fillfactor = {fillfactor})")
+            raw.execute(f"alter table {SCHEMA}.agent_states set (fillfactor = {fillfactor})".encode())
             print(f"fillfactor {fillfactor}")
             began = time.perf_counter()
             fill(store, keys)

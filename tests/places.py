@@ -86,7 +86,7 @@ def raw(where: str, text: str, parameters: Sequence[Any] = (), *, by: Any = None
     """Run a statement on a store's tables behind its back, and return its rows. `by` is the store, if it is open."""
     if is_url(where):
         with closing(_unbound(where)) as link:
-            cursor = link.execute(_for_postgres(text), parameters or None)
+            cursor = link.execute(_for_postgres(text).encode(), parameters or None)
             return cursor.fetchall() if cursor.description else []
     with _file(where, by) as file:
         return file.execute(text, parameters).fetchall()
@@ -116,7 +116,7 @@ def _file(where: str, store: Any) -> Iterator[sqlite3.Connection]:
 
 
 def _changed(link: psycopg.Connection[Any], script: str) -> int:
-    cursor, changed = link.execute(_for_postgres(script)), 0
+    cursor, changed = link.execute(_for_postgres(script).encode()), 0
     while True:
         changed += 0 if (cursor.statusmessage or "").startswith("SELECT") else cursor.rowcount
         if not cursor.nextset():
@@ -148,5 +148,5 @@ def bare_place(sort: str, folder: Path) -> Iterator[str]:
                 with closing(connect(where)) as link:
                     found = link.execute("select quote_ident(nspname) from pg_namespace where nspname !~ '^(pg_|info)'")
                     for (schema,) in found.fetchall():
-                        link.execute(f"drop schema {schema} cascade")
+                        link.execute(f"drop schema {schema} cascade".encode())
                     link.execute("create schema public")

@@ -92,7 +92,7 @@ class Database:
         if self._emptying is None:
             self._emptying = _emptying(self._raw)
         if self._emptying:
-            self._raw.execute(self._emptying)
+            self._raw.execute(self._emptying.encode())
 
     def drop(self) -> None:
         """Make it a database in which no store was ever opened."""

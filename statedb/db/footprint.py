@@ -27,7 +27,7 @@ class Footprint:
 
     def ranges(self) -> list[Range]:
         """Return all that was read as ranges of keys."""
-        return [(*at, just_above(at.key)) for at in self.keys] + list(self.wider)
+        return [(at.agent_id, at.state_type, at.key, just_above(at.key)) for at in self.keys] + list(self.wider)
 
     def add(self, other: Footprint) -> None:
         """Rely on what another relies on as well."""

@@ -71,7 +71,7 @@ def schema_of(raw: psycopg.Connection[Any], site: Site) -> str | None:
                 "Name another with Settings.postgres_schema"
             )
         return None
-    found = raw.execute(f"select version_num from {site.quoted}.alembic_version").fetchall()
+    found = raw.execute(f"select version_num from {site.quoted}.alembic_version".encode()).fetchall()
     if len(found) != 1:
         raise Corrupted(f"the store's schema tells {len(found)} versions, not one; restore a backup")
     return str(found[0][0])
@@ -94,13 +94,13 @@ def _upgrade(raw: psycopg.Connection[Any], site: Site, target: str) -> None:
         bind.execute(text("select pg_advisory_xact_lock(:space, hashtext(:schema))"), _lock_of(site))
         if schema_of(raw, site) == target or is_current(schema_of(raw, site)):
             return
-        psycopg.RawCursor(raw).execute(f"select {LOCK}", (site.schema,))  # an older library may be writing
+        psycopg.RawCursor(raw).execute(f"select {LOCK}".encode(), (site.schema,))  # an older library may be writing
         bind.execute(text(f"create schema if not exists {site.quoted}"))
         bind.execute(text("select set_config('search_path', :path, true)"), {"path": site.quoted})
         run_migrations(bind, target)
         if not bind.execute(text("select 1 from store_info")).fetchall():
-            made = dict(zip(("id", "at"), identity(micros(site.settings.clock())), strict=True))
-            bind.execute(text("insert into store_info (id, created_at) values (:id, :at)"), made)
+            name, now = identity(micros(site.settings.clock()))
+            bind.execute(text("insert into store_info (id, created_at) values (:id, :at)"), {"id": name, "at": now})
 
 
 @contextmanager

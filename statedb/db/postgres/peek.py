@@ -57,7 +57,7 @@ def _names(site: Site, statement: Statement, given: Parameters) -> list[str]:
     with _peeking(site) as raw:
         if opening.schema_of(raw, site) != HEAD:
             return []
-        return [name for (name,) in psycopg.RawCursor(raw).execute(text, order(given))]
+        return [name for (name,) in psycopg.RawCursor(raw).execute(text.encode(), order(given))]
 
 
 @contextmanager

@@ -20,8 +20,11 @@ from statedb.db.postgres.failures import at_opening
 from statedb.db.statements import Row
 from statedb.times import micros
 
-Query = tuple[str, tuple[Any, ...]]
-"""A statement's text with $1, $2 … and its parameters."""
+Query = tuple[Any, tuple[Any, ...]]
+"""A statement's text with $1, $2 … and its parameters.
+
+The driver's types take a text only that a program has written out; these are made by the library, of no user's words.
+"""
 
 
 class Driver(Protocol):

@@ -18,7 +18,7 @@ def raw_setting(where: str) -> Iterator[Callable[[str, str], None]]:
     with closing(connect(url)) as link, ExitStack() as undo:
 
         def change(name: str, value: str) -> None:
-            link.execute(f"alter database \"{url.database}\" set {name} = '{value}'")
-            undo.callback(link.execute, f'alter database "{url.database}" reset {name}')
+            link.execute(f"alter database \"{url.database}\" set {name} = '{value}'".encode())
+            undo.callback(link.execute, f'alter database "{url.database}" reset {name}'.encode())
 
         yield change

@@ -72,17 +72,17 @@ def where(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[str]:
 
 def described(link: psycopg.Connection[Any], schema: str) -> dict[str, set[Any]]:
     """Return what a schema holds, named as if it were the only one."""
-    link.execute(f"set search_path = {schema}")
+    link.execute(f"set search_path = {schema}".encode())
     found = {}
     for kind, text in DESCRIPTION.items():
-        rows = link.execute(text).fetchall()
+        rows = link.execute(text.encode()).fetchall()
         found[kind] = {tuple(str(each).replace(f"{schema}.", "") for each in row) for row in rows}
     return {kind: {row for row in rows if "alembic_version" not in str(row)} for kind, rows in found.items()}
 
 
 def declare(link: psycopg.Connection[Any], schema: str) -> None:
     """Make the schema that the code declares."""
-    link.execute(f"drop schema if exists {schema} cascade; create schema {schema}; set search_path = {schema}")
+    link.execute(f"drop schema if exists {schema} cascade; create schema {schema}; set search_path = {schema}".encode())
     metadata.create_all(create_engine("postgresql+psycopg://", creator=lambda: link, poolclass=StaticPool))
 
 
@@ -117,7 +117,7 @@ def test_a_schema_that_differs_is_noticed(where: str, change: str) -> None:
         before = described(link, SCHEMA)
         if "alter name" in change:
             link.execute("drop view states, history")
-        link.execute(change)
+        link.execute(change.encode())
         assert described(link, SCHEMA) != before
 
 

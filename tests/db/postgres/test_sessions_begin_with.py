@@ -43,7 +43,7 @@ def test_what_a_session_begins_with_changes_nothing(where: str, name: str, raw_s
             tx.agent("é😀").session("c", ttl=90).touch("0")
         assert tx.revision is not None
         assert len(store.at(tx.revision).states.keys("é😀", "session", "c/*")) == len(VALUES)
-        store.undo(entry.revision)
+        store.undo(len(VALUES))
         assert store.health.check().problems == ()
 
 
@@ -71,12 +71,12 @@ def test_a_store_that_cannot_be_made_says_so(places: Any, raw_setting: Any) -> N
     bare = places.another(bare=True)
     with closing(connect(bare)) as link:
         database = make_url(bare).database
-        link.execute(f'alter database "{database}" set default_transaction_read_only = on')
+        link.execute(f'alter database "{database}" set default_transaction_read_only = on'.encode())
         try:
             with pytest.raises(ReadOnly, match="CREATE SCHEMA"):
                 Store(bare)
         finally:
-            link.execute(f'alter database "{database}" reset default_transaction_read_only')
+            link.execute(f'alter database "{database}" reset default_transaction_read_only'.encode())
         assert link.execute("select to_regnamespace(%s)", [SCHEMA]).fetchall() == [(None,)]
 
 
