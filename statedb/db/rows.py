@@ -1,6 +1,6 @@
 """A commit as rows: how what a transaction staged is written.
 
-Revision and hash are assigned here, as if nobody else wrote; where others do, the server moves them on as the rows land.
+Revision and hash are assigned here, as if nobody else wrote; where others do, the server moves them on as rows land.
 Nothing is decided here: what changes, and to what, is `journal`'s.
 """
 
