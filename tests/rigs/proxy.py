@@ -131,9 +131,10 @@ class Proxy:
                 server.close()
                 continue
             client.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-            for line in filter(Line.over, self._lines):
+            over = {line for line in self._lines if line.over()}  # asked once: a line may end meanwhile
+            for line in over:
                 line.join()
-            self._lines = [line for line in self._lines if not line.over()] + [Line(self, client, server)]
+            self._lines = [line for line in self._lines if line not in over] + [Line(self, client, server)]
 
 
 class Line:
@@ -143,6 +144,7 @@ class Line:
         self._proxy, self._client, self._server = proxy, client, server
         self._muted = False
         self._answered = threading.Event()
+        self._hung_up = threading.Event()
         self._threads = [threading.Thread(target=work, daemon=True) for work in (self._carry_up, self._carry_down)]
         for thread in self._threads:
             thread.start()
@@ -178,6 +180,7 @@ class Line:
             elif not _send(self._client, burst):
                 break
         self._answered.set()
+        self._hung_up.set()
         _shut(self._client)
 
     def _break(self, cut: Cut, burst: bytes) -> None:
@@ -193,7 +196,11 @@ class Line:
         if cut.how == "late":
             cut.deliver.wait(HANG)
             _send(self._server, burst)
-            self._answered.wait(HANG)
+            with suppress(OSError):
+                # Not every burst is answered as if it were the last of its kind: what tells that the server has
+                # worked through this one is that it finds the end behind it, and hangs up.
+                self._server.shutdown(socket.SHUT_WR)
+            self._hung_up.wait(HANG)
         self.end()
         cut.delivered.set()
 
