@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from typing import Any
 
-from sqlalchemy import and_, bindparam, null, select
+from sqlalchemy import and_, bindparam, select
 
+from statedb.db.contents import Kept, kept
 from statedb.db.entries import json_object, shown
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import agent_states, agents, state_commits, state_versions, store_info
 from statedb.db.tx import Tx
 from statedb.models import Change, StateType
 from statedb.times import moment
-from statedb.values.codec import Stored
+from statedb.values.codec import NOTHING, Stored
 
 _v, _s, _a, _c, _i = state_versions.c, agent_states.c, agents.c, state_commits.c, store_info.c
 _old = state_versions.alias("old").c
@@ -42,37 +44,38 @@ _before = and_(
 )  # fmt: skip
 _within = and_(_v.revision >= bindparam("first"), _v.revision <= bindparam("last"))
 
+_HELD = len(kept())
 _CHANGES = Statement(
-    select(*_WHAT, _v.codec, _v.value, _v.data, _old.codec, _old.value, _old.data)
+    select(*_WHAT, *kept(_v), *kept(_old))
     .select_from(_joined.outerjoin(_old.revision.table, _before))
     .where(_within)
     .order_by(_v.revision, *_name)
 )
-_CHANGES_BARE = Statement(
-    select(*_WHAT, null(), null(), null(), null(), null(), null())
-    .select_from(_joined)
-    .where(_within)
-    .order_by(_v.revision, *_name)
-)
+_CHANGES_BARE = Statement(select(*_WHAT).select_from(_joined).where(_within).order_by(_v.revision, *_name))
 
 
 def between(tx: Tx, first: int, last: int, *, values: bool = True) -> list[Change]:
     """Return what the commits from `first` to `last` changed, in order. Without values they are None."""
-    rows = tx.db.all(_CHANGES if values else _CHANGES_BARE, {"first": first, "last": last})
-    return list(_changes(rows))
+    given = {"first": first, "last": last}
+    if not values:
+        return list(_changes((row, NOTHING, NOTHING) for row in tx.db.all(_CHANGES_BARE, given)))
+    rows = tx.db.all(_CHANGES, given)
+    new, old = [Kept(*row[-2 * _HELD : -_HELD]) for row in rows], [Kept(*row[-_HELD:]) for row in rows]
+    tx.contents.prepare([*old, *new])
+    whole = tx.contents.whole
+    return list(_changes((row, whole(n), whole(o)) for row, n, o in zip(rows, new, old, strict=True)))
 
 
-def _changes(rows: list[Row]) -> Iterator[Change]:
+def _changes(rows: Iterable[tuple[Row, Stored, Stored]]) -> Iterator[Change]:
     revision, place = 0, 0
-    for row in rows:
+    for row, new, old in rows:
         place = place + 1 if row[0] == revision else 0
         revision = row[0]
-        yield _change(row, place)
+        yield _change(row[: len(_WHAT)], place, shown(new), shown(old))
 
 
-def _change(row: Row, place: int) -> Change:
-    revision, store, origin, origin_revision, agent, state_type, key, change, version, at, actor, metadata = row[:12]
-    new, old = shown(Stored(*row[12:15])), shown(Stored(*row[15:18]))
+def _change(row: Row, place: int, new: Any, old: Any) -> Change:
+    revision, store, origin, origin_revision, agent, state_type, key, change, version, at, actor, metadata = row
     return Change(
         # Where a commit was first made names its changes on every copy of the store.
         event_id=f"{origin or store}/{origin_revision or revision}/{place}",

@@ -64,12 +64,12 @@ def _seen(tx: Tx, point: Point, first: Point, second: Point, agent_id: str | Non
         "until": later.instant,
     }
     rows = tx.db.all(_SEEN if agent_id is None else _SEEN_OF_AGENT, given)
-    return dict(_row(point, row) for row in rows)
+    heads = tx.contents.heads([row[4:] for row in rows])
+    return dict(_row(point, row, head) for row, head in zip(rows, heads, strict=True))
 
 
-def _row(point: Point, row: Row) -> tuple[Address, Seen]:
-    agent, state_type, change, by, *columns = row
-    head = Head(*columns)
+def _row(point: Point, row: Row, head: Head) -> tuple[Address, Seen]:
+    agent, state_type, change, by = row[:4]
     visible = head.codec is not None and (head.expires_at is None or head.expires_at > point.instant)
     return Address(agent, state_type, head.key), Seen(head, change, by, visible)
 

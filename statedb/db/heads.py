@@ -221,18 +221,18 @@ PRESENT_ONE = Statement(_present(*_PRESENT_HEAD).where(_one))
 PRESENT_RANGE = Statement(_present(*_PRESENT_HEAD).where(_range, _alive_head).order_by(_s.state_key))
 PRESENT_NAMES = Statement(_present(_s.state_key, expires, _newest).where(_range, _alive_head).order_by(_s.state_key))
 
-PAST_ONE = Statement(_past(*_PAST_HEAD).where(_one))
-PAST_RANGE = Statement(_past(*_PAST_HEAD).where(_range, _alive_version).order_by(_s.state_key))
+PAST_ONE = Statement(_past(*_PAST_HEAD, _v.base).where(_one))
+PAST_RANGE = Statement(_past(*_PAST_HEAD, _v.base).where(_range, _alive_version).order_by(_s.state_key))
 PAST_NAMES = Statement(
     _past(_s.state_key, past_expires, literal_column("0")).where(_range, _alive_version).order_by(_s.state_key)
 )
 
 
 def past_of(states: Any) -> Select[*tuple[Any, ...]]:
-    """Return the select of a selection of keys, by id, as of a revision: names, change, author, and the head."""
+    """Return the select of a selection of keys, by id, as of a revision: names, change, author, head and base."""
     # The sum keeps SQLite from the index that begins with the branch, by which it would look at every key there is.
     return (
-        select(_a.name, _s.state_type, _v.change, MADE.c.actor, *_PAST_HEAD)
+        select(_a.name, _s.state_type, _v.change, MADE.c.actor, *_PAST_HEAD, _v.base)
         .select_from(past_keys())
         .where(_s.id.in_(states), _s.branch_id + literal_column("0") == bindparam("branch"))
     )

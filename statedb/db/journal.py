@@ -15,6 +15,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from statedb.config import TIERS
+from statedb.db.bases import far_base
 from statedb.db.heads import Head
 from statedb.db.rows import HERE, Origin, write_commit
 from statedb.db.sessions import UNWRITTEN, Opening, Session, SessionName, session_name
@@ -91,8 +92,9 @@ def put(
             head, change = _touched(before, head), None
     if change == "create":
         head.created_at, head.created_by, head.created_revision = tx.now, tx.writing.actor, 0
+    base = staged.base if staged else None if encoded is None or change is None else far_base(tx, at, before, encoded)
     entries = staged.entries if staged else []
-    made = tx.staged[at] = Staged(before, head, change, encoded, source_version, entries)
+    made = tx.staged[at] = Staged(before, head, change, encoded, source_version, base, entries)
     return made
 
 

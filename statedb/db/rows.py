@@ -12,6 +12,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, insert, select, update
 
+from statedb.db import bases
 from statedb.db.chain import CommitRow, content, link
 from statedb.db.heads import Head
 from statedb.db.sessions import UNWRITTEN, Session, session_name
@@ -177,6 +178,7 @@ def _life_of(head: Head) -> dict[str, Any]:
 
 def _write_version(tx: Tx, staged: Staged) -> None:
     head = staged.head
+    base, (number, text, data) = bases.keep(staged)
     tx.connection.run(
         _INSERT_VERSION,
         {
@@ -191,9 +193,10 @@ def _write_version(tx: Tx, staged: Staged) -> None:
             "size": len(staged.encoded.plain) if staged.encoded else 0,
             "digest": head.digest,
             "metadata": head.metadata,
-            "codec": head.codec,
-            "value": head.text,
-            "data": head.data,
+            "base": base,
+            "codec": number,
+            "value": text,
+            "data": data,
         },
     )
 
@@ -212,7 +215,7 @@ _VALUE = ("version", "parent_version", "revision", "updated_at", "digest", "meta
 _HEAD = (*_VALUE, "created_revision", "created_at", "created_by", "ttl", "expires_at", "session_id")
 _VERSION = (
     "revision", "state_id", "version", "parent_version", "source_version", "created_revision", "change", "expires_at",
-    "size", "digest", "metadata", "codec", "value", "data",
+    "size", "digest", "metadata", "base", "codec", "value", "data",
 )  # fmt: skip
 
 

@@ -15,6 +15,7 @@ from typing import Any, NamedTuple
 from statedb.config import Settings
 from statedb.db import cuts, heads
 from statedb.db.connection import Connection
+from statedb.db.contents import Base, Contents
 from statedb.db.footprint import Footprint, Watched
 from statedb.db.heads import Head
 from statedb.db.newest import Newest
@@ -57,7 +58,8 @@ class Context:
 class Staged:
     """A key the transaction changes: as the store has it, and as the transaction leaves it.
 
-    `change` is None where only the expiry moves. `entries` are those handed out, which learn their revision later.
+    `change` is None where only the expiry moves. `base` is what its content is kept as a delta on, where that had to be
+    looked up. `entries` are those handed out, which learn their revision later.
     """
 
     before: Head | None
@@ -65,6 +67,7 @@ class Staged:
     change: str | None
     encoded: Encoded | None
     source_version: int | None = None
+    base: Base | None = None
     entries: list[Entry] = field(default_factory=list)
 
 
@@ -114,6 +117,7 @@ class Tx:
         "branch",
         "clock",
         "connection",
+        "contents",
         "db",
         "earlier",
         "expired",
@@ -141,6 +145,7 @@ class Tx:
     newest: int
     revision: int
     hash: bytes
+    contents: Contents
 
     def __init__(self, connection: Connection, context: Context, footprint: Footprint | None = None) -> None:
         self.connection = connection
@@ -178,6 +183,9 @@ class Tx:
     def __getattr__(self, name: str) -> Any:
         # Where the log stands may be asked for with the first thing that is read, in one journey to the server: so it
         # is looked up when somebody wants to know, unless `begin` has done so already.
+        if name == "contents":
+            self.contents = Contents(self.connection)
+            return self.contents
         if name not in ("now", "newest", "revision", "hash", "clock"):
             raise AttributeError(name)
         self._stand(self.connection.newest())
@@ -235,7 +243,7 @@ class Tx:
     def as_of(self, at: Address, revision: int) -> Head | None:
         """Return a key as committed at a revision, None where it had no version. Raises Compacted."""
         row = self.db.one(heads.PAST_ONE, {**self._where(at), "revision": revision})
-        head = Head(*row) if row else None
+        head = self.contents.heads([row])[0] if row else None
         # What has a version there tells its floor itself; only where there is none may that be retention's doing.
         if head is None or head.floor > revision:
             lost = cuts.in_range(self.db, self.branch, at, just_above(at.key), revision)
@@ -269,7 +277,8 @@ class Tx:
         """Return the keys of a range that have a value or had one until it expired, in order."""
         statement = heads.PRESENT_RANGE if self.point is None else heads.PAST_RANGE
         found = self._through(statement, agent_id, state_type, low, high)
-        rows = [self._seen(agent_id, Head(*row)) for row in found]
+        heads_there = [Head(*row) for row in found] if self.point is None else self.contents.heads(found)
+        rows = [self._seen(agent_id, head) for head in heads_there]
         overlay = self._overlay(agent_id, state_type, low, high)
         if not overlay:
             return rows

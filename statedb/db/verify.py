@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from sqlalchemy import and_, bindparam, case, except_, func, literal_column, null, or_, select, union
 
 from statedb.db.chain import CommitRow, Line, content_of, link
+from statedb.db.contents import Kept, kept
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import (
     agent_states,
@@ -89,8 +90,13 @@ def versions(tx: Tx, last: int) -> Iterator[str]:
     """Compare every version with the one before it, and its value with its digest."""
     seen: dict[int, _Seen] = {}
     for given in _pages(last):
-        for row in tx.db.all(_VALUES, given):
-            revision, state, key, floor, version, parent, created, change, salt, digest, size, *stored = row
+        rows = [(row[:5], Kept(*row[5:])) for row in tx.db.all(_VALUES, given)]
+        try:
+            tx.contents.prepare(kept_as for _, kept_as in rows)
+        except Corrupted as error:
+            yield str(error)
+        for (floor, parent, created, change, size), kept_as in rows:
+            state, revision, key, version = kept_as.state, kept_as.revision, kept_as.key, kept_as.version
             before = seen.get(state, _Seen(version - 1 if floor else 0, created if floor else 0, change != "create"))
             seen[state] = _Seen(version, created, change in ("create", "update"))
             born = revision if change == "create" else before.created
@@ -99,18 +105,18 @@ def versions(tx: Tx, last: int) -> Iterator[str]:
                 yield f"{where} does not follow from version {before.version}"
             if before.alive == (change == "create"):
                 yield f"{where} is a {change} of a key that {'has' if before.alive else 'has not'} a value"
-            yield from _value(where, Stored(*stored), salt, digest, size)
+            yield from _value(tx, where, kept_as, size)
 
 
-def _value(where: str, stored: Stored, salt: bytes, digest: bytes | None, size: int) -> Iterator[str]:
-    if stored.codec is None:
+def _value(tx: Tx, where: str, kept_as: Kept, size: int) -> Iterator[str]:
+    if kept_as.codec in (None, codec.ERASED):
         return
     try:
-        plain = codec.plain(stored)
+        plain = tx.contents.plain(kept_as)
     except Corrupted as error:
         yield f"{where}: {error}"
         return
-    if codec.digest(salt, Encoded(stored, plain)) != digest or len(plain) != size:
+    if codec.digest(kept_as.salt, Encoded(kept_as.stored, plain)) != kept_as.digest or len(plain) != size:
         yield f"{where} is not what was written: its digest differs"
 
 
@@ -118,11 +124,25 @@ def _value(where: str, stored: Stored, salt: bytes, digest: bytes | None, size: 
 
 
 def heads(tx: Tx, last: int) -> Iterator[str]:
-    """Compare every head with its newest version and touch."""
+    """Compare every head with its newest version and touch, and its value with its digest."""
     for key, version in tx.db.all(_WRONG_HEADS, {}):
         yield f"{key} shows version {version}, which is not as its history has it"
     for key, found, newest in tx.db.all(_GAPS, {}):
         yield f"{key} has {found} versions in its history and is at {newest}"
+    after = 0
+    while rows := tx.db.all(_HEAD_VALUES, {"after": after, "limit": _PAGE}):
+        for after, key, version, salt, digest, *stored in rows:  # noqa: B007
+            if not _is_sound(Stored(*stored), salt, digest):
+                yield f"{key} shows a value that is not what version {version} was given: its digest differs"
+
+
+def _is_sound(stored: Stored, salt: bytes, digest: bytes | None) -> bool:
+    if stored.codec in (None, codec.ERASED):
+        return True
+    try:
+        return codec.digest(salt, Encoded(stored, codec.plain(stored))) == digest
+    except Corrupted:
+        return False
 
 
 def sessions(tx: Tx, last: int) -> Iterator[str]:
@@ -182,14 +202,17 @@ _CLOCKS = Statement(
     .order_by(_st.revision, _a.name, _w.name)
 )
 _VALUES = Statement(
-    select(
-        _v.revision, _v.state_id, _s.state_key, _s.floor, _v.version, _v.parent_version, _v.created_revision,
-        _v.change, _s.salt, _v.digest, _v.size, _v.codec, _v.value, _v.data,
-    )
+    select(_s.floor, _v.parent_version, _v.created_revision, _v.change, _v.size, *kept())
     .select_from(state_versions.join(agent_states, _s.id == _v.state_id))
     .where(_within(_v.revision))
     .order_by(_v.revision, _v.state_id)
-)  # fmt: skip
+)
+_HEAD_VALUES = Statement(
+    select(_s.id, _s.state_key, _s.version, _s.salt, _s.digest, _s.codec, _s.value, _s.data)
+    .where(_s.id > bindparam("after"))
+    .order_by(_s.id)
+    .limit(bindparam("limit"))
+)
 
 _newest = select(func.max(_x.revision)).where(_x.state_id == _s.id).scalar_subquery()
 _newest_touch = select(func.max(_tx.revision)).where(_tx.state_id == _s.id).scalar_subquery()
@@ -208,7 +231,10 @@ _SAME = [
     (_s.updated_at, _c.at),
     (_s.expires_at, case((_own, case((_is_touched, _t.expires_at), else_=_v.expires_at)))),
     (_s.ttl, case((_own, case((_is_touched, _t.ttl), else_=_ttl)))),
-    *((_s[column], _v[column]) for column in ("digest", "metadata", "codec", "value", "data")),
+    (_s.digest, _v.digest),
+    (_s.metadata, _v.metadata),
+    # The head is whole where the version may be a delta: that both hold the same is what their digests say.
+    (_s.codec.is_(None), _v.codec.is_(None)),
 ]
 _WRONG_HEADS = Statement(
     select(_s.state_key, _s.version)

@@ -13,18 +13,15 @@ from statedb.db.heads import Head
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import agent_states, agents, state_commits, state_versions
 from statedb.db.tx import Tx
-from statedb.errors import Corrupted
 from statedb.models import Address, Version
 from statedb.times import maybe, moment
-from statedb.values import codec
 from statedb.values.arguments import LARGEST
-from statedb.values.codec import Encoded, Stored
 
 _v, _s = state_versions.c, agent_states.c
 _x = state_versions.alias("x").c
 _made, _born = state_commits.alias("made").c, state_commits.alias("born").c
 
-# The columns of a Head, as they were when the version was made.
+# The columns of a Head, as they were when the version was made, and the base of what it holds.
 _AS_MADE = (
     _s.state_key,
     _s.id,
@@ -47,6 +44,7 @@ _AS_MADE = (
     _v.value,
     _v.data,
     _made.at,
+    _v.base,
 )
 
 
@@ -256,20 +254,7 @@ def oldest_kept(tx: Tx, state: int) -> int:
     return int(row[0])
 
 
-def check_digest(head: Head) -> Head:
-    """Return a head whose value is what was written, or raise Corrupted."""
-    if head.codec in (None, codec.ERASED):
-        return head
-    stored = Stored(head.codec, head.text, head.data)
-    if codec.digest(head.salt, Encoded(stored, codec.plain(stored))) != head.digest:
-        raise Corrupted(
-            f"the value of {head.key} version {head.version} is not what was written (its digest differs); "
-            "run a check of the store and restore a backup"
-        )
-    return head
-
-
 def _read(tx: Tx, state: int, revision: int) -> Head:
     row = tx.db.one(_AT_REVISION, {"state": state, "revision": revision})
     assert row is not None
-    return check_digest(Head(*row))
+    return tx.contents.heads([row])[0]

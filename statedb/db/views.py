@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Any, NamedTuple
 
-from sqlalchemy import BigInteger, CreateView, Select, and_, bindparam, func, or_, select
+from sqlalchemy import BigInteger, CreateView, Select, and_, bindparam, cast, func, null, or_, select
 from sqlalchemy.sql.elements import ColumnElement
 
 from statedb.db.heads import BORN, MADE, VERSION, newest_at, past_expires, past_keys
@@ -90,7 +90,14 @@ def _lasts(expires: ColumnElement[Any], *moments: ColumnElement[Any]) -> ColumnE
     return or_(expires.is_(None), and_(*(expires > moment for moment in moments)))
 
 
-_states_now = _states.add_columns(_s.c.codec, _s.c.data, _s.c.floor).where(_lasts(_expires, _instant, newest_at))
+def _kept(holder: Any, state: Any, base: Any) -> tuple[ColumnElement[Any], ...]:
+    """Return how a row keeps its value, beside what is shown of it."""
+    return holder.codec, holder.data, state.label("state"), base.label("base")
+
+
+_states_now = _states.add_columns(*_kept(_s.c, _s.c.id, cast(null(), BigInteger)), _s.c.floor).where(
+    _lasts(_expires, _instant, newest_at)
+)
 _states_then = (
     select(
         *_names(agents.c, agent_states.c),
@@ -99,8 +106,7 @@ _states_then = (
         BORN.c.actor.label("created_by"),
         MADE.c.at.label("updated_at"),
         past_expires.label("expires_at"),
-        VERSION.c.codec,
-        VERSION.c.data,
+        *_kept(VERSION.c, agent_states.c.id, VERSION.c.base),
         agent_states.c.floor,
     )
     .select_from(past_keys(even_cut=True))
@@ -113,7 +119,7 @@ _states_then = (
         ),
     )
 )
-_history_until = _history.add_columns(_v.c.codec, _v.c.data).where(_v.c.revision <= _revision)
+_history_until = _history.add_columns(*_kept(_v.c, _s.c.id, _v.c.base)).where(_v.c.revision <= _revision)
 _commits_until = _commits.where(_c.c.revision <= _revision)
 
 
@@ -123,8 +129,8 @@ NAMES = ("agent_id", "state_type", "state_key")
 class View(NamedTuple):
     """A view of a query: its columns as a file shows them, and what reads it now and as of a point.
 
-    Reading gives the columns shown and after them `codec`, `data` and `floor`, as far as the view has them. It may be
-    narrowed by some columns; not by what a key that was cut no longer tells, lest it be passed over.
+    Reading gives the columns shown and after them `codec`, `data`, `state`, `base` and `floor`, as far as the view has
+    them. It may be narrowed by some columns; not by what a key that was cut no longer tells, lest it be passed over.
     """
 
     shown: tuple[str, ...]

@@ -5,15 +5,15 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+from statedb.db.contents import Kept, kept
 from statedb.db.entries import shown
 from statedb.db.statements import Row, Statement
-from statedb.db.tables import state_versions
+from statedb.db.tables import agent_states, state_versions
 from statedb.db.tx import Tx
 from statedb.db.versions import LISTED, listed, version_of
 from statedb.errors import Compacted, Erased
 from statedb.models import MISSING, UNAVAILABLE, Address, Blame, Version
 from statedb.values.arguments import LARGEST
-from statedb.values.codec import Stored
 from statedb.values.leaves import Leaves
 from statedb.values.names import address
 
@@ -59,8 +59,10 @@ def _lines(tx: Tx, state: int) -> Iterator[tuple[Row, Any]]:
     """Yield the versions of a key as rows, with their values, newest first; MISSING for a deletion."""
     top, size = tx.point.revision if tx.point else LARGEST, _FIRST_PAGE
     while rows := tx.db.all(_LINES, {"state": state, "since": 0, "top": top, "limit": size}):
-        for row in rows:
-            stored = Stored(*row[len(LISTED) :])
+        held = [Kept(*row[len(LISTED) :]) for row in rows]
+        tx.contents.prepare(held)
+        for row, kept_as in zip(rows, held, strict=True):
+            stored = tx.contents.whole(kept_as)
             yield row[: len(LISTED)], MISSING if stored.codec is None else shown(stored)
         room = _MOST_BYTES // max(1, *(row[_SIZE] for row in rows))
         top, size = rows[-1][_REVISION] - 1, max(1, min(2 * size, _LARGEST_PAGE, room))
@@ -84,4 +86,4 @@ def _erased(at: Address, row: Row) -> Erased:
 
 _v = state_versions.c
 _REVISION, _SIZE = LISTED.index(_v.revision), LISTED.index(_v.size)
-_LINES = Statement(listed(*LISTED, _v.codec, _v.value, _v.data))
+_LINES = Statement(listed(*LISTED, *kept()).join(agent_states, agent_states.c.id == _v.state_id))

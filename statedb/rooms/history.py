@@ -25,7 +25,6 @@ from statedb.errors import Compacted, InvalidValue, NoSuchVersion
 from statedb.models import MISSING, Address, Difference, Entry, Listing, StateWithHistory, Version
 from statedb.values import codec
 from statedb.values.arguments import natural, natural_or_all, said
-from statedb.values.codec import Encoded
 from statedb.values.diff import StateDiff
 from statedb.values.diff import diff as diff_of
 from statedb.values.glob import glob, is_pattern
@@ -151,7 +150,7 @@ def revert(tx: Tx, agent_id: str, state_type: str, key: str, version: int, *, me
     """
     at = address(agent_id, state_type, key)
     old = _as_made(tx, at, version)
-    encoded = None if old.codec is None else Encoded(old.stored, codec.plain(old.stored))
+    encoded = None if old.codec is None else codec.pack(codec.plain(old.stored), json=codec.is_json(old.stored))
     tx.writing.say(message or f"revert {key} to version {version}")
     staged = journal.put(tx, at, encoded, metadata=old.metadata, expiry=Ttl.KEEP, source_version=version)
     if staged is None:

@@ -13,6 +13,7 @@ from pydantic import ValidationError
 from sqlalchemy import Select, bindparam, func, select
 
 from statedb.db import journal
+from statedb.db.contents import Kept, kept
 from statedb.db.entries import json_object
 from statedb.db.journal import Expiry, default_ttl
 from statedb.db.rows import Origin
@@ -56,8 +57,10 @@ def export(tx: Tx, *, since: int = 0, limit: int = 100) -> list[dict[str, Any]]:
     given = {"first": since + 1, "last": top}
     [[store, _]] = tx.db.all(_STORE, {})
     records = {row[0]: _record(row, store) for row in tx.db.all(_COMMITS, given)}
-    for row in tx.db.all(_CHANGES, given):
-        records[row[0]].setdefault("changes", []).append(_change(row))
+    changed = tx.db.all(_CHANGES, given)
+    held = tx.contents.wholes([Kept(*row[_HELD:]) for row in changed])
+    for row, stored in zip(changed, held, strict=True):
+        records[row[0]].setdefault("changes", []).append(_change(row[:_HELD], stored))
     for row in tx.db.all(_TOUCHES, given):
         records[row[0]].setdefault("touches", []).append(_where(row) | {"ttl": row[4], "expires_at": row[5]})
     for revision, agent, called, ttl, expires_at in tx.db.all(_CLOCKS, given):
@@ -73,10 +76,10 @@ def _record(row: Row, store: str) -> dict[str, Any]:
     return {"revision": revision, "kind": kind, "at": at, "origin": made} | _told(said)
 
 
-def _change(row: Row) -> dict[str, Any]:
-    _, _, _, _, change, source, expires_at, metadata, ttl, *stored = row
+def _change(row: Row, stored: Stored) -> dict[str, Any]:
+    _, _, _, _, change, source, expires_at, metadata, ttl = row
     said = {"source_version": source, "ttl": ttl, "expires_at": expires_at, "metadata": json_object(metadata)}
-    return _where(row) | {"change": change} | _value(Stored(*stored)) | _told(said)
+    return _where(row) | {"change": change} | _value(stored) | _told(said)
 
 
 def _value(stored: Stored) -> dict[str, Any]:
@@ -229,10 +232,12 @@ _COMMITS = _within(
     ),
     _c.revision,
 )  # fmt: skip
+_HELD = 9
+"""Columns of a change before those of what it holds."""
 _CHANGES = _within(
     select(
         _v.revision, _a.name, _s.state_type, _s.state_key, _v.change, _v.source_version, _v.expires_at, _v.metadata,
-        (_v.expires_at - func.coalesce(_c.origin_at, _c.at)).label("ttl"), _v.codec, _v.value, _v.data,
+        (_v.expires_at - func.coalesce(_c.origin_at, _c.at)).label("ttl"), *kept(),
     )
     .select_from(
         state_versions.join(agent_states, _s.id == _v.state_id)

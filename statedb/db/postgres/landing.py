@@ -155,6 +155,8 @@ def _landed(table: str, column: str) -> str:
         return "g.revision + claim.shift"
     if column == "created_revision":
         return "g.created_revision + case when g.created_revision > claim.seen then claim.shift else 0 end"
+    if column == "base":
+        return "g.base + case when g.base > claim.seen then claim.shift else 0 end"
     if column == "updated_at":
         return "landed.at"
     if column == "created_at" and table == "agent_states":

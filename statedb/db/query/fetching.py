@@ -15,11 +15,13 @@ from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, null
 from sqlalchemy.sql.elements import Label
 
 from statedb.db.connection import Connection
+from statedb.db.contents import Contents, Kept
 from statedb.db.query.extents import MOST, Extent
 from statedb.db.query.needs import Need
 from statedb.db.statements import Row, Statement
-from statedb.db.views import VIEWS
+from statedb.db.views import VIEWS, View
 from statedb.errors import QueryRefused
+from statedb.values import codec
 
 
 class Reading(NamedTuple):
@@ -48,7 +50,7 @@ def fetch(db: Connection, reading: Reading, need: Need | None, given: Mapping[st
         bound |= _bound(column, extent)
     rows = db.all(_statement(reading, tuple(_form(*each) for each in sorted(need.items()))), bound)
     if len(rows) <= most:
-        return rows
+        return _whole(db, VIEWS[reading.view], rows) if reading.values else rows
     view = reading.view
     narrowed = VIEWS[view].narrowed
     narrowing = f"{', '.join(narrowed[:-1])} or {narrowed[-1]}".removeprefix(" or ")
@@ -79,6 +81,30 @@ def _bound(column: str, extent: Extent) -> dict[str, Any]:
 
 
 _VALUES = ("value", "codec", "data")
+_PAGE = 256
+"""Rows whose deltas are undone together: each page is one more question to the database."""
+
+
+def _whole(db: Connection, view: View, rows: list[Row]) -> list[Row]:
+    """Return rows with every value whole, since what they are deltas on may not be among them."""
+    names = [name for name, _ in view.columns]
+    if "base" not in names:
+        return rows
+    places = [names.index(name) for name in ("state", "revision", "base", "state_key", "codec", "data")]
+    contents, found = Contents(db), list(rows)
+    deltas = [number for number, row in enumerate(rows) if row[places[2]] is not None]
+    for first in range(0, len(deltas), _PAGE):
+        page = [(number, _kept(*(rows[number][place] for place in places))) for number in deltas[first : first + _PAGE]]
+        contents.prepare(kept for _, kept in page)
+        for number, kept in page:
+            stored = codec.unpacked(contents.plain(kept), json=codec.is_json(kept.stored))
+            given = {"codec": stored.codec, "value": stored.text, "data": stored.data, "base": None}
+            found[number] = tuple(given.get(name, old) for name, old in zip(names, rows[number], strict=True))
+    return found
+
+
+def _kept(state: int, revision: int, base: int, key: str, number: int, data: bytes) -> Kept:
+    return Kept(state, revision, base, key, 0, b"", None, number, None, data)
 
 
 @lru_cache(maxsize=256)

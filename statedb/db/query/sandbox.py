@@ -18,7 +18,7 @@ import sqlite3
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import closing, contextmanager
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from itertools import chain
 from sys import getsizeof
 from typing import Any, NamedTuple
@@ -27,6 +27,7 @@ from sqlalchemy.dialects.sqlite.pysqlite import SQLiteDialect_pysqlite
 from sqlalchemy.sql.compiler import SQLCompiler
 
 from statedb.config import Settings
+from statedb.db.contents import Contents, Kept
 from statedb.db.points import newest_point
 from statedb.db.query.fetching import Reading, fetch
 from statedb.db.query.functions import OVERRIDDEN
@@ -34,6 +35,7 @@ from statedb.db.query.guard import HIDDEN, SEES, Guard, Names
 from statedb.db.query.needs import needs
 from statedb.db.query.sqltext import MAX_BYTES, Query
 from statedb.db.sqlite import connection as sqlite
+from statedb.db.sqlite.connection import Connection
 from statedb.db.statements import Row as StoredRow
 from statedb.db.statements import Statement
 from statedb.db.tx import Tx
@@ -42,7 +44,6 @@ from statedb.errors import Compacted, Erased, QueryRefused
 from statedb.models import Address, Row, Rows, row_type
 from statedb.values import codec
 from statedb.values.arguments import LARGEST
-from statedb.values.codec import Stored
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
@@ -141,12 +142,13 @@ class Sandbox:
         self._late = False
         self._missing: dict[Address, None] = {}
         # A row asks for its value once for each use of the column. Kept here and no longer: values may be erased.
-        self._text = lru_cache(maxsize=4)(_text)
+        self._text = lru_cache(maxsize=4)(self._read)
+        self._beside: Connection | None = None
         self._names = Names()
         self._guard = Guard(self._names, frozenset())
-        patience = min(settings.busy_timeout, settings.query_timeout)
+        self._patience = min(settings.busy_timeout, settings.query_timeout)
         self._raw = sqlite3.connect(
-            "file::memory:", uri=True, isolation_level=None, cached_statements=0, timeout=patience
+            "file::memory:", uri=True, isolation_level=None, cached_statements=0, timeout=self._patience
         )
         try:
             self._furnish()
@@ -161,6 +163,8 @@ class Sandbox:
 
     def close(self) -> None:
         self._raw.close()
+        if self._beside is not None:
+            self._beside.close()
 
     # ---- asking
 
@@ -218,7 +222,7 @@ class Sandbox:
         self._guard = Guard(self._names, frozenset(name for (name,) in raw.execute(taken).fetchall()))
         for name, arguments, function in OVERRIDDEN:
             raw.create_function(name, arguments, self._keeping(function), deterministic=True)
-        raw.create_function("statedb_value", 5, self._keeping(self._value), deterministic=True)
+        raw.create_function("statedb_value", 8, self._keeping(self._value), deterministic=True)
         raw.create_function("statedb_cut", 4, self._keeping(self._cut))
         for (stored, name), shown in zip(self._names.stored.items(), self._names.shown, strict=True):
             self._furnish_view(name, VIEWS[name], stored, shown)
@@ -297,15 +301,29 @@ class Sandbox:
             return True
         return self._late
 
-    def _value(self, number: int, data: bytes | None, *address: str) -> str | None:
+    def _value(
+        self, number: int, data: bytes | None, base: int | None, state: int, revision: int, *address: str
+    ) -> str | None:
         """Return a value that is not stored as text: JSON as text, None for bytes."""
         try:
-            return self._text(number, data)
+            return self._text(Kept(state, revision, base, address[-1], 0, b"", None, number, None, data))
         except Erased:
             if not self._partial:
                 raise
             self._missing[Address(*address)] = None
             return None
+
+    def _read(self, row: Kept) -> str | None:
+        """Return the JSON text of a stored value, None for bytes."""
+        plain = codec.plain(row.stored) if row.base is None else self._contents.plain(row)
+        return plain.decode() if codec.is_json(row.stored) else None
+
+    @cached_property
+    def _contents(self) -> Contents:
+        # A connection of its own, where the guard is not asked: what it reads are versions, which never change.
+        assert self._scene.path is not None, "what was fetched is whole"
+        self._beside = sqlite.connect(self._scene.path, self._settings, mode="ro", patience=self._patience)
+        return Contents(self._beside)
 
     def _cut(self, agent_id: str, state_type: str, key: str, floor: int) -> None:
         """Refuse a key that retention has cut, or name it; its row is left out."""
@@ -357,17 +375,10 @@ class Sandbox:
 # Cheap where most values are: text is not touched, and what is not text is decoded when its column is asked for.
 _VALUE = (
     f"case when codec = {codec.JSON_TEXT} then value when codec is not null "
-    f"then statedb_value(codec, data, {', '.join(NAMES)}) end"
+    f"then statedb_value(codec, data, base, state, revision, {', '.join(NAMES)}) end"
 )
 # A query of its own, which SQLite tries last: where conditions on the name leave the key out, it is not asked.
 _CUT = f"(select statedb_cut({', '.join(NAMES)}, floor))"
-
-
-def _text(number: int, data: bytes | None) -> str | None:
-    """Return the JSON text of a stored value, None for bytes."""
-    stored = Stored(number, None, data)
-    plain = codec.plain(stored)
-    return plain.decode() if codec.is_json(stored) else None
 
 
 @lru_cache(maxsize=16)

@@ -1,0 +1,59 @@
+"""A value as what it adds to an earlier one, as a mirrored pair: `encode` and `decode`.
+
+    value ──┐                        ┌──▶ Stored, whole again
+    base  ──┴─▶ zstd ──▶ Stored ─────┴── base
+
+zstd takes the plain bytes of the base for a prefix of the value's own, from which it may copy. That is as good as a
+format of differences and better where parts move, it knows nothing of JSON, and bytes are kept the same way.
+"""
+
+from __future__ import annotations
+
+import sys
+
+from statedb.errors import Corrupted
+from statedb.values import codec
+from statedb.values.codec import BYTES_DELTA, JSON_DELTA, Encoded, Stored
+
+if sys.version_info >= (3, 14):
+    from compression import zstd as zstd
+else:
+    from backports import zstd as zstd
+
+FROM = 512
+"""Plain bytes from which a value may be kept as a delta. Below, a delta saves less than it costs: no SQLite tool reads
+it, and it takes 15 µs to make."""
+
+_LEAST_BASE = 64
+"""Plain bytes a base has at least; zstd itself refuses less than 8."""
+
+_WORTH = 0.75
+"""A delta larger than this share of the whole saves less than the chain to its base costs every reader."""
+
+# Found on the real histories: of 520 versions of 150 KB, level 3 with long-distance matching keeps 232 KB (178 µs a
+# version), without 353 KB, level 1 without 1.3 MB; level 6 keeps 212 KB and takes 400 µs.
+_OPTIONS: dict[int, int] = {
+    zstd.CompressionParameter.compression_level: codec.LEVEL,
+    zstd.CompressionParameter.enable_long_distance_matching: 1,
+}
+
+
+def encode(encoded: Encoded, base: bytes) -> Stored | None:
+    """Return a value as a delta on the plain bytes of another, None where that is not worth it."""
+    plain, stored = encoded.plain, encoded.stored
+    if len(plain) < FROM or len(base) < _LEAST_BASE:
+        return None
+    delta = zstd.compress(plain, options=_OPTIONS, zstd_dict=zstd.ZstdDict(base, is_raw=True).as_prefix)
+    if len(delta) > _WORTH * len(stored.data or plain):
+        return None
+    return Stored(JSON_DELTA if codec.is_json(stored) else BYTES_DELTA, None, delta)
+
+
+def decode(stored: Stored, base: bytes) -> bytes:
+    """Return the plain bytes of a delta, given its base's. Raises Corrupted, or on another base gives other bytes."""
+    if stored.codec not in (JSON_DELTA, BYTES_DELTA):
+        raise Corrupted(f"a value with codec {stored.codec} is no delta, and has a base; run a check of the store")
+    try:
+        return zstd.decompress(stored.data or b"", zstd_dict=zstd.ZstdDict(base, is_raw=True).as_prefix)
+    except (zstd.ZstdError, ValueError) as error:
+        raise Corrupted(f"a delta does not fit its base ({error}); run a check of the store") from error
