@@ -55,7 +55,7 @@ def keep(staged: Staged) -> tuple[int | None, Stored]:
     if staged.encoded is None:
         return None, NOTHING
     base = staged.base or _near_base(staged)
-    made = None if base is None else delta.encode(staged.encoded, base.plain)
+    made = None if base is None else delta.encode(staged.encoded, base.plain, far=staged.base is not None)
     return (None, staged.encoded.stored) if base is None or made is None else (base.revision, made)
 
 

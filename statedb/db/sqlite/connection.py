@@ -33,6 +33,8 @@ DIALECT: Dialect = SQLiteDialect_pysqlite(paramstyle="qmark")
 APPLICATION_ID = 0x73746462
 """"stdb", in the file's header: tells a store from any other SQLite file."""
 
+_PAGE_SIZE = 2048
+
 # The pauses between two tries for the write lock, in seconds. SQLite's own handler backs off to 100 ms and starves:
 # of 8 writers one made a single write in 4 s. Short, random pauses let everybody through.
 _PAUSE = (0.0002, 0.002)
@@ -227,6 +229,10 @@ def begin_life(connection: Connection) -> None:
     raw = connection.raw
 
     def to_wal() -> Any:
+        # Every table and index takes a page at least, and a version that does not fit into a quarter of its page goes
+        # on in one of its own: with SQLite's 4096 an empty store is 127 KB instead of 70, and the history of a document
+        # of 150 KB takes 566 instead of 489. At 1024 it would take 442, but values of some KB are read in 1.4 times.
+        raw.execute(f"pragma page_size={_PAGE_SIZE}")
         # Lets space go back to the disk bit by bit later on; without it only a whole rewrite would.
         raw.execute("pragma auto_vacuum=incremental")
         # The switch wants the file alone, and does not call SQLite's busy handler.
