@@ -12,7 +12,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import Any, NamedTuple
 
-from cachetools import LRUCache
 from sqlalchemy import and_, select
 
 from statedb.db.connection import Connection
@@ -80,7 +79,8 @@ class Contents:
     def __init__(self, db: Connection) -> None:
         self._db = db
         self._links: dict[_Place, Link] = {}
-        self._known: LRUCache[_Place, bytes] = LRUCache(_KNOWN, getsizeof=len)
+        self._known: dict[_Place, bytes] = {}
+        self._size = 0
 
     def prepare(self, rows: Iterable[Kept]) -> None:
         """Fetch the chains of many versions at once, to be read next."""
@@ -149,9 +149,16 @@ class Contents:
         for each in reversed(pending):
             link = self._links[each]
             plain = codec.plain(link.stored) if link.base is None else delta.decode(link.stored, plain)
-            if len(plain) <= _KNOWN:
-                self._known[each] = plain
+            self._remember(each, plain)
         return plain
+
+    def _remember(self, place: _Place, plain: bytes) -> None:
+        # All forgotten at once: keeping order costs 2 µs a version, and whoever reads on soon has what is needed again.
+        if self._size + len(plain) > _KNOWN:
+            self._known.clear()
+            self._size = 0
+        self._known[place] = plain
+        self._size += len(plain)
 
     def _linked(self, place: _Place) -> Link:
         if place not in self._links:

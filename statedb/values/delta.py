@@ -57,7 +57,8 @@ def decode(stored: Stored, base: bytes) -> bytes:
     if stored.codec not in (JSON_DELTA, BYTES_DELTA):
         raise Corrupted(f"a value with codec {stored.codec} is no delta, and has a base; run a check of the store")
     try:
-        return zstd.decompress(stored.data or b"", zstd_dict=zstd.ZstdDict(base, is_raw=True).as_prefix)
+        decompressor = zstd.ZstdDecompressor(zstd_dict=zstd.ZstdDict(base, is_raw=True).as_prefix)
+        return decompressor.decompress(stored.data or b"")
     except (zstd.ZstdError, ValueError) as error:
         raise Corrupted(f"a delta does not fit its base ({error}); run a check of the store") from error
 

@@ -1,0 +1,97 @@
+"""Values as deltas: a mirrored pair for whatever bytes there are, and forms of old that stay readable."""
+
+from __future__ import annotations
+
+import base64
+import random
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from statedb.errors import Corrupted
+from statedb.values import codec, delta
+from statedb.values.codec import Encoded, Stored
+
+LIMIT = 1 << 20
+WORDS = st.lists(st.sampled_from([b"alpha ", b"beta ", b"gamma ", b"\x00\xff", b"delta "]), min_size=20, max_size=400)
+PLAINS = WORDS.map(b"".join)
+
+
+@given(base=PLAINS, plain=PLAINS, far=st.booleans())
+def test_a_delta_and_its_base_give_the_bytes_back(base: bytes, plain: bytes, far: bool) -> None:
+    whole = codec.pack(plain, json=False)
+    made = delta.encode(whole, base, far=far)
+    if made is not None:
+        assert made.codec == codec.BYTES_DELTA
+        assert delta.decode(made, base) == plain
+
+
+@given(base=PLAINS, at=st.integers(0), added=st.binary(max_size=20))
+def test_what_changes_little_takes_little(base: bytes, at: int, added: bytes) -> None:
+    plain = base[: at % len(base)] + added + base[at % len(base) :]
+    made = delta.encode(codec.pack(plain, json=False), base)
+    if len(plain) < delta.FROM or len(base) < 64:
+        assert made is None
+    else:
+        assert made is not None
+        assert made.data is not None
+        assert len(made.data) <= len(added) + 60
+
+
+def test_what_a_delta_does_not_make_smaller_stays_whole() -> None:
+    plain = random.Random(1).randbytes(2000)
+    assert delta.encode(codec.pack(plain, json=False), b"nothing of the kind " * 100) is None
+
+
+def test_a_delta_on_another_base_is_never_taken_for_the_value() -> None:
+    base, plain = b"one thing after another " * 40, b"one thing after another " * 39 + b"the end."
+    made = delta.encode(codec.pack(plain, json=False), base)
+    assert made is not None
+    try:
+        found = delta.decode(made, base[::-1])
+    except Corrupted:
+        return
+    assert codec.digest(b"salt", Encoded(made, found)) != codec.digest(b"salt", Encoded(made, plain))
+
+
+@pytest.mark.parametrize("damage", [b"", b"no zstd at all", b"\x28\xb5\x2f\xfd"])
+def test_a_damaged_delta_is_corrupted(damage: bytes) -> None:
+    base = b"something to build on " * 40
+    stored = Stored(codec.BYTES_DELTA, None, damage)
+    try:
+        found = delta.decode(stored, base)
+    except Corrupted:
+        return
+    assert found == b"", "a frame that is cut off gives nothing"
+
+
+def test_only_deltas_have_a_base_and_every_delta_has_one() -> None:
+    with pytest.raises(Corrupted, match="no delta"):
+        delta.decode(Stored(codec.JSON_TEXT, "1", None), b"x" * 100)
+    for number in (codec.JSON_DELTA, codec.BYTES_DELTA):
+        with pytest.raises(Corrupted, match="no base"):
+            codec.plain(Stored(number, None, b""))
+
+
+BASE = b'{"a":"' + b"0123456789" * 60 + b'"}'
+GROWN = b'{"a":"' + b"0123456789" * 60 + b'","b":[1,2,3]}'
+ZSTD = base64.b64decode("KLUv/WBsAS0BAPB7ImEiOiIwMTIzNDU2Nzg5IiwiYiI6WzEsMiwzXX0BAJa0Kks=")
+DELTA = base64.b64decode("KLUv/WBsAa0AAGgsImIiOlsxLDIsM119AQBcxlQCCA==")
+WRITTEN = {
+    codec.JSON_TEXT: Stored(codec.JSON_TEXT, GROWN.decode(), None),
+    codec.BYTES: Stored(codec.BYTES, None, GROWN),
+    codec.JSON_ZSTD: Stored(codec.JSON_ZSTD, None, ZSTD),
+    codec.BYTES_ZSTD: Stored(codec.BYTES_ZSTD, None, ZSTD),
+    codec.JSON_DELTA: Stored(codec.JSON_DELTA, None, DELTA),
+    codec.BYTES_DELTA: Stored(codec.BYTES_DELTA, None, DELTA),
+}
+"""What a row of each codec looked like when its number was given out."""
+
+
+@pytest.mark.parametrize("number", WRITTEN)
+def test_rows_of_every_codec_there_ever_was_are_read(number: int) -> None:
+    stored = WRITTEN[number]
+    is_delta = number in (codec.JSON_DELTA, codec.BYTES_DELTA)
+    assert (delta.decode(stored, BASE) if is_delta else codec.plain(stored)) == GROWN
+    assert codec.is_json(stored) is (number in (codec.JSON_TEXT, codec.JSON_ZSTD, codec.JSON_DELTA))
