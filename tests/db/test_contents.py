@@ -226,10 +226,19 @@ def _is_lost(store: Store, version: int) -> bool:
 def test_large_values_are_put_together_without_keeping_them_all(
     open_store: Opener, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    sizes: list[int] = []
+    remember = contents.Contents._remember
+
+    def remembered(self: contents.Contents, *args: Any) -> None:
+        remember(self, *args)
+        sizes.append(sum(map(len, self._known.values())))
+
     monkeypatch.setattr(contents, "_KNOWN", 10_000)
+    monkeypatch.setattr(contents.Contents, "_remember", remembered)
     store = open_store()
     value = document(random.Random(4), 100)
     for n in range(40):
         store.states.set(*K, value | {"n": n})
     assert [change.new_value["n"] for change in store.feed.changes(limit=100)] == list(range(40))
+    assert 0 < max(sizes) <= 10_000
     assert {version.version for version in store.history.blame(*K).values()} == {1, 40}

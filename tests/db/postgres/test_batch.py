@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from statedb import AsyncStore
+from statedb import AsyncStore, Store
 from statedb.db.postgres import connection, landing
 from statedb.db.postgres.batch import Together
 from tests.helpers import Clock
@@ -136,3 +136,24 @@ def test_concurrent_writes_that_are_much_together_go_in_several_batches(
 
     found = sorted(on(where, clock, work))
     assert found == list(range(found[0], found[0] + 100))
+
+
+def test_deltas_of_one_batch_are_on_each_other_where_they_land(where: str, clock: Clock) -> None:
+    document = {str(n): "so many words " * n for n in range(20)}
+
+    async def work(store: AsyncStore) -> Any:
+        await store.states.set("a", "shared", "k", document)
+        tries: list[int] = []
+
+        def first(tx: Any) -> None:
+            tx.states.set("a", "shared", "k", document | {"by": 1})
+            tries.append(1)
+            with Store(where, clock=clock) as other:  # whose commit comes in between: the batch lands one further on
+                other.states.set("b", "shared", "elsewhere", len(tries))
+
+        await asyncio.gather(
+            store.run(first), *(store.states.set("a", "shared", "k", document | {"by": n}) for n in range(2, 20))
+        )
+        return [(await store.history.get("a", "shared", "k", version)).value["by"] for version in range(2, 21)], tries
+
+    assert on(where, clock, work) == (list(range(1, 20)), [1])

@@ -73,3 +73,17 @@ def test_concurrent_writes_share_their_journeys(where: str, monkeypatch: pytest.
             assert found == [3]
 
     asyncio.run(main())
+
+
+@only_postgres
+def test_concurrent_writes_of_one_large_key_read_no_chains(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    document = {str(n): "so many words " * n for n in range(20)}
+
+    async def main() -> None:
+        async with AsyncStore(where, max_batch=50) as store:
+            await asyncio.gather(*(store.states.set("a", "shared", "k", document | {"n": n}) for n in range(9)))
+            found = journeys(monkeypatch)
+            await asyncio.gather(*(store.states.set("a", "shared", "k", document | {"n": -n}) for n in range(1, 20)))
+            assert found == [3]  # two of them begin a run, and are kept whole
+
+    asyncio.run(main())
