@@ -26,6 +26,9 @@ from statedb.values.codec import Encoded, Stored
 _KNOWN = 16 * 1024 * 1024
 """Plain bytes at hand, for one transaction: whoever reads versions in a row needs each again as the next's base."""
 
+_LINKS = 1000
+"""Rows of chains at hand, of those that are asked for one after the other."""
+
 _Place = tuple[int, int]
 """A version as (state id, revision)."""
 
@@ -124,6 +127,8 @@ class Contents:
 
     def chain(self, state: int, revision: int) -> dict[int, Link]:
         """Return a version and those it was made on, down to one that is whole, by revision."""
+        if len(self._links) > _LINKS:  # an import asks for the chain of every 8th of a million versions
+            self._links.clear()
         found: dict[int, Link] = {}
         at: int | None = revision
         while at is not None:

@@ -92,7 +92,9 @@ def put(
             head, change = _touched(before, head), None
     if change == "create":
         head.created_at, head.created_by, head.created_revision = tx.now, tx.writing.actor, 0
-    base = staged.base if staged else None if encoded is None or change is None else far_base(tx, at, before, encoded)
+    base = staged.base if staged else None
+    if base is None and encoded is not None and change is not None:
+        base = far_base(tx, at, before, encoded)
     entries = staged.entries if staged else []
     made = tx.staged[at] = Staged(before, head, change, encoded, source_version, base, entries)
     return made
