@@ -16,6 +16,7 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from statedb.config import Settings
 from statedb.db.newest import NEWEST, Newest
+from statedb.db.sqlite.turnstile import Turnstile
 from statedb.db.statements import Parameters, Row, Statement
 from statedb.db.tables import agent_states, agents, sessions
 from statedb.errors import Corrupted, DiskFull, NotAStore, ReadOnly, StateDBError, StoreBusy
@@ -33,8 +34,8 @@ DIALECT: Dialect = SQLiteDialect_pysqlite(paramstyle="qmark")
 APPLICATION_ID = 0x73746462
 """"stdb", in the file's header: tells a store from any other SQLite file."""
 
-# The pauses between two tries for the write lock, in seconds. SQLite's own handler backs off to 100 ms and starves:
-# of 8 writers one made a single write in 4 s. Short, random pauses let everybody through.
+# The pauses between two tries for a file that is being made or upgraded, in seconds. SQLite's own handler backs off to
+# 100 ms and starves; short, random pauses let everybody through.
 _PAUSE = (0.0002, 0.002)
 
 
@@ -45,6 +46,7 @@ class Connection:
         self.raw = raw
         self.path = path
         self._clock = settings.clock
+        self._turnstile = Turnstile(path)
         self.timeout = settings.busy_timeout
 
     def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
@@ -87,7 +89,17 @@ class Connection:
 
     def begin_write(self, left: float | None = None) -> None:
         """Take the write lock, or raise StoreBusy after the timeout, of which `left` seconds may be left."""
-        patiently(lambda: self.raw.execute("begin immediate"), self.timeout if left is None else left, self.timeout)
+        if not self._turnstile.wait(self._begun, self.timeout if left is None else left):
+            raise _busy(self.timeout)
+
+    def _begun(self) -> bool:
+        try:
+            self.raw.execute("begin immediate")
+        except sqlite3.OperationalError as error:
+            if not _is_locked(error):
+                raise
+            return False
+        return True
 
     def prepare(self) -> None:
         """Be about to write: the write transaction stands already."""
@@ -128,6 +140,7 @@ class Connection:
         ]
 
     def close(self) -> None:
+        self._turnstile.close()
         self.raw.close()
 
 
@@ -235,24 +248,29 @@ def begin_life(connection: Connection) -> None:
     patiently(to_wal, connection.timeout)
 
 
-def patiently(attempt: Callable[[], Any], timeout: float, told: float | None = None) -> Any:
-    """Repeat an attempt while the file is locked, with short random pauses; StoreBusy after `timeout` seconds.
-
-    `told` is the timeout the caller was told, where some of it has passed already.
-    """
+def patiently(attempt: Callable[[], Any], timeout: float) -> Any:
+    """Repeat an attempt while the file is locked, with short random pauses; StoreBusy after `timeout` seconds."""
     end = time.monotonic() + timeout
     while True:
         try:
             return attempt()
         except sqlite3.OperationalError as error:
-            if _code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            if not _is_locked(error):
                 raise
             if time.monotonic() > end:
-                raise StoreBusy(
-                    f"another writer held the store for more than {timeout if told is None else told:g} s; "
-                    "keep transactions short, or raise Settings.busy_timeout"
-                ) from error
+                raise _busy(timeout) from error
             time.sleep(random.uniform(*_PAUSE))
+
+
+def _is_locked(error: sqlite3.Error) -> bool:
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _busy(timeout: float) -> StoreBusy:
+    return StoreBusy(
+        f"another writer held the store for more than {timeout:g} s; "
+        "keep transactions short, or raise Settings.busy_timeout"
+    )
 
 
 # ---- errors
