@@ -58,7 +58,7 @@ class Turnstile:
         self._until = 0.0
 
     def wait(self, attempt: Callable[[], bool], timeout: float) -> bool:
-        """Repeat an attempt to take the write lock until it succeeds; False where it has not after `timeout` seconds."""
+        """Repeat an attempt to take the write lock until it succeeds; False where it does not within the timeout."""
         began = time.monotonic()
         if began < self._until and attempt():
             return True
@@ -77,11 +77,21 @@ class Turnstile:
             if held:
                 self._leave()
 
+    def crowded(self) -> bool:
+        """Tell whether somebody else stands at the turnstile."""
+        if not self._enter():
+            return True
+        self._leave()
+        return False
+
     def close(self) -> None:
         """Let go of the log, before SQLite may delete it."""
         file, self._file, self._path = self._file, None, None
         if file is not None:
             os.close(file)
+
+    def __del__(self) -> None:
+        self.close()  # a store that nobody closed leaves nothing open either
 
     def forsake(self) -> object:
         """Close the file in a child process, which would hold what the parent holds of it."""
