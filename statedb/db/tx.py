@@ -164,7 +164,8 @@ class Tx:
         if after is None:
             self._stand(self.connection.newest())
         else:
-            self._stand(Newest(after.revision, after.newest, after.hash, after.clock))
+            self.revision, self.newest, self.hash, self.clock = after.revision, after.newest, after.hash, after.clock
+            self.now = max(self.time(), self.newest)
         return self
 
     def make_many(self) -> None:

@@ -16,7 +16,7 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from statedb.config import Settings
 from statedb.db.newest import NEWEST, Newest
-from statedb.db.sqlite.rowwriter import Kept, write
+from statedb.db.sqlite.rowskept import RowsKept
 from statedb.db.sqlite.turnstile import Turnstile
 from statedb.db.statements import Parameters, Row, Statement
 from statedb.db.tables import agent_states, agents, sessions
@@ -57,8 +57,7 @@ class Connection:
         self._clock = settings.clock
         self._turnstile = Turnstile(path)
         self.timeout = settings.busy_timeout
-        self._kept: list[Kept] = []
-        self._weight = 0
+        self._kept = RowsKept(DIALECT)
         self._ids: dict[str, int] = {}
         self._mark: int | None = 0
         self._failure: Exception | None = None
@@ -102,11 +101,10 @@ class Connection:
 
     def run(self, statement: Statement, parameters: Parameters) -> None:
         """Keep a row back."""
-        self._kept.append((statement, parameters))
-        self._weight += len(parameters.get("value") or parameters.get("data") or "")
+        self._kept.add(statement, parameters)
 
     def lighten(self) -> bool:
-        if len(self._kept) < _MANY and self._weight < _LADEN:
+        if len(self._kept) < _MANY and self._kept.weight < _LADEN:
             return False
         self.send()
         return True
@@ -115,10 +113,10 @@ class Connection:
         """Write the rows kept back. A failure is remembered: who meets it may swallow it, and they would be lost."""
         if self._failure is not None:
             raise self._failure
-        kept, self._kept, self._weight = self._kept, [], 0
+        kept, self._kept = self._kept, RowsKept(DIALECT)
         self._mark = 0 if self._mark == len(kept) else None
         try:
-            write(self.raw, DIALECT, kept)
+            kept.write(self.raw)
         except Exception as error:
             self._mark, self._failure = None, error
             raise
@@ -131,7 +129,7 @@ class Connection:
         """Drop the rows kept back since the mark; False where that is not all, since some have been sent."""
         if self._mark is None:
             return False
-        del self._kept[self._mark :]
+        self._kept.cut(self._mark)
         return True
 
     def crowded(self) -> bool:
@@ -171,7 +169,7 @@ class Connection:
         self.raw.execute("commit")
 
     def rollback(self) -> None:
-        self._kept, self._weight, self._mark, self._failure = [], 0, 0, None
+        self._kept, self._mark, self._failure = RowsKept(DIALECT), 0, None
         self._ids.clear()
         # Disk full and interrupts roll back by themselves, and a second ROLLBACK would hide the first error.
         if self.raw.in_transaction:
@@ -217,7 +215,8 @@ class MemoryConnection(Connection):
         # Not kept back: a reader, who shares the connection, would send the rows of somebody else's transaction.
         self.prepare()
         self._mark = None
-        write(self.raw, DIALECT, [(statement, parameters)])
+        text, order = statement.on(DIALECT)
+        self.raw.execute(text, order(parameters))
 
     def begin_read(self) -> None:
         self._busy.acquire()
