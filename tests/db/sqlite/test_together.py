@@ -46,7 +46,8 @@ def growing(value: Any) -> Any:
 def listed(tx: Any) -> None:
     found = [list(tx.states.keys("a", tier)) for tier in ("shared", "session")]
     newest = [version.version for version in tx.history.versions(*K)]
-    tx.states.set("b", "shared", "seen", {"keys": found, "versions": newest})
+    ends = [str(tx.states.entry("a", "session", key).expires_at) for key in found[1]]
+    tx.states.set("b", "shared", "seen", {"keys": found, "ends": ends, "versions": newest})
 
 
 def fails(tx: Any) -> None:
