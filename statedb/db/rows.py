@@ -82,8 +82,9 @@ def _commit_row(tx: Tx, kind: str, note: Note, origin: Origin) -> CommitRow:
 def _agent_ids(tx: Tx, changed: Sequence[tuple[Address, Staged]], clocks: Sequence[Session]) -> dict[str, int]:
     """Return the ids of the agents a commit touches, by name; those it is the first for are made."""
     found = {at.agent_id: staged.head.agent for at, staged in changed if staged.head.agent is not None}
-    names = {at.agent_id for at, _ in changed}.union(clock.name.agent_id for clock in clocks)
-    for name in sorted(names.difference(found)):
+    missing = {at.agent_id for at, staged in changed if staged.head.agent is None}
+    missing.update(clock.name.agent_id for clock in clocks)
+    for name in sorted(missing.difference(found)):
         found[name] = _known_agent(tx, name) or _make_agent(tx, name)
     return found
 

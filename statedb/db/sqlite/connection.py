@@ -65,12 +65,14 @@ class Connection:
     # ---- reading
 
     def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
-        if self._kept:
+        if self._kept.rows:
             self.send()
         return self.beneath(statement, parameters)
 
     def one(self, statement: Statement, parameters: Parameters) -> Row | None:
-        rows = self.all(statement, parameters)
+        if self._kept.rows:
+            self.send()
+        rows = self.beneath(statement, parameters)
         return rows[0] if rows else None
 
     def beneath(self, statement: Statement, parameters: Parameters) -> list[Row]:
@@ -104,7 +106,7 @@ class Connection:
         self._kept.add(statement, parameters)
 
     def lighten(self) -> bool:
-        if len(self._kept) < _MANY and self._kept.weight < _LADEN:
+        if len(self._kept.rows) < _MANY and self._kept.weight < _LADEN:
             return False
         self.send()
         return True
@@ -113,17 +115,18 @@ class Connection:
         """Write the rows kept back. A failure is remembered: who meets it may swallow it, and they would be lost."""
         if self._failure is not None:
             raise self._failure
-        kept, self._kept = self._kept, RowsKept(DIALECT)
-        self._mark = 0 if self._mark == len(kept) else None
+        self._mark = 0 if self._mark == len(self._kept.rows) else None
         try:
-            kept.write(self.raw)
+            self._kept.write(self.raw)
         except Exception as error:
             self._mark, self._failure = None, error
             raise
+        finally:
+            self._kept.clear()
 
     def mark(self) -> None:
         """Begin what `undo` takes back."""
-        self._mark = len(self._kept)
+        self._mark = len(self._kept.rows)
 
     def undo(self) -> bool:
         """Drop the rows kept back since the mark; False where that is not all, since some have been sent."""
@@ -163,13 +166,14 @@ class Connection:
         """Be about to write: the write transaction stands already."""
 
     def commit(self) -> None:
-        if self._kept or self._failure:
+        if self._kept.rows or self._failure:
             self.send()
         self._ids.clear()
         self.raw.execute("commit")
 
     def rollback(self) -> None:
-        self._kept, self._mark, self._failure = RowsKept(DIALECT), 0, None
+        self._mark, self._failure = 0, None
+        self._kept.clear()
         self._ids.clear()
         # Disk full and interrupts roll back by themselves, and a second ROLLBACK would hide the first error.
         if self.raw.in_transaction:

@@ -27,13 +27,15 @@ _FEW = 8
 class Plan:
     """How a statement is run for many rows. `key` is the parameter that tells which row is made or changed.
 
-    One that changes whatever rows it finds goes `alone`: those before it have to be there, those after it not yet.
+    A `heavy` one carries values. One that changes whatever rows it finds goes `alone`: those before it have to be
+    there, those after it not yet.
     """
 
     place: int
     table: str
     key: int | None
     alone: bool
+    heavy: bool
     text: str
     order: Callable[[Parameters], Row]
 
@@ -46,32 +48,36 @@ class RowsKept:
         # Two lists and no pairs: a tuple of numbers and texts is none of the garbage collector's business, a pair of
         # one and a plan is, and among ten thousand of them it takes a third of the time of an import.
         self._plans: list[Plan] = []
-        self._rows: list[Row] = []
+        self.rows: list[Row] = []
         self.weight = 0
         """Characters and bytes of the values among them."""
-
-    def __len__(self) -> int:
-        return len(self._rows)
 
     def add(self, statement: Statement, parameters: Parameters) -> None:
         """Keep what a statement would do."""
         plan = _plan(statement, self._dialect)
         self._plans.append(plan)
-        self._rows.append(plan.order(parameters))
-        self.weight += len(parameters.get("value") or parameters.get("data") or "")
+        self.rows.append(plan.order(parameters))
+        if plan.heavy:
+            self.weight += len(parameters["value"] or parameters["data"] or "")
 
     def cut(self, length: int) -> None:
         """Forget all but the first so many rows."""
-        del self._plans[length:], self._rows[length:]
+        del self._plans[length:], self.rows[length:]
+
+    def clear(self) -> None:
+        """Forget all rows."""
+        self._plans.clear()
+        self.rows.clear()
+        self.weight = 0
 
     def write(self, raw: sqlite3.Connection) -> None:
         """Write the rows."""
-        if len(self) <= _FEW:
-            for plan, row in zip(self._plans, self._rows, strict=True):
+        if len(self.rows) <= _FEW:
+            for plan, row in zip(self._plans, self.rows, strict=True):
                 raw.execute(plan.text, row)
             return
         gathered = Gathered()
-        for plan, row in zip(self._plans, self._rows, strict=True):
+        for plan, row in zip(self._plans, self.rows, strict=True):
             if not gathered.takes(plan, row):
                 gathered.write(raw)
                 gathered = Gathered()
@@ -122,4 +128,4 @@ def _plan(statement: Statement, dialect: Dialect) -> Plan:
     table = str(clause.table.description)
     # What refers to a row comes after it; within a table rows are made first, and changed are others than those made.
     place = 2 * _TABLES.index(table) + (not makes)
-    return Plan(place, table, key, not makes and key is None, text, order)
+    return Plan(place, table, key, not makes and key is None, {"value", "data"} <= {*named}, text, order)

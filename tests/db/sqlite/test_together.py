@@ -29,7 +29,7 @@ Write = Callable[[Any], Any]
 """A call on a store: its result, or what awaits it."""
 
 
-def rows(path: Path) -> dict[str, list[tuple[Any, ...]]]:
+def rows(path: str | Path) -> dict[str, list[tuple[Any, ...]]]:
     """Return every row of a store, but for what is different in each."""
     tables = [table for table in metadata.sorted_tables if table.name not in VIEWS and table.name != "store_info"]
     found = {}
@@ -109,7 +109,7 @@ def test_a_batch_writes_the_rows_that_its_writes_would_one_by_one(batches: list[
 
 
 def test_of_writes_the_database_refuses_each_fails_alone(tmp_path: Path) -> None:
-    named = {name: bindparam(name) for name in ("agent_id", "revision")}
+    named: dict[str, object] = {name: bindparam(name) for name in ("agent_id", "revision")}
     orphan = Statement(insert(commit_agents).values(named), listed=False)
 
     def refused(tx: Any) -> None:

@@ -57,15 +57,20 @@ def path(tmp_path: Path) -> Iterator[Path]:
 
 def test_one_is_next_and_those_behind_do_not_ask_for_the_lock(path: Path) -> None:
     first, second = Turnstile(str(path)), Turnstile(str(path))
-    asked = []
+    asked: list[bool] = []
+
+    def attempt() -> bool:
+        asked.append(True)
+        return True
+
     assert first._enter()
     assert second.crowded()
-    assert not second.wait(lambda: bool(asked.append(1)) or True, timeout=0)
+    assert not second.wait(attempt, timeout=0)
     assert asked == []
     first._leave()
     assert not second.crowded()
-    assert second.wait(lambda: bool(asked.append(1)) or True, timeout=0)
-    assert asked == [1]
+    assert second.wait(attempt, timeout=0)
+    assert asked == [True]
 
 
 def test_within_its_slice_a_process_does_not_stand_in_line_again(path: Path) -> None:
