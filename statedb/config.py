@@ -55,7 +55,7 @@ class Settings(BaseModel):
     """Seconds after which the transaction of a `with` block that somebody forgot is rolled back."""
     max_value_bytes: int = Field(default=10 * 1024 * 1024, gt=0)
     """The largest value, in bytes of its JSON text or of itself."""
-    max_batch: int = Field(default=256, gt=0)
+    max_batch: int = Field(default=1024, gt=0)
     """The most concurrent asynchronous writes that share one transaction; then other processes get a turn."""
     query_max_rows: int = Field(default=100_000, gt=0)
     """The most rows a query may return; one with more is refused, never cut short."""

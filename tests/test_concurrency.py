@@ -121,6 +121,31 @@ def test_processes_threads_and_tasks_together_lose_no_update(where: str, filed: 
     assert_counted(where, 600)
 
 
+def write_up_to(where: str, told: Connection, barrier: Any, last: int) -> None:
+    acknowledged = [0]
+    with Store(where, durability="normal") as store:
+        barrier.wait(HANG)
+        while acknowledged[-1] < last:
+            acknowledged.append(store.states.set("a", "shared", f"k{os.getpid()}", len(acknowledged)).revision)
+    told.send(acknowledged[1:])
+
+
+@only_sqlite
+def test_of_processes_that_write_as_fast_as_they_can_none_starves(where: str, filed: Store) -> None:
+    crew, last = 4, 3_000
+    barrier, pipes = SPAWN.Barrier(crew), [SPAWN.Pipe(duplex=False) for _ in range(crew)]
+    processes = [SPAWN.Process(target=write_up_to, args=(where, told, barrier, last)) for _, told in pipes]
+    for process, (_, told) in zip(processes, pipes, strict=True):
+        process.start()
+        told.close()
+    acknowledged = [heard.recv() for heard, _ in pipes]
+    for process in processes:
+        process.join(HANG)
+    assert sorted(revision for each in acknowledged for revision in each) == list(range(1, filed.transfer.head() + 1))
+    # In 30 s the slowest gets nine tenths of what the fastest does; this takes a second, beside other work.
+    assert min(map(len, acknowledged)) > max(map(len, acknowledged)) / 8
+
+
 # ---- a file that many open first
 
 
@@ -222,6 +247,45 @@ def test_readers_see_whole_commits_only(where: str, filed: Store) -> None:
         readers = [pool.submit(read) for _ in range(2)]
         pool.submit(write).result(HANG)
         assert all(reader.result(HANG) for reader in readers)
+
+
+def test_a_slow_reader_holds_up_no_writer(open_store: Opener) -> None:
+    for shell in ("sync", "async"):
+        store, other = open_store(shell=shell), open_store()
+        first = other.states.set("a", "shared", "k", shell).version
+        reading, written = threading.Event(), threading.Event()
+
+        def slow(value: Any, reading: threading.Event = reading, written: threading.Event = written) -> bool:
+            reading.set()
+            assert written.wait(HANG)
+            return bool(value == "new")
+
+        with ThreadPoolExecutor(1) as pool:
+            found = pool.submit(store.history.bisect, "a", "shared", "k", slow)
+            assert reading.wait(HANG)
+            assert other.states.set("a", "shared", "k", "new").version == first + 1
+            assert other.states.get("a", "shared", "k") == "new"
+            written.set()
+            assert found.result(HANG) is None, "what it reads is of the moment at which it began"
+
+
+@only_sqlite
+def test_what_was_listed_and_left_half_read_holds_no_snapshot_open(where: str, open_store: Opener) -> None:
+    store = open_store()
+    store.states.set_many("a", "shared", {f"k{n}": n for n in range(20)})
+    left = [
+        iter(store.states.keys("a", "shared")),
+        iter(store.states.items("a", "shared")),
+        iter(store.at(1).states.items("a", "shared")),
+        iter(store.history.versions("a", "shared", "k1")),
+        iter(store.feed.changes()),
+        iter(store.query("select * from states")),
+    ]
+    assert all(next(each) is not None for each in left)
+    store.states.set("a", "shared", "k1", "new")
+    # A log that somebody still reads from an older moment cannot be folded in to its end and cut.
+    assert raw(where, "pragma wal_checkpoint(truncate)", by=store) == [(0, 0, 0)]
+    assert all(next(each, None) is not None for each in left if each is not left[3])
 
 
 @only_sqlite

@@ -28,12 +28,20 @@ class Connection(Protocol):
         """Run a statement and return its first row, if any."""
         ...
 
+    def beneath(self, statement: Statement, parameters: Parameters) -> list[Row]:
+        """Return every row as the database has it; what is kept back the caller lays over it."""
+        ...
+
     def settled(self, statement: Statement, parameters: Parameters) -> Row | None:
         """Return the first row of what nothing that this transaction has written can change."""
         ...
 
     def run(self, statement: Statement, parameters: Parameters) -> None:
         """Run a statement that returns no rows, now or at the latest when the transaction is committed."""
+        ...
+
+    def lighten(self) -> bool:
+        """Send the rows kept back between two commits, where they are many; True where none is kept any more."""
         ...
 
     def newest(self) -> Newest:

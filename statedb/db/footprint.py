@@ -66,7 +66,7 @@ class Watched:
         self._connection, self._footprint = connection, footprint
         self.path = connection.path
         self.wall, self.settled, self.run = connection.wall, connection.settled, connection.run
-        self.new_id = connection.new_id
+        self.new_id, self.beneath, self.lighten = connection.new_id, connection.beneath, connection.lighten
         self.size, self.faults = connection.size, connection.faults
 
     def newest(self) -> Newest:

@@ -263,6 +263,8 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
 
     The caller holds the write lock and commits the database afterwards.
     """
+    if tx.earlier is not None and tx.connection.lighten():
+        tx.earlier.clear()
     changed = {at: staged for at, staged in tx.staged.items() if _is_change(staged)}
     expired = {at: Staged(before, head, "expire", None) for at, (before, head) in tx.expired.items()}
     clocks = [session for session in tx.sessions.values() if session.moved]
@@ -275,6 +277,9 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
         made = {staged.change for staged in changed.values()} - {None}
         kind = "touch" if not made else "expire" if made == {"expire"} else "write"
         write_commit(tx, origin.kind or kind, tx.writing, changed, clocks, origin)
+    if tx.earlier is not None:
+        heads = {at: gone for at, (_, gone) in tx.expired.items()} | {at: each.head for at, each in tx.staged.items()}
+        tx.earlier.add(heads, tx.sessions, tx.agents)
     tx.staged.clear()
     tx.found.clear()
     tx.expired.clear()

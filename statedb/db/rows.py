@@ -59,7 +59,7 @@ def write_commit(
     commit = _commit_row(tx, kind, note, origin)
     said = content(commit, [*versions, *touches], clocks)
     tx.hash = link(tx.hash, tx.now, said)
-    tx.connection.run(INSERT_COMMIT, {**commit._asdict(), "content": said, "token": tx.token, "hash": tx.hash})
+    tx.connection.run(_INSERT_COMMIT, dict(zip(_COMMIT, (*commit, said, tx.token, tx.hash), strict=True)))
     tx.token = None
     agents_of = _agent_ids(tx, ordered, clocks)
     for clock in clocks:
@@ -70,31 +70,22 @@ def write_commit(
     for _, staged in touches:
         _write_touch(tx, staged)
     for agent in agents_of.values():
-        tx.connection.run(_INSERT_COMMIT_AGENT, {"agent_id": agent, "revision": tx.revision})
+        tx.connection.run(__INSERT_COMMIT_AGENT, {"agent_id": agent, "revision": tx.revision})
 
 
 def _commit_row(tx: Tx, kind: str, note: Note, origin: Origin) -> CommitRow:
     context = None if note.context is None else codec.json_text(note.context, tx.settings.max_value_bytes).decode()
-    return CommitRow(
-        revision=tx.revision,
-        branch_id=tx.branch,
-        merge_parent=None,
-        kind=kind,
-        at=tx.now,
-        origin_at=None if origin.at in (None, tx.now) else origin.at,
-        origin=origin.store,
-        origin_revision=origin.revision,
-        actor=note.actor,
-        message=note.message,
-        context=context,
-    )
+    origin_at = None if origin.at == tx.now else origin.at
+    made = (tx.revision, tx.branch, None, kind, tx.now, origin_at, origin.store, origin.revision)
+    return CommitRow(*made, note.actor, note.message, context)
 
 
 def _agent_ids(tx: Tx, changed: Sequence[tuple[Address, Staged]], clocks: Sequence[Session]) -> dict[str, int]:
     """Return the ids of the agents a commit touches, by name; those it is the first for are made."""
     found = {at.agent_id: staged.head.agent for at, staged in changed if staged.head.agent is not None}
-    names = {at.agent_id for at, _ in changed}.union(clock.name.agent_id for clock in clocks)
-    for name in sorted(names.difference(found)):
+    missing = {at.agent_id for at, staged in changed if staged.head.agent is None}
+    missing.update(clock.name.agent_id for clock in clocks)
+    for name in sorted(missing.difference(found)):
         found[name] = _known_agent(tx, name) or _make_agent(tx, name)
     return found
 
@@ -139,7 +130,7 @@ def _write_head(tx: Tx, agent: int, at: Address, staged: Staged) -> None:
         named = {"branch_id": tx.branch, "agent_id": agent, "state_type": at.state_type, "state_key": at.key}
         made = {"id": head.id, **named, "salt": head.salt}
         tx.connection.run(_INSERT_HEAD, {**_value_of(head), **_life_of(head), **made})
-    elif staged.change == "update" and staged.before is not None and _life_of(staged.before) == _life_of(head):
+    elif staged.change == "update" and staged.before is not None and _life(staged.before) == _life(head):
         # Naming an indexed column in an UPDATE makes SQLite look at its index, changed or not.
         tx.connection.run(_UPDATE_VALUE, {**_value_of(head), "row": head.id})
     else:
@@ -164,16 +155,13 @@ def _value_of(head: Head) -> dict[str, Any]:
 
 
 def _life_of(head: Head) -> dict[str, Any]:
+    return dict(zip(_LIFE, _life(head), strict=True))
+
+
+def _life(head: Head) -> tuple[Any, ...]:
     """Return when a key was made and when it ends; in a session that is the session's to say."""
-    own = head.session_id is None
-    return {
-        "created_revision": head.created_revision,
-        "created_at": head.created_at,
-        "created_by": head.created_by,
-        "ttl": head.ttl if own else None,
-        "expires_at": head.expires_at if own else None,
-        "session_id": head.session_id,
-    }
+    ends = (head.ttl, head.expires_at) if head.session_id is None else (None, None)
+    return (head.created_revision, head.created_at, head.created_by, *ends, head.session_id)
 
 
 def _write_version(tx: Tx, staged: Staged) -> None:
@@ -211,8 +199,10 @@ def _write_touch(tx: Tx, staged: Staged) -> None:
 
 _s, _w = agent_states.c, sessions.c
 
+_COMMIT = (*CommitRow._fields, "content", "token", "hash")
 _VALUE = ("version", "parent_version", "revision", "updated_at", "digest", "metadata", "codec", "value", "data")
-_HEAD = (*_VALUE, "created_revision", "created_at", "created_by", "ttl", "expires_at", "session_id")
+_LIFE = ("created_revision", "created_at", "created_by", "ttl", "expires_at", "session_id")
+_HEAD = (*_VALUE, *_LIFE)
 _VERSION = (
     "revision", "state_id", "version", "parent_version", "source_version", "created_revision", "change", "expires_at",
     "size", "digest", "metadata", "base", "codec", "value", "data",
@@ -225,8 +215,8 @@ def _named(*names: str) -> dict[str, object]:
 
 _FIND_AGENT = Statement(select(agents.c.id).where(agents.c.name == bindparam("name")))
 _INSERT_AGENT = Statement(insert(agents).values(_named("id", "name")))
-INSERT_COMMIT = Statement(insert(state_commits).values(_named(*CommitRow._fields, "token", "hash")))
-_INSERT_COMMIT_AGENT = Statement(insert(commit_agents).values(_named("agent_id", "revision")))
+_INSERT_COMMIT = Statement(insert(state_commits).values(_named(*(name for name in _COMMIT if name != "content"))))
+__INSERT_COMMIT_AGENT = Statement(insert(commit_agents).values(_named("agent_id", "revision")))
 _INSERT_HEAD = Statement(
     insert(agent_states).values(_named("id", "branch_id", "agent_id", "state_type", "state_key", "salt", *_HEAD))
 )

@@ -7,7 +7,7 @@ time and hash are assigned in one place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from typing import Any, NamedTuple
@@ -16,11 +16,12 @@ from statedb.config import Settings
 from statedb.db import cuts, heads
 from statedb.db.connection import Connection
 from statedb.db.contents import Base, Contents
+from statedb.db.earlier import Earlier
 from statedb.db.footprint import Footprint, Watched
 from statedb.db.heads import Head
 from statedb.db.newest import Newest
 from statedb.db.sessions import FIND_SESSION, Opening, Session, SessionName, session_name
-from statedb.db.statements import Row, Statement
+from statedb.db.statements import Parameters, Row, Statement
 from statedb.db.tables import MAIN
 from statedb.errors import InvalidValue, ReadOnly
 from statedb.models import Address, Entry, StateType
@@ -96,15 +97,6 @@ class Note:
             self.message = f"{self.message}\n{message}"
 
 
-@dataclass(slots=True)
-class Earlier:
-    """What transactions that are committed together with this one, and before it, leave behind; no rows yet."""
-
-    heads: dict[Address, Head] = field(default_factory=dict)
-    sessions: dict[SessionName, Session] = field(default_factory=dict)
-    agents: dict[str, int] = field(default_factory=dict)
-
-
 class Tx:
     """One transaction. `point` is set where it shows the past, `note` where it may write.
 
@@ -177,8 +169,13 @@ class Tx:
         if after is None:
             self._stand(self.connection.newest())
         else:
-            self._stand(Newest(after.revision, after.newest, after.hash, after.clock))
+            self.revision, self.newest, self.hash, self.clock = after.revision, after.newest, after.hash, after.clock
+            self.now = max(self.time(), self.newest)
         return self
+
+    def make_many(self) -> None:
+        """Prepare for making many commits: each is read through what those before it left, and rows go in bulk."""
+        self.earlier = self.earlier or Earlier()
 
     def __getattr__(self, name: str) -> Any:
         # Where the log stands may be asked for with the first thing that is read, in one journey to the server: so it
@@ -301,7 +298,7 @@ class Tx:
             self.footprint.wider.add((name.agent_id, StateType.SESSION.value, name.low, name.high))
         if self.earlier is not None and name in self.earlier.sessions:
             return self.earlier.sessions[name].settled()
-        row = self.connection.one(FIND_SESSION, {"agent": name.agent_id, "branch": self.branch, "name": name.name})
+        row = self._one(FIND_SESSION, {"agent": name.agent_id, "branch": self.branch, "name": name.name})
         return Session(name, *row).settled() if row else None
 
     # ---- inside
@@ -311,8 +308,14 @@ class Tx:
             return self.connection.one(heads.PRESENT_ONE, self._where(at))
         # A transaction that writes sees one moment, so it asks once: `update` would ask twice, of a server far away.
         if at not in self.found:
-            self.found[at] = self.connection.one(heads.PRESENT_ONE, self._where(at))
+            self.found[at] = self._one(heads.PRESENT_ONE, self._where(at))
         return self.found[at]
+
+    def _one(self, statement: Statement, parameters: Parameters) -> Row | None:
+        if self.earlier is None:
+            return self.connection.one(statement, parameters)
+        rows = self.connection.beneath(statement, parameters)
+        return rows[0] if rows else None
 
     def _moment(self, newest: int | None) -> int:
         """Return the time expiry is judged by, with the newest commit's time as it was read beside the row."""
@@ -337,15 +340,20 @@ class Tx:
     def _through(self, statement: Statement, agent_id: str, state_type: str, low: str, high: str) -> list[Row]:
         if self.footprint is not None:
             self.footprint.wider.add((agent_id, state_type, low, high))
-        return self.connection.all(statement, self._within(agent_id, state_type, low, high))
+        read = self.connection.all if self.earlier is None else self.connection.beneath
+        return read(statement, self._within(agent_id, state_type, low, high))
 
     def _overlay(self, agent_id: str, state_type: str, low: str, high: str) -> dict[str, Head]:
-        changed = {} if self.earlier is None else {at: head.copy() for at, head in self.earlier.heads.items()}
-        changed |= {at: expired for at, (_, expired) in self.expired.items()}
-        changed |= {at: staged.head for at, staged in self.staged.items()}
         mine = (agent_id, state_type)
-        within = {at.key: head for at, head in changed.items() if at[:2] == mine and low <= at.key < high}
-        return {key: self._seen(agent_id, head) for key, head in within.items()}
+
+        def within(changed: Iterable[tuple[Address, Head]]) -> dict[str, Head]:
+            return {at.key: head for at, head in changed if at[:2] == mine and low <= at.key < high}
+
+        found = {} if self.earlier is None else within(self.earlier.heads.items())
+        found = {key: head.copy() for key, head in found.items()}
+        found |= within((at, expired) for at, (_, expired) in self.expired.items())
+        found |= within((at, staged.head) for at, staged in self.staged.items())
+        return {key: self._seen(agent_id, head) for key, head in found.items()}
 
     def _where(self, at: Address) -> dict[str, Any]:
         return {"agent": at.agent_id, "branch": self.branch, "state_type": at.state_type, "key": at.key}

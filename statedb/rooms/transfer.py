@@ -108,6 +108,7 @@ def load(tx: Tx, records: Iterable[Mapping[str, Any]]) -> int:
     what is no record, with its number in the iterable.
     """
     made = 0
+    tx.make_many()
     for number, record in enumerate(records, 1):
         try:
             made += _append(tx, Record.model_validate(record))
@@ -135,6 +136,7 @@ def load_versions(
     at = address(agent_id, state_type, key)
     note = Note.of(tx.writing.actor, message, None)
     count = 0
+    tx.make_many()
     for given in versions:
         made, version = _timed(given)
         said = Note.of(version.by, version.message, version.context)

@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any
 
 from statedb.db import journal
+from statedb.db.earlier import Earlier
 from statedb.db.engine import Body
 from statedb.db.footprint import Footprint
 from statedb.db.futures import settle_error, settle_result
@@ -32,8 +33,7 @@ from statedb.db.postgres.many import Merged
 from statedb.db.postgres.port import RECONNECT, Port
 from statedb.db.postgres.site import Driver
 from statedb.db.postgres.writing import PAUSE, TRIES, aborted, doubt, write
-from statedb.db.sessions import Session, SessionName, session_name
-from statedb.db.tx import Context, Earlier, Note, Tx
+from statedb.db.tx import Context, Note, Tx
 from statedb.errors import DiskFull, StoreBusy
 from statedb.models import Address, StateType
 
@@ -238,25 +238,16 @@ class Together:
             tx.token = self._token
         else:
             tx.revision, tx.newest, tx.hash = self._last.revision, self._last.newest, self._last.hash
-        heads = {at: gone for at, (_, gone) in tx.expired.items()} | {at: s.head for at, s in tx.staged.items()}
-        sessions = dict(tx.sessions)
+        changed = {
+            *tx.expired,
+            *tx.staged,
+            *(Address(name.agent_id, StateType.SESSION, name.low) for name in tx.sessions),
+        }
         self._relied.add(waiting.footprint)
         if journal.flush(tx) is None:
             return
         self._last = tx
-        self._earlier.heads |= heads
-        for name in (name for name, session in sessions.items() if session.was is None):
-            self._joined(name, sessions[name])
-        self._earlier.sessions |= sessions
-        self._earlier.agents |= tx.agents
-        self._changed |= heads.keys()
-        self._changed |= {Address(name.agent_id, StateType.SESSION, name.low) for name in sessions}
-
-    def _joined(self, name: SessionName, session: Session) -> None:
-        """Have what was written before to the keys of a new session belong to it, as the rows will."""
-        for at, head in self._earlier.heads.items():
-            if at.state_type == StateType.SESSION and session_name(at.agent_id, at.key) == name:
-                head.session_id = session.id
+        self._changed |= changed
 
     def _land(self) -> Landed | None:
         assert self._last is not None

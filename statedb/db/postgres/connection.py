@@ -21,7 +21,6 @@ from statedb.db.postgres.landing import REFUSED, landing
 from statedb.db.postgres.site import Driver, Query, Site
 from statedb.db.postgres.turn import patience, take
 from statedb.db.postgres.writeset import WriteSet
-from statedb.db.rows import INSERT_COMMIT
 from statedb.db.statements import Parameters, Row, Statement
 from statedb.times import EARLIEST
 
@@ -103,6 +102,9 @@ class Connection:
         [rows] = self._journey([query])
         return rows[0] if rows else None
 
+    def beneath(self, statement: Statement, parameters: Parameters) -> list[Row]:
+        return self.all(statement, parameters)
+
     def settled(self, statement: Statement, parameters: Parameters) -> Row | None:
         query = self._query(statement, parameters)
         found = self._site.settled.get(query)
@@ -130,10 +132,13 @@ class Connection:
     # ---- writing
 
     def run(self, statement: Statement, parameters: Parameters) -> None:
-        # Sent between two commits only: a commit's own rows land with it.
-        if self._held and statement is INSERT_COMMIT and (len(self._rows) > _KEPT_BACK or self.laden):
-            self._journey([])
         self._rows.add(statement, parameters)
+
+    def lighten(self) -> bool:
+        if not self._held or not (len(self._rows) > _KEPT_BACK or self.laden):
+            return False
+        self._journey([])
+        return True
 
     @property
     def laden(self) -> bool:

@@ -44,7 +44,7 @@ class AsyncEngine:
         return self._hop(self._reader).run(read)
 
     def write(self, context: Context, note: Note, body: Body, *, alone: bool = False) -> asyncio.Future[Any]:
-        return self._turns().submit(context, note, body)
+        return self._turns().submit(context, note, body, alone=alone)
 
     async def hold(self, context: Context, note: Note) -> Held:
         queue = self._turns()

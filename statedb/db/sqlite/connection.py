@@ -16,6 +16,8 @@ from sqlalchemy.engine.interfaces import Dialect
 
 from statedb.config import Settings
 from statedb.db.newest import NEWEST, Newest
+from statedb.db.sqlite.rowskept import RowsKept
+from statedb.db.sqlite.turnstile import Turnstile
 from statedb.db.statements import Parameters, Row, Statement
 from statedb.db.tables import agent_states, agents, sessions
 from statedb.errors import Corrupted, DiskFull, NotAStore, ReadOnly, StateDBError, StoreBusy
@@ -35,38 +37,54 @@ APPLICATION_ID = 0x73746462
 
 _PAGE_SIZE = 2048
 
-# The pauses between two tries for the write lock, in seconds. SQLite's own handler backs off to 100 ms and starves:
-# of 8 writers one made a single write in 4 s. Short, random pauses let everybody through.
+# The pauses between two tries for a file that is being made or upgraded, in seconds. SQLite's own handler backs off to
+# 100 ms and starves; short, random pauses let everybody through.
 _PAUSE = (0.0002, 0.002)
 
 
+_MANY = 8_000
+"""Rows kept back between two commits, and below, characters and bytes of their values; then they are sent."""
+_LADEN = 8 * 1024 * 1024
+
+
 class Connection:
-    """One connection to a store's file, with the few verbs that transactions need."""
+    """One connection to a store's file, with the few verbs that transactions need.
+
+    Rows are kept back until somebody reads or commits, so that those of many writes are written together.
+    """
 
     def __init__(self, raw: sqlite3.Connection, settings: Settings, path: str | None) -> None:
         self.raw = raw
         self.path = path
         self._clock = settings.clock
+        self._turnstile = Turnstile(path)
         self.timeout = settings.busy_timeout
+        self._kept = RowsKept(DIALECT)
+        self._ids: dict[str, int] = {}
+        self._mark: int | None = 0
+        self._failure: Exception | None = None
+
+    # ---- reading
 
     def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
-        """Run a statement and fetch every row: a half-read cursor would pin the snapshot and block the next BEGIN."""
+        if self._kept.rows:
+            self.send()
+        return self.beneath(statement, parameters)
+
+    def one(self, statement: Statement, parameters: Parameters) -> Row | None:
+        if self._kept.rows:
+            self.send()
+        rows = self.beneath(statement, parameters)
+        return rows[0] if rows else None
+
+    def beneath(self, statement: Statement, parameters: Parameters) -> list[Row]:
+        # Every row: a half-read cursor would pin the snapshot and block the next BEGIN.
         text, order = statement.on(DIALECT)
         return self.raw.execute(text, order(parameters)).fetchall()
 
-    def one(self, statement: Statement, parameters: Parameters) -> Row | None:
-        """Run a statement and return its first row, if any."""
-        text, order = statement.on(DIALECT)
-        rows = self.raw.execute(text, order(parameters)).fetchall()
-        return rows[0] if rows else None
-
-    def run(self, statement: Statement, parameters: Parameters) -> None:
-        """Run a statement that returns no rows."""
-        text, order = statement.on(DIALECT)
-        self.raw.execute(text, order(parameters))
-
     def settled(self, statement: Statement, parameters: Parameters) -> Row | None:
-        return self.one(statement, parameters)
+        rows = self.beneath(statement, parameters)
+        return rows[0] if rows else None
 
     def wall(self) -> int:
         return micros(self._clock())
@@ -77,8 +95,53 @@ class Connection:
 
     def new_id(self, table: Table) -> int:
         """Return the next id: nobody else writes, so it is what SQLite itself would give."""
-        [[last]] = self.all(_LAST_ID[table.name], {})
-        return int(last) + 1
+        last = self._ids.get(table.name)
+        if last is None:
+            [[last]] = self.beneath(_LAST_ID[table.name], {})
+        made = self._ids[table.name] = int(last) + 1
+        return made
+
+    # ---- writing
+
+    def run(self, statement: Statement, parameters: Parameters) -> None:
+        """Keep a row back."""
+        self._kept.add(statement, parameters)
+
+    def lighten(self) -> bool:
+        if len(self._kept.rows) < _MANY and self._kept.weight < _LADEN:
+            return False
+        self.send()
+        return True
+
+    def send(self) -> None:
+        """Write the rows kept back. A failure is remembered: who meets it may swallow it, and they would be lost."""
+        if self._failure is not None:
+            raise self._failure
+        self._mark = 0 if self._mark == len(self._kept.rows) else None
+        try:
+            self._kept.write(self.raw)
+        except Exception as error:
+            self._mark, self._failure = None, error
+            raise
+        finally:
+            self._kept.clear()
+
+    def mark(self) -> None:
+        """Begin what `undo` takes back."""
+        self._mark = len(self._kept.rows)
+
+    def undo(self) -> bool:
+        """Drop the rows kept back since the mark; False where that is not all, since some have been sent."""
+        if self._mark is None:
+            return False
+        self._kept.cut(self._mark)
+        return True
+
+    def crowded(self) -> bool:
+        """Tell whether somebody else waits for the write lock."""
+        return self._turnstile.crowded()
+
+    # ---- beginning and ending
 
     def begin_read(self) -> None:
         self.raw.execute("begin")
@@ -89,32 +152,36 @@ class Connection:
 
     def begin_write(self, left: float | None = None) -> None:
         """Take the write lock, or raise StoreBusy after the timeout, of which `left` seconds may be left."""
-        patiently(lambda: self.raw.execute("begin immediate"), self.timeout if left is None else left, self.timeout)
+        if not self._turnstile.wait(self._begun, self.timeout if left is None else left):
+            raise _busy(self.timeout)
+
+    def _begun(self) -> bool:
+        try:
+            self.raw.execute("begin immediate")
+        except sqlite3.OperationalError as error:
+            if not _is_locked(error):
+                raise
+            return False
+        return True
 
     def prepare(self) -> None:
         """Be about to write: the write transaction stands already."""
 
     def commit(self) -> None:
+        if self._kept.rows or self._failure:
+            self.send()
+        self._ids.clear()
         self.raw.execute("commit")
 
     def rollback(self) -> None:
+        self._mark, self._failure = 0, None
+        self._kept.clear()
+        self._ids.clear()
         # Disk full and interrupts roll back by themselves, and a second ROLLBACK would hide the first error.
         if self.raw.in_transaction:
             self.raw.execute("rollback")
 
-    def savepoint(self) -> None:
-        self.raw.execute("savepoint op")
-
-    def release(self) -> None:
-        self.raw.execute("release op")
-
-    def rollback_to(self) -> bool:
-        """Undo what came since the savepoint; False where SQLite has rolled back the whole transaction already."""
-        if not self.raw.in_transaction:
-            return False
-        self.raw.execute("rollback to op")
-        self.raw.execute("release op")
-        return True
+    # ---- the file
 
     def size(self) -> int:
         """Return the bytes of the database's pages, wherever they are at the moment: in the file or in its log."""
@@ -130,6 +197,7 @@ class Connection:
         ]
 
     def close(self) -> None:
+        self._turnstile.close()
         self.raw.close()
 
 
@@ -145,17 +213,16 @@ class MemoryConnection(Connection):
         self._busy = threading.RLock()
         self._flushing = False
 
-    def all(self, statement: Statement, parameters: Parameters) -> list[Row]:
+    def beneath(self, statement: Statement, parameters: Parameters) -> list[Row]:
         with self._busy:
-            return super().all(statement, parameters)
-
-    def one(self, statement: Statement, parameters: Parameters) -> Row | None:
-        with self._busy:
-            return super().one(statement, parameters)
+            return super().beneath(statement, parameters)
 
     def run(self, statement: Statement, parameters: Parameters) -> None:
+        # Not kept back: a reader, who shares the connection, would send the rows of somebody else's transaction.
         self.prepare()
-        super().run(statement, parameters)
+        self._mark = None
+        text, order = statement.on(DIALECT)
+        self.raw.execute(text, order(parameters))
 
     def begin_read(self) -> None:
         self._busy.acquire()
@@ -241,24 +308,29 @@ def begin_life(connection: Connection) -> None:
     patiently(to_wal, connection.timeout)
 
 
-def patiently(attempt: Callable[[], Any], timeout: float, told: float | None = None) -> Any:
-    """Repeat an attempt while the file is locked, with short random pauses; StoreBusy after `timeout` seconds.
-
-    `told` is the timeout the caller was told, where some of it has passed already.
-    """
+def patiently(attempt: Callable[[], Any], timeout: float) -> Any:
+    """Repeat an attempt while the file is locked, with short random pauses; StoreBusy after `timeout` seconds."""
     end = time.monotonic() + timeout
     while True:
         try:
             return attempt()
         except sqlite3.OperationalError as error:
-            if _code(error) not in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED):
+            if not _is_locked(error):
                 raise
             if time.monotonic() > end:
-                raise StoreBusy(
-                    f"another writer held the store for more than {timeout if told is None else told:g} s; "
-                    "keep transactions short, or raise Settings.busy_timeout"
-                ) from error
+                raise _busy(timeout) from error
             time.sleep(random.uniform(*_PAUSE))
+
+
+def _is_locked(error: sqlite3.Error) -> bool:
+    return _code(error) in (sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED)
+
+
+def _busy(timeout: float) -> StoreBusy:
+    return StoreBusy(
+        f"another writer held the store for more than {timeout:g} s; "
+        "keep transactions short, or raise Settings.busy_timeout"
+    )
 
 
 # ---- errors

@@ -56,10 +56,14 @@ class Hop:
         self._finalizer = weakref.finalize(self, _at_end, self._aio)
         remember(self)
 
-    def post(self, job: Callable[[Connection], None]) -> None:
-        """Run a job on the thread, in order. It must not raise."""
+    def check(self) -> None:
+        """Raise StoreClosed in a child process, which has not the thread."""
         if self._forsaken:
             raise StoreClosed(REASON)
+
+    def post(self, job: Callable[[Connection], None]) -> None:
+        """Run a job on the thread, in order. It must not raise."""
+        self.check()
         [connection] = self._opened
         waiting = [job]
         # Popped, since the thread keeps the last thing it ran: a job that refers to the store would keep that, and so
@@ -90,6 +94,8 @@ class Hop:
             self._finalizer.detach()
         await self._aio.close()
         self._aio._thread.join()
+        for connection in self._opened:
+            connection.close()  # aiosqlite knows of the driver's alone
 
     def forsake(self) -> object:
         """Give the connection up in a child process, which has not its thread."""

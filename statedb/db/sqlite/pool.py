@@ -13,7 +13,7 @@ from statedb.db.fork import REASON, remember
 from statedb.db.sqlite import connection as sqlite
 from statedb.db.sqlite.connection import Connection
 from statedb.db.sqlite.opening import open_store
-from statedb.db.threads import me
+from statedb.db.threads import FairLock, me
 from statedb.errors import InTransaction, StoreBusy, StoreClosed
 
 _KEPT = 8
@@ -28,7 +28,7 @@ class Pool:
         self.writer = _opened(path, settings)
         self._shared = path == ":memory:"
         self._idle: deque[Connection] = deque()
-        self._turn = threading.Lock()
+        self._turn = FairLock()
         self._owner: object = None
         self._holder: threading.Thread | None = None
         self.closed = ""
@@ -113,7 +113,7 @@ class Pool:
         """Give the connections up in a child process."""
         kept = (self.writer, list(self._idle))
         self._idle.clear()
-        self._turn, self._owner, self._holder = threading.Lock(), None, None
+        self._turn, self._owner, self._holder = FairLock(), None, None
         self.closed = REASON
         return kept
 

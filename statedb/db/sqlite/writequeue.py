@@ -1,9 +1,10 @@
-"""The writes of one event loop, in order of arrival: concurrent ones share a transaction, a savepoint each.
+"""The writes of one event loop, in order of arrival: concurrent ones share a transaction, a commit of the log each.
 
-    submit ─┐                     ┌─▶ savepoint · fn · flush · release ─┐
-    submit ─┼─▶ waiting ─▶ batch ─┼─▶ savepoint · fn ✗ rollback to     ─┼─▶ COMMIT ─▶ every future settled
-    submit ─┘     (begin immediate)└─▶ savepoint · fn · flush · release ─┘
+    submit ─┐                     ┌─▶ fn · flush ─┐
+    submit ─┼─▶ waiting ─▶ batch ─┼─▶ fn ✗        ├─▶ rows kept back ─▶ COMMIT ─▶ every future settled
+    submit ─┘   (begin immediate) └─▶ fn · flush ─┘
 
+A function sees what those before it have written as an overlay, so that the rows of all of them can be written at once.
 Nothing is acknowledged before the commit; one that fails does so alone. A transaction that a caller holds open is an
 entry of its own, and those behind it wait until it ends. Everything but the batch itself runs on the loop's thread.
 """
@@ -14,27 +15,36 @@ import asyncio
 from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
+from sqlite3 import OperationalError
 from typing import Any
 
 from statedb.db import journal
+from statedb.db.earlier import Earlier
 from statedb.db.futures import settle_result
 from statedb.db.sqlite.connection import Connection
 from statedb.db.sqlite.hop import Hop, settle_error, tell
 from statedb.db.tx import Context, Note, Tx
-from statedb.errors import StoreClosed
+from statedb.errors import StoreBusy, StoreClosed
 
 Body = Callable[[Tx], Any]
 Outcome = tuple[Callable[[asyncio.Future[Any], Any], None], Any]
 
+_POLITE = 64
+"""Writes after which a batch looks whether another process waits, and ends there if one does: 2 to 4 ms."""
+
 
 @dataclass(slots=True)
 class Waiting:
-    """A write that waits for its turn; `body` None asks for the writer itself, to hold a transaction open."""
+    """A write that waits for its turn; `body` None asks for the writer itself, to hold a transaction open.
+
+    One that is `alone` shares no transaction: where others share one that fails, each is run again by itself.
+    """
 
     context: Context
     note: Note
     future: asyncio.Future[Any]
     body: Body | None = None
+    alone: bool = False
 
 
 class WriteQueue:
@@ -46,11 +56,12 @@ class WriteQueue:
         self._busy = False
         self._held = False
         self._loop: asyncio.AbstractEventLoop | None = None
+        self._called: asyncio.AbstractEventLoop | None = None
         self._idle: asyncio.Future[None] | None = None
 
-    def submit(self, context: Context, note: Note, body: Body) -> asyncio.Future[Any]:
+    def submit(self, context: Context, note: Note, body: Body, *, alone: bool = False) -> asyncio.Future[Any]:
         """Queue a write and return a future of what its body returns, settled once it is committed."""
-        return self._enter(Waiting(context, note, asyncio.get_running_loop().create_future(), body))
+        return self._enter(Waiting(context, note, asyncio.get_running_loop().create_future(), body, alone))
 
     def hold(self, context: Context, note: Note) -> asyncio.Future[Tx]:
         """Queue for the writer and return a future of a begun transaction; `release` must follow."""
@@ -74,10 +85,20 @@ class WriteQueue:
 
     def _enter(self, waiting: Waiting) -> asyncio.Future[Any]:
         self._recover()
+        self._hop.check()
         self._waiting.append(waiting)
+        loop = waiting.future.get_loop()
+        if not self._busy and self._called is not loop:
+            # Not at once: a thousand tasks that are started together enter one after another, and all of them belong
+            # in one batch. To begin with the first alone costs another commit, and the two threads' fight for the GIL.
+            self._called = loop
+            loop.call_soon(self._begin_next)
+        return waiting.future
+
+    def _begin_next(self) -> None:
+        self._called = None
         if not self._busy:
             self._next()
-        return waiting.future
 
     def _recover(self) -> None:
         """Take the turn back from a loop that ended before it could give it on."""
@@ -91,10 +112,12 @@ class WriteQueue:
             first = self._waiting[0]
             if first.future.done() or first.future.get_loop().is_closed():
                 self._waiting.popleft()  # cancelled before its turn, or nobody is left to hear of it
-            elif first.body is None:
+            elif first.body is None or (first.alone and batch):
                 break
             else:
                 batch.append(self._waiting.popleft())
+                if first.alone:
+                    break
         if batch:
             self._run_batch(batch)
         elif self._waiting:
@@ -112,8 +135,9 @@ class WriteQueue:
 
     def _settle(self, batch: list[Waiting], outcomes: list[Outcome]) -> None:
         try:
-            for waiting, (settle, result) in zip(batch, outcomes, strict=True):
+            for waiting, (settle, result) in zip(batch, outcomes, strict=False):
                 settle(waiting.future, result)
+            self._waiting.extendleft(reversed(batch[len(outcomes) :]))
         finally:
             self.release()
 
@@ -140,39 +164,48 @@ class WriteQueue:
 
 
 def commit_together(connection: Connection, batch: list[Waiting]) -> list[Outcome]:
-    """Run writes in one transaction, a savepoint each, and return how each ended, in order."""
+    """Run writes in one transaction and return how each ended, in order; fewer than asked for where others wait."""
     try:
-        connection.begin_write()
-        connection.prepare()
-        outcomes: list[Outcome] = []
-        last: Tx | None = None
-        for waiting in batch:
-            outcome, last = _one(connection, waiting, last)
-            outcomes.append(outcome)
-        connection.commit()
-        return outcomes
+        return _together(connection, batch)
     except BaseException as error:
         try:
             connection.rollback()
         except Exception as second:
             error.add_note(f"and rolling back failed: {second}")
-        return [(settle_error, error)] * len(batch)
+        # A full disk and a busy file are the same for all.
+        if len(batch) == 1 or not isinstance(error, Exception) or isinstance(error, StoreBusy | OperationalError):
+            return [(settle_error, error)] * len(batch)
+    # Rows that the database refuses, or that had been sent when their own write failed: one by one tells whose.
+    return [outcome for each in batch for outcome in commit_together(connection, [each])]
 
 
-def _one(connection: Connection, waiting: Waiting, last: Tx | None) -> tuple[Outcome, Tx | None]:
+def _together(connection: Connection, batch: list[Waiting]) -> list[Outcome]:
+    connection.begin_write()
+    connection.prepare()
+    outcomes: list[Outcome] = []
+    last, earlier = None, Earlier()
+    for waiting in batch:
+        outcome, last = _one(connection, waiting, last, earlier)
+        outcomes.append(outcome)
+        if len(outcomes) % _POLITE == 0 and connection.crowded():
+            break
+    connection.commit()
+    return outcomes
+
+
+def _one(connection: Connection, waiting: Waiting, last: Tx | None, earlier: Earlier) -> tuple[Outcome, Tx | None]:
     """Run one write, and return how it ended and which transaction was the last to be written."""
     assert waiting.body is not None
-    connection.savepoint()
+    connection.mark()
     try:
         tx = Tx(connection, waiting.context).begin(waiting.note, last)
+        tx.earlier = earlier
         result = waiting.body(tx)
         journal.flush(tx)
     except BaseException as error:
-        # A full disk or an interrupt takes the whole transaction with it, and then all of the batch has failed.
-        if not connection.rollback_to():
+        if not connection.undo():
             raise
         return (settle_error, error), last
-    connection.release()
     return (settle_result, result), tx
 
 

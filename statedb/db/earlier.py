@@ -1,0 +1,38 @@
+"""What has been written before a transaction and cannot be read in the database yet, since its rows are kept back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from statedb.db.heads import Head
+from statedb.db.sessions import Session, SessionName, session_name
+from statedb.models import Address, StateType
+
+
+@dataclass(slots=True)
+class Earlier:
+    """What the transactions committed together with one, and before it, leave behind."""
+
+    heads: dict[Address, Head] = field(default_factory=dict)
+    sessions: dict[SessionName, Session] = field(default_factory=dict)
+    agents: dict[str, int] = field(default_factory=dict)
+
+    def add(self, heads: dict[Address, Head], sessions: dict[SessionName, Session], agents: dict[str, int]) -> None:
+        """Note what one more of them leaves behind."""
+        self.heads |= heads
+        for name, session in sessions.items():
+            if session.was is None:
+                self._joined(name, session)
+        self.sessions |= sessions
+        self.agents |= agents
+
+    def clear(self) -> None:
+        """Forget it: the rows are there to be read."""
+        self.heads.clear()
+        self.sessions.clear()
+
+    def _joined(self, name: SessionName, session: Session) -> None:
+        """Have what was written before to the keys of a new session belong to it, as the rows will."""
+        for at, head in self.heads.items():
+            if at.state_type == StateType.SESSION and session_name(at.agent_id, at.key) == name:
+                head.session_id = session.id
