@@ -28,13 +28,13 @@ version lies twice as many deltas away."""
 def far_base(tx: Tx, at: Address, before: Head | None, encoded: Encoded) -> Base | None:
     """Return the base of a version that begins a run, None for any other.
 
-    It is read while the transaction still reads. Where the version before is not in the database yet, its chain cannot
+    It is read while the transaction still reads. Where the version before is not on the server yet, nor can its chain
     be: then the new one is kept whole, and the next runs start from there.
     """
     if before is None or before.id is None or before.codec is None or len(encoded.plain) < delta.FROM:
         return None
     run, place = divmod(before.version + 1, RUN)
-    if place or (tx.earlier is not None and at in tx.earlier.heads):
+    if place or (tx.footprint is not None and tx.earlier is not None and at in tx.earlier.heads):
         return None
     first = RUN * (run & (run - 1))
     chain = tx.contents.chain(before.id, before.revision)

@@ -9,7 +9,8 @@ always whole, so only who reads the past comes here.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
+from types import MappingProxyType
 from typing import Any, NamedTuple
 
 from sqlalchemy import and_, select
@@ -77,10 +78,14 @@ class Base(NamedTuple):
 
 
 class Contents:
-    """The contents of versions, as a connection reads them. A version never changes, so what was read stays right."""
+    """The contents of versions, as a connection reads them. A version never changes, so what was read stays right.
 
-    def __init__(self, db: Connection) -> None:
+    `kept_back` are those whose rows are written, and cannot be read in the database yet.
+    """
+
+    def __init__(self, db: Connection, kept_back: Mapping[_Place, Link] = MappingProxyType({})) -> None:
         self._db = db
+        self._kept_back = kept_back
         self._links: dict[_Place, Link] = {}
         self._known: dict[_Place, bytes] = {}
         self._size = 0
@@ -152,7 +157,7 @@ class Contents:
             at = self._linked((state, at)).base
         plain = b"" if at is None else self._known[state, at]
         for each in reversed(pending):
-            link = self._links[each]
+            link = self._linked(each)
             plain = codec.plain(link.stored) if link.base is None else delta.decode(link.stored, plain)
             self._remember(each, plain)
         return plain
@@ -166,6 +171,8 @@ class Contents:
         self._size += len(plain)
 
     def _linked(self, place: _Place) -> Link:
+        if (kept_back := self._kept_back.get(place)) is not None:
+            return kept_back
         if place not in self._links:
             self._fetch({place})
         return self._links[place]
@@ -174,7 +181,7 @@ class Contents:
         """Read the chains of some versions. Raises Corrupted where one is not there."""
         if not wanted:
             return
-        for row in self._db.all(_CHAINS, {"wanted": told(sorted(wanted))}):
+        for row in self._db.beneath(_CHAINS, {"wanted": told(sorted(wanted))}):
             state, revision, version, base, digest, *stored = row
             self._links[state, revision] = Link(version, base, digest, Stored(*stored))
         for state, revision in wanted.difference(self._links):

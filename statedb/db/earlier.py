@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from statedb.db.contents import Link
 from statedb.db.heads import Head
 from statedb.db.sessions import Session, SessionName, session_name
 from statedb.models import Address, StateType
@@ -16,6 +17,8 @@ class Earlier:
     heads: dict[Address, Head] = field(default_factory=dict)
     sessions: dict[SessionName, Session] = field(default_factory=dict)
     agents: dict[str, int] = field(default_factory=dict)
+    links: dict[tuple[int, int], Link] = field(default_factory=dict)
+    """Versions by (state id, revision), for those that are made on them."""
 
     def add(self, heads: dict[Address, Head], sessions: dict[SessionName, Session], agents: dict[str, int]) -> None:
         """Note what one more of them leaves behind."""
@@ -30,6 +33,7 @@ class Earlier:
         """Forget it: the rows are there to be read."""
         self.heads.clear()
         self.sessions.clear()
+        self.links.clear()
 
     def _joined(self, name: SessionName, session: Session) -> None:
         """Have what was written before to the keys of a new session belong to it, as the rows will."""

@@ -14,6 +14,7 @@ from sqlalchemy import bindparam, insert, select, update
 
 from statedb.db import bases
 from statedb.db.chain import CommitRow, content, link
+from statedb.db.contents import Link
 from statedb.db.heads import Head
 from statedb.db.sessions import UNWRITTEN, Session, session_name
 from statedb.db.statements import Statement
@@ -166,7 +167,9 @@ def _life(head: Head) -> tuple[Any, ...]:
 
 def _write_version(tx: Tx, staged: Staged) -> None:
     head = staged.head
-    base, (number, text, data) = bases.keep(staged)
+    base, stored = bases.keep(staged)
+    if tx.earlier is not None and head.id is not None:
+        tx.earlier.links[head.id, tx.revision] = Link(head.version, base, head.digest, stored)
     tx.connection.run(
         _INSERT_VERSION,
         {
@@ -182,9 +185,9 @@ def _write_version(tx: Tx, staged: Staged) -> None:
             "digest": head.digest,
             "metadata": head.metadata,
             "base": base,
-            "codec": number,
-            "value": text,
-            "data": data,
+            "codec": stored.codec,
+            "value": stored.text,
+            "data": stored.data,
         },
     )
 

@@ -181,7 +181,7 @@ class Tx:
         # Where the log stands may be asked for with the first thing that is read, in one journey to the server: so it
         # is looked up when somebody wants to know, unless `begin` has done so already.
         if name == "contents":
-            self.contents = Contents(self.connection)
+            self.contents = Contents(self.connection, {} if self.earlier is None else self.earlier.links)
             return self.contents
         if name not in ("now", "newest", "revision", "hash", "clock"):
             raise AttributeError(name)
