@@ -6,8 +6,8 @@
                         held by who is next; the others wait behind, and ask for it now and then
 
 Measured with 8 processes on 2 cores that write 465 bytes as fast as they can, at NORMAL: what they write together, to
-what one writes alone (8,600 a second), and the slowest to the fastest. SQLite's own busy handler lets one of them make a
-single write in 4 s.
+what one writes alone (8,600 a second), and the slowest to the fastest. SQLite's own busy handler lets one of them make
+a single write in 4 s.
 
     each tries BEGIN IMMEDIATE and pauses at random        0.57    0.8
     a flock for each write, waited for in the kernel       0.76    0.4 to 0.7
