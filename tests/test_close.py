@@ -74,6 +74,19 @@ def test_closing_twice_is_fine(anywhere: str, shell: Callable[..., Any]) -> None
     store.close()
 
 
+def test_a_write_asked_for_a_moment_before_the_store_is_closed_is_made(where: str) -> None:
+    async def main() -> None:
+        store = await AsyncStore(where)
+        task = asyncio.create_task(store.states.set("a", "local", "k", 1))
+        await asyncio.sleep(0)  # it has begun
+        await store.close()
+        assert (await task).revision == 1
+
+    run(main())
+    with Store(where) as again:
+        assert again.states.get("a", "local", "k") == 1
+
+
 def test_closing_an_async_store_twice_or_before_it_was_opened_is_fine(where: str) -> None:
     async def main() -> None:
         store = AsyncStore(where)

@@ -77,6 +77,7 @@ class WriteQueue:
     async def drain(self, why: str) -> None:
         """Let what is queued finish; what waits behind a transaction somebody holds open is refused."""
         self._recover()
+        self._begin_next()
         while self._busy and not self._held:
             self._idle = asyncio.get_running_loop().create_future()
             await self._idle
