@@ -20,6 +20,7 @@ ORDER = [
     ["models"],
     ["config", "times"],
     ["values"],
+    ["live"],
     ["db"],
     ["rooms"],
     ["operation"],

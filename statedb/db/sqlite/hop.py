@@ -56,6 +56,11 @@ class Hop:
         self._finalizer = weakref.finalize(self, _at_end, self._aio)
         remember(self)
 
+    @property
+    def connection(self) -> Connection:
+        """The connection, once it is open."""
+        return self._opened[0]
+
     def post(self, job: Callable[[Connection], None]) -> None:
         """Run a job on the thread, in order. It must not raise."""
         if self._forsaken:

@@ -1,0 +1,66 @@
+"""Whether anybody has committed since, asked of a file without reading it.
+
+`pragma data_version` changes on a connection when any other has committed, of this process or another's: 1.5 µs, where
+the shortest statement on a table takes 3. It changes for no commit of the connection's own, and stands still inside a
+transaction, so it takes a connection that does nothing else.
+"""
+
+from __future__ import annotations
+
+import sqlite3
+
+from statedb.config import Settings
+from statedb.db.fork import remember
+from statedb.db.sqlite import connection as sqlite
+from statedb.db.sqlite.connection import Connection
+
+
+class Sentinel:
+    """The connection that is asked; made when it is asked first. One thread at a time may ask."""
+
+    def __init__(self, path: str, settings: Settings) -> None:
+        self._path, self._settings = path, settings
+        self._connection: Connection | None = None
+        self._over = False
+        remember(self)
+
+    def stamp(self) -> int | None:
+        """Return a number that is another once anybody has committed, None where there is no telling."""
+        if self._over:
+            return None
+        try:
+            if self._connection is None:
+                self._connection = sqlite.connect(self._path, self._settings, mode="rw")
+            [[version]] = self._connection.raw.execute("pragma data_version").fetchall()
+        except sqlite3.Error:  # locked for a recovery, say, or closed in another thread meanwhile
+            return None
+        return int(version)
+
+    def close(self) -> None:
+        """Close the connection, before the store's own, of which the last to leave the file must tidy up."""
+        self._over = True
+        if self._connection is not None:
+            self._connection.close()
+
+    def forsake(self) -> object:
+        """Give the connection up in a child process."""
+        self._over = True
+        return self._connection
+
+
+class MemorySentinel:
+    """The same for a store in memory: its only connection counts the rows it has changed."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection: Connection | None = connection
+        remember(self)
+
+    def stamp(self) -> int | None:
+        return None if self._connection is None else self._connection.raw.total_changes
+
+    def close(self) -> None:
+        self._connection = None
+
+    def forsake(self) -> object:
+        kept, self._connection = self._connection, None
+        return kept
