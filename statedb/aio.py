@@ -160,10 +160,8 @@ class AsyncStore(Async, Rooms[Async]):
         """Return an operation that asks memory first, on the loop, then the database, and in between level 2."""
 
         async def call(*args: Any, **kwargs: Any) -> Any:
-            if cache.entries:
-                found = operation.ahead(cache, *args, **kwargs)
-                if found is not MISSING:
-                    return found
+            if cache.filled and (found := operation.ahead(cache, *args, **kwargs)) is not MISSING:
+                return found
             found = await self._fetch(lambda tx: body(glancing(tx), *args, **kwargs), snapshot=False)
             return await self._farther(found, body, args, kwargs) if type(found) is Elsewhere else found
 

@@ -132,10 +132,8 @@ class Store(Sync, Rooms[Sync]):
         """Return an operation that asks memory first, then the database, and in between level 2, if there is one."""
 
         def call(*args: Any, **kwargs: Any) -> Any:
-            if cache.entries:
-                found = operation.ahead(cache, *args, **kwargs)
-                if found is not MISSING:
-                    return found
+            if cache.filled and (found := operation.ahead(cache, *args, **kwargs)) is not MISSING:
+                return found
             found = self._engine.glance(self._context, lambda tx: body(glancing(tx), *args, **kwargs))
             return self._farther(found, body, args, kwargs) if type(found) is Elsewhere else found
 

@@ -28,6 +28,7 @@ ORDER = [
     ["watchdog"],
     ["transaction"],
     ["store", "aio"],
+    ["caching"],
     ["__init__"],
     ["cli"],
     ["__main__"],

@@ -81,7 +81,7 @@ def look(tx: Tx, at: Address) -> Stored | Content | Elsewhere:
     What is not worth keeping is returned as it is stored. The transaction is a glance. Raises Erased.
     """
     cache = tx.cache
-    assert cache is not None and tx.glancing, "only a glance may be answered from memory"
+    assert cache is not None, "only a glance of a store that has one is sent here"
     kept = cache.find(at)
     if kept is not None:
         # Before the statement: a commit between the two is then seen by the statement, and the stamp is out of date.
@@ -94,28 +94,28 @@ def look(tx: Tx, at: Address) -> Stored | Content | Elsewhere:
         # Without a stamp, which would cost a small value a tenth of its time: the next read takes one.
         stamp = None
         row = tx.connection.one(heads.PRESENT_VALUE, tx.where(at))
-    if row is None or row[0] is None or (row[3] is not None and row[3] <= tx.moment(row[4])):
+    if row is None:
         return NOTHING
-    return _found(tx, cache, at, row, kept, stamp)
-
-
-def _found(
-    tx: Tx, cache: Cache, at: Address, row: Row, kept: Kept | None, stamp: int | None
-) -> Stored | Content | Elsewhere:
-    codec_, text, data, expires_at, newest, digest = row[:6]
-    seen = Seen(stamp, expires_at, newest or 0)
+    codec_, text, data, expires_at, newest = row[:5]
+    if codec_ is None or (expires_at is not None and expires_at <= tx.moment(newest)):
+        return NOTHING
     if text is None and data is None and codec_ != codec.ERASED:
-        if kept is not None:
-            return cache.confirm(kept, seen).content
-        if len(row) > 6:
-            cache.store_id = cache.store_id or _store_id(tx)
-            return Elsewhere(cache, at, digest, row[6], seen)
+        seen = Seen(stamp, expires_at, newest or 0)
+        return _elsewhere(tx, cache, at, row, seen) if kept is None else cache.confirm(kept, seen).content
     stored = Stored(codec_, text, data)
     if not worthwhile(stored):
         return stored
     if tx.elsewhere is not None:
-        tx.elsewhere.found(digest, stored)
-    return cache.keep(at, Kept(digest, Content.of(stored), seen)).content
+        tx.elsewhere.found(row[5], stored)
+    return cache.keep(at, Kept(row[5], Content.of(stored), Seen(stamp, expires_at, newest or 0))).content
+
+
+def _elsewhere(tx: Tx, cache: Cache, at: Address, row: Row, seen: Seen) -> Elsewhere:
+    if cache.store_id is None:
+        found = tx.connection.one(_STORE_ID, {})
+        assert found is not None, "every store has a name"
+        cache.store_id = str(found[0])
+    return Elsewhere(cache, at, row[5], row[6], seen)
 
 
 def stored_now(tx: Tx, at: Address) -> Kept | None:
@@ -128,15 +128,9 @@ def stored_now(tx: Tx, at: Address) -> Kept | None:
 
 def worthwhile(stored: Stored) -> bool:
     """Tell whether a value is large enough to be kept in memory; what is compressed always is."""
-    if stored.codec == codec.JSON_TEXT:
-        return len(stored.text or "") >= WORTH
+    if stored.text is not None:
+        return len(stored.text) >= WORTH
     return stored.codec in (codec.JSON_ZSTD, codec.BYTES_ZSTD) or len(stored.data or b"") >= WORTH
-
-
-def _store_id(tx: Tx) -> str:
-    row = tx.connection.one(_STORE_ID, {})
-    assert row is not None, "every store has a name"
-    return str(row[0])
 
 
 _STORE_ID = Statement(select(store_info.c.id))

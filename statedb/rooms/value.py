@@ -56,7 +56,8 @@ def ahead(
     copy: bool = True,
 ) -> Any:
     """Return what `get` would, where memory knows it without asking the database; `MISSING` where it does not."""
-    at = address(agent_id, state_type, key)
+    # Unchecked: what no key can be called is not here. It takes 0.2 µs to find that out, of the 8 of a small value.
+    at = Address(agent_id, state_type, key)
     content = cache.current(at)
     return MISSING if content is None else _shown(cache, at, content, as_type=as_type, copy=copy)
 

@@ -8,6 +8,7 @@ transaction, so it takes a connection that does nothing else.
 from __future__ import annotations
 
 import sqlite3
+import weakref
 
 from statedb.config import Settings
 from statedb.db.fork import remember
@@ -21,6 +22,7 @@ class Sentinel:
     def __init__(self, path: str, settings: Settings) -> None:
         self._path, self._settings = path, settings
         self._connection: Connection | None = None
+        self._closing: weakref.finalize[[], Sentinel] | None = None
         self._over = False
         remember(self)
 
@@ -31,7 +33,8 @@ class Sentinel:
         try:
             if self._connection is None:
                 self._connection = sqlite.connect(self._path, self._settings, mode="rw")
-            [[version]] = self._connection.raw.execute("pragma data_version").fetchall()
+                self._closing = weakref.finalize(self, self._connection.close)
+            [version] = self._connection.raw.execute("pragma data_version").fetchall()[0]
         except sqlite3.Error:  # locked for a recovery, say, or closed in another thread meanwhile
             return None
         return int(version)
@@ -39,12 +42,14 @@ class Sentinel:
     def close(self) -> None:
         """Close the connection, before the store's own, of which the last to leave the file must tidy up."""
         self._over = True
-        if self._connection is not None:
-            self._connection.close()
+        if self._closing is not None:
+            self._closing()
 
     def forsake(self) -> object:
         """Give the connection up in a child process."""
         self._over = True
+        if self._closing is not None:
+            self._closing.detach()
         return self._connection
 
 
