@@ -15,13 +15,13 @@ import atexit
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
-from itertools import groupby
 from types import TracebackType
-from typing import Any, NamedTuple, Self
+from typing import Any, Self
 
 from statedb import times
 from statedb.aio import AsyncStore
-from statedb.errors import DiskFull, InvalidValue, StateDBError, StoreBusy, StoreClosed
+from statedb.errors import DiskFull, InvalidValue, StoreBusy, StoreClosed
+from statedb.live.buffer import Buffer, Failure, Which, Write
 from statedb.models import Address, Entry
 from statedb.rooms.states import Lifetime
 from statedb.store import Store
@@ -35,67 +35,9 @@ from statedb.values.typed import as_json
 FlushError = Callable[[Exception, Address, Any], object]
 """Called with the error, the key's address and the value that could not be written."""
 
-Which = str | tuple[str, str, str] | None
-"""What to flush: a key of one agent and tier as (agent_id, state_type, key), a key of whatever agent, or everything."""
-
 _log = logging.getLogger("statedb.caching")
 _HOPELESS = (StoreBusy, StoreClosed, DiskFull)
 """Errors that would meet every other write of the flush as well."""
-
-
-class Write(NamedTuple):
-    """A buffered write. Its value is what `set` was given then, whatever has been done to that object since."""
-
-    at: Address
-    content: Content
-    ttl: Lifetime
-    message: str | None
-    metadata: dict[str, Any] | None
-
-
-class Failure(NamedTuple):
-    """A write that could not be made, and why."""
-
-    write: Write
-    error: Exception
-
-
-class Buffer:
-    """The newest write of each key, and those that are being written. It does no input or output, and no waiting."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._waiting: dict[Address, Write] = {}
-        self._leaving: dict[Address, Write] = {}
-
-    def __len__(self) -> int:
-        with self._lock:
-            return len(self._waiting | self._leaving)
-
-    def put(self, write: Write) -> None:
-        """Buffer a write in place of an earlier one of its key."""
-        with self._lock:
-            self._waiting[write.at] = write
-
-    def find(self, at: Address) -> Write | None:
-        """Return the newest write of a key that is not known to be committed."""
-        with self._lock:
-            return self._waiting.get(at) or self._leaving.get(at)
-
-    def take(self, which: Which) -> list[list[Write]]:
-        """Return what is to be flushed, in groups of an agent and tier; each write stays to be read until `left`."""
-        with self._lock:
-            meant = [at for at in self._waiting if _is_meant(at, which)]
-            self._leaving = {at: self._waiting.pop(at) for at in meant}
-            ordered = sorted(self._leaving.values(), key=lambda write: write.at)
-        return [list(group) for _, group in groupby(ordered, key=lambda write: write.at[:2])]
-
-    def left(self, failures: Iterable[Failure]) -> None:
-        """Forget what was taken and is committed; what failed waits again, unless a newer value of its key does."""
-        with self._lock:
-            for write, _ in failures:
-                self._waiting.setdefault(write.at, write)
-            self._leaving = {}
 
 
 class _Behind:
@@ -164,7 +106,6 @@ class WriteBehind(_Behind):
         self._turn = threading.RLock()
         self._changed = threading.Event()
         self._thread: threading.Thread | None = None
-        self._closed = False
 
     def __enter__(self) -> Self:
         return self
@@ -194,7 +135,7 @@ class WriteBehind(_Behind):
         if checked:
             self.flush(at)
             return self._store.states.set(*at, value, ttl=ttl, message=message, metadata=metadata, **checked)
-        self._open()
+        self._check_open()
         self._buffer.put(self._write(at, value, ttl, message, metadata))
         self._start()
         return None
@@ -239,19 +180,15 @@ class WriteBehind(_Behind):
 
     def close(self) -> None:
         """Write what is buffered, and stop. Raises the first error, and stays open for another try."""
-        if self._closed:
-            return
-        self.flush()
-        self._closed = True
+        while not self._buffer.close():
+            self.flush()
         self._changed.set()
         atexit.unregister(self._at_exit)
         thread = self._thread
         if thread is not None and thread is not threading.current_thread():
             thread.join()
 
-    def _open(self) -> None:
-        if self._closed:
-            raise StoreClosed("the write-behind cache is closed; make another")
+    def _check_open(self) -> None:
         self._store._engine.check()
 
     def _flush(self, key: Which) -> tuple[int, list[Failure]]:
@@ -263,9 +200,9 @@ class WriteBehind(_Behind):
                     failures += self._write_group(group)
             except BaseException:
                 # Broken off, by Ctrl-C say: all of it waits again, for to write the same value again changes nothing.
-                self._buffer.left(Failure(write, StateDBError()) for group in groups for write in group)
+                self._buffer.left(write for group in groups for write in group)
                 raise
-            self._buffer.left(failures)
+            self._buffer.left(failure.write for failure in failures)
         self._tell(failures)
         return sum(map(len, groups)) - len(failures), failures
 
@@ -289,14 +226,14 @@ class WriteBehind(_Behind):
                     atexit.register(self._at_exit)  # after the store's own ending, and so run before it
 
     def _tick(self) -> None:
-        while not self._closed:
+        while not self._buffer.shut:
             changed = self._ticker(self._changed, self._interval)
             self._changed.clear()
-            if not self._closed and not changed:
+            if not self._buffer.shut and not changed:
                 self._flush(None)
 
     def _at_exit(self) -> None:
-        if not self._closed and not self._store._engine.closed:
+        if not self._buffer.shut and not self._store._engine.closed:
             self._flush(None)
 
 
@@ -313,8 +250,8 @@ class AsyncWriteBehind(_Behind):
         super().__init__(store.settings, interval)
         self._store, self._ticker = store, ticker
         self._turn = asyncio.Lock()
+        self._flushing: set[asyncio.Task[tuple[int, list[Failure]]]] = set()
         self._task: asyncio.Task[None] | None = None
-        self._closed = False
 
     async def __aenter__(self) -> Self:
         return self
@@ -344,7 +281,7 @@ class AsyncWriteBehind(_Behind):
         if checked:
             await self.flush(at)
             return await self._store.states.set(*at, value, ttl=ttl, message=message, metadata=metadata, **checked)
-        self._open()
+        self._check_open()
         self._buffer.put(self._write(at, value, ttl, message, metadata))
         if self._task is None:
             self._task = asyncio.get_running_loop().create_task(self._tick())
@@ -392,26 +329,26 @@ class AsyncWriteBehind(_Behind):
 
     async def close(self) -> None:
         """Write what is buffered, and stop. Raises the first error, and stays open for another try."""
-        if self._closed:
-            return
-        await self.flush()
-        self._closed = True
+        while not self._buffer.close():
+            await self.flush()
         if self._task is not None:
             self._task.cancel()
 
-    def _open(self) -> None:
-        if self._closed:
-            raise StoreClosed("the write-behind cache is closed; make another")
+    def _check_open(self) -> None:
         self._store._opened()
 
     async def _flush(self, key: Which) -> tuple[int, list[Failure]]:
-        async with self._turn:  # one after the other, or an older value of a key could be written after a newer one
-            # Shielded: of a flush that is cancelled half way nobody would know what was written.
-            return await asyncio.shield(asyncio.ensure_future(self._write_out(self._buffer.take(key))))
+        # Shielded: of a flush that is cancelled half way nobody would know what was written.
+        flushing = asyncio.get_running_loop().create_task(self._write_out(key))
+        self._flushing.add(flushing)
+        flushing.add_done_callback(self._flushing.discard)
+        return await asyncio.shield(flushing)
 
-    async def _write_out(self, groups: list[list[Write]]) -> tuple[int, list[Failure]]:
-        failures = [failure for group in groups for failure in await self._write_group(group)]
-        self._buffer.left(failures)
+    async def _write_out(self, key: Which) -> tuple[int, list[Failure]]:
+        async with self._turn:  # one after the other, or an older value of a key could be written after a newer one
+            groups = self._buffer.take(key)
+            failures = [failure for group in groups for failure in await self._write_group(group)]
+            self._buffer.left(failure.write for failure in failures)
         self._tell(failures)
         return sum(map(len, groups)) - len(failures), failures
 
@@ -427,7 +364,7 @@ class AsyncWriteBehind(_Behind):
         return []
 
     async def _tick(self) -> None:
-        while not self._closed:
+        while not self._buffer.shut:
             await self._ticker(self._interval)
             await self._flush(None)
 
@@ -436,10 +373,6 @@ def write_all(tx: Joined, group: list[Write]) -> None:
     """Write a group in a transaction."""
     for at, content, ttl, message, metadata in group:
         tx.states.set(*at, content.own(), ttl=ttl, message=message, metadata=metadata)
-
-
-def _is_meant(at: Address, which: Which) -> bool:
-    return which is None or at == which or at.key == which
 
 
 def _seconds(interval: float) -> float:

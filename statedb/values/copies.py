@@ -14,7 +14,7 @@ import sys
 from typing import Any
 
 Node = tuple[Any, list[tuple[Any, Any]], list[tuple[Any, "Node"]]]
-"""A dict or list that holds others: by name or index those that hold none themselves, and the nodes of those that do."""
+"""A dict or list that holds others: by name or index those that hold none themselves, and nodes of those that do."""
 
 
 class Original:
