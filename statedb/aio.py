@@ -77,6 +77,8 @@ class AsyncStore(Async, Rooms[Async]):
         if self._apart:
             await asyncio.wait(self._apart)
         await engine.close(self._why_closed)
+        if self._cache is not None:
+            self._cache.clear()
         if self._level2 is not None:
             await self._level2.close()
 

@@ -68,6 +68,8 @@ class Store(Sync, Rooms[Sync]):
         """
         if self._root is self:
             self._finalizer()
+            if self._cache is not None:
+                self._cache.clear()
 
     # ---- what a store is asked for beside its rooms
 

@@ -8,6 +8,7 @@ transaction, so it takes a connection that does nothing else.
 from __future__ import annotations
 
 import sqlite3
+import threading
 import weakref
 
 from statedb.config import Settings
@@ -17,37 +18,40 @@ from statedb.db.sqlite.connection import Connection
 
 
 class Sentinel:
-    """The connection that is asked; made when it is asked first. One thread at a time may ask."""
+    """The connection that is asked; made when it is asked first. Any thread may ask."""
 
     def __init__(self, path: str, settings: Settings) -> None:
         self._path, self._settings = path, settings
         self._connection: Connection | None = None
         self._closing: weakref.finalize[[], Sentinel] | None = None
         self._over = False
+        self._lock = threading.Lock()  # it must not be closed while another thread asks
         remember(self)
 
     def stamp(self) -> int | None:
         """Return a number that is another once anybody has committed, None where there is no telling."""
-        if self._over:
-            return None
-        try:
-            if self._connection is None:
-                self._connection = sqlite.connect(self._path, self._settings, mode="rw")
-                self._closing = weakref.finalize(self, self._connection.close)
-            [version] = self._connection.raw.execute("pragma data_version").fetchall()[0]
-        except sqlite3.Error:  # locked for a recovery, say, or closed in another thread meanwhile
-            return None
-        return int(version)
+        with self._lock:
+            if self._over:
+                return None
+            try:
+                if self._connection is None:
+                    self._connection = sqlite.connect(self._path, self._settings, mode="rw")
+                    self._closing = weakref.finalize(self, self._connection.close)
+                [version] = self._connection.raw.execute("pragma data_version").fetchall()[0]
+            except sqlite3.Error:  # locked for a recovery, say
+                return None
+            return int(version)
 
     def close(self) -> None:
         """Close the connection, before the store's own, of which the last to leave the file must tidy up."""
-        self._over = True
-        if self._closing is not None:
-            self._closing()
+        with self._lock:
+            self._over = True
+            if self._closing is not None:
+                self._closing()
 
     def forsake(self) -> object:
         """Give the connection up in a child process."""
-        self._over = True
+        self._over, self._lock = True, threading.Lock()
         if self._closing is not None:
             self._closing.detach()
         return self._connection
