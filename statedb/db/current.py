@@ -18,7 +18,7 @@ from statedb.db import heads
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import store_info
 from statedb.db.tx import Tx
-from statedb.errors import Corrupted
+from statedb.errors import Corrupted, Erased
 from statedb.live.cache import WORTH, Cache, Kept, Seen
 from statedb.live.level2 import packed, unpacked
 from statedb.models import MISSING, Address
@@ -62,7 +62,7 @@ class Elsewhere:
         stored = unpacked(raw)
         try:
             plain = b"" if stored is None else codec.plain(stored)
-        except Corrupted:
+        except (Corrupted, Erased):
             return None
         if stored is None or codec.digest(self._salt, Encoded(stored, plain)) != self._digest:
             return None
@@ -130,7 +130,7 @@ def worthwhile(stored: Stored) -> bool:
     """Tell whether a value is large enough to be kept in memory; what is compressed always is."""
     if stored.text is not None:
         return len(stored.text) >= WORTH
-    return stored.codec in (codec.JSON_ZSTD, codec.BYTES_ZSTD) or len(stored.data or b"") >= WORTH
+    return stored.codec != codec.BYTES or len(stored.data or b"") >= WORTH
 
 
 _STORE_ID = Statement(select(store_info.c.id))

@@ -34,11 +34,11 @@ def packed(stored: Stored) -> bytes:
 
 
 def unpacked(raw: bytes) -> Stored | None:
-    """Return the stored form again, None where it is none that this statedb knows."""
-    kind, body = raw[0] if raw else -1, raw[1:]
-    if kind == codec.JSON_TEXT:
-        return Stored(kind, body.decode(errors="replace"), None)
-    return Stored(kind, None, body) if kind in (codec.BYTES, codec.JSON_ZSTD, codec.BYTES_ZSTD) else None
+    """Return the stored form again, None for no bytes at all. Nothing says yet that it is one, or the one asked for."""
+    if not raw:
+        return None
+    kind, body = raw[0], raw[1:]
+    return Stored(kind, body.decode(errors="replace"), None) if kind == codec.JSON_TEXT else Stored(kind, None, body)
 
 
 class _Tried:

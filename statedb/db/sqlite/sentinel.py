@@ -65,7 +65,11 @@ class MemorySentinel:
         remember(self)
 
     def stamp(self) -> int | None:
-        return None if self._connection is None else self._connection.raw.total_changes
+        connection = self._connection
+        try:
+            return None if connection is None else connection.raw.total_changes
+        except sqlite3.Error:  # closed in another thread at this moment
+            return None
 
     def close(self) -> None:
         self._connection = None
