@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from statedb.config import Options, Settings
-from statedb.db.current import Elsewhere, glancing
+from statedb.db.current import Elsewhere, near
 from statedb.db.engine import AsyncEngine, AsyncHeld, async_engine
 from statedb.db.fork import remember
 from statedb.db.points import checked, resolve
@@ -164,7 +164,7 @@ class AsyncStore(Async, Rooms[Async]):
         async def call(*args: Any, **kwargs: Any) -> Any:
             if cache.filled and (found := operation.ahead(cache, *args, **kwargs)) is not MISSING:
                 return found
-            found = await self._fetch(lambda tx: body(glancing(tx), *args, **kwargs), snapshot=False)
+            found = await self._fetch(near(body, args, kwargs), snapshot=False)
             return await self._farther(found, body, args, kwargs) if type(found) is Elsewhere else found
 
         return call
@@ -174,7 +174,7 @@ class AsyncStore(Async, Rooms[Async]):
         assert level2 is not None, "only a store with a level 2 has values elsewhere"
         value = found.take(await level2.get(found.name))
         if value is MISSING:
-            value = await self._fetch(lambda tx: body(glancing(tx, found), *args, **kwargs), snapshot=False)
+            value = await self._fetch(near(body, args, kwargs, found), snapshot=False)
             if found.raw is not None:
                 await level2.put(found.name, found.raw)
         return value

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from statedb.config import Options, Settings
-from statedb.db.current import Elsewhere, glancing
+from statedb.db.current import Elsewhere, near
 from statedb.db.engine import Engine, open_engine
 from statedb.db.fork import remember
 from statedb.db.points import checked, resolve
@@ -136,7 +136,7 @@ class Store(Sync, Rooms[Sync]):
         def call(*args: Any, **kwargs: Any) -> Any:
             if cache.filled and (found := operation.ahead(cache, *args, **kwargs)) is not MISSING:
                 return found
-            found = self._engine.glance(self._context, lambda tx: body(glancing(tx), *args, **kwargs))
+            found = self._engine.glance(self._context, near(body, args, kwargs))
             return self._farther(found, body, args, kwargs) if type(found) is Elsewhere else found
 
         return call
@@ -145,7 +145,7 @@ class Store(Sync, Rooms[Sync]):
         assert self._level2 is not None, "only a store with a level 2 has values elsewhere"
         value = found.take(self._level2.get(found.name))
         if value is MISSING:
-            value = self._engine.glance(self._context, lambda tx: body(glancing(tx, found), *args, **kwargs))
+            value = self._engine.glance(self._context, near(body, args, kwargs, found))
             if found.raw is not None:
                 self._level2.put(found.name, found.raw)
         return value

@@ -15,7 +15,7 @@ from typing import Any
 from sqlalchemy import select
 
 from statedb.db import heads
-from statedb.db.statements import Row, Statement
+from statedb.db.statements import Statement
 from statedb.db.tables import store_info
 from statedb.db.tx import Tx
 from statedb.errors import Corrupted, Erased
@@ -69,10 +69,14 @@ class Elsewhere:
         return Content(plain, is_json=codec.is_json(stored))
 
 
-def glancing(tx: Tx, elsewhere: Elsewhere | None = None) -> Tx:
-    """Return a transaction of one statement as one that the caches may answer; `elsewhere` has not been of use."""
-    tx.glancing, tx.elsewhere = True, elsewhere
-    return tx
+def near(body: Callable[..., Any], args: Any, kwargs: Any, elsewhere: Elsewhere | None = None) -> Callable[[Tx], Any]:
+    """Return a call over a transaction of one statement, which the caches may answer; `elsewhere` did not."""
+
+    def call(tx: Tx) -> Any:
+        tx.glancing, tx.elsewhere = True, elsewhere
+        return body(tx, *args, **kwargs)
+
+    return call
 
 
 def look(tx: Tx, at: Address) -> Stored | Content | Elsewhere:
@@ -82,7 +86,7 @@ def look(tx: Tx, at: Address) -> Stored | Content | Elsewhere:
     """
     cache = tx.cache
     assert cache is not None, "only a glance of a store that has one is sent here"
-    kept = cache.find(at)
+    kept = cache.find(at) if cache.filled else None
     if kept is not None:
         # Before the statement: a commit between the two is then seen by the statement, and the stamp is out of date.
         stamp = cache.stamp()
@@ -96,26 +100,28 @@ def look(tx: Tx, at: Address) -> Stored | Content | Elsewhere:
         row = tx.connection.one(heads.PRESENT_VALUE, tx.where(at))
     if row is None:
         return NOTHING
-    codec_, text, data, expires_at, newest = row[:5]
+    codec_, text, data, expires_at, newest, digest = row[:6]
     if codec_ is None or (expires_at is not None and expires_at <= tx.moment(newest)):
         return NOTHING
-    if text is None and data is None and codec_ != codec.ERASED:
-        seen = Seen(stamp, expires_at, newest or 0)
-        return _elsewhere(tx, cache, at, row, seen) if kept is None else cache.confirm(kept, seen).content
     stored = Stored(codec_, text, data)
+    if text is not None and len(text) < WORTH:
+        return stored  # as most are: what follows would take a small value another tenth of its time
+    seen = Seen(stamp, expires_at, newest or 0)
+    if text is None and data is None and codec_ != codec.ERASED:
+        return _elsewhere(tx, cache, at, digest, row[6], seen) if kept is None else cache.confirm(kept, seen).content
     if not worthwhile(stored):
         return stored
     if tx.elsewhere is not None:
-        tx.elsewhere.found(row[5], stored)
-    return cache.keep(at, Kept(row[5], Content.of(stored), Seen(stamp, expires_at, newest or 0))).content
+        tx.elsewhere.found(digest, stored)
+    return cache.keep(at, Kept(digest, Content.of(stored), seen)).content
 
 
-def _elsewhere(tx: Tx, cache: Cache, at: Address, row: Row, seen: Seen) -> Elsewhere:
+def _elsewhere(tx: Tx, cache: Cache, at: Address, digest: bytes, salt: bytes, seen: Seen) -> Elsewhere:
     if cache.store_id is None:
         found = tx.connection.one(_STORE_ID, {})
         assert found is not None, "every store has a name"
         cache.store_id = str(found[0])
-    return Elsewhere(cache, at, row[5], row[6], seen)
+    return Elsewhere(cache, at, digest, salt, seen)
 
 
 def stored_now(tx: Tx, at: Address) -> Kept | None:
