@@ -31,7 +31,7 @@ FORKED.set_forkserver_preload(["statedb"])
 
 def big(number: int) -> dict[str, Any]:
     """Return a value worth keeping, another for each number."""
-    return {"n": number, "rows": [{"i": i, "text": "x" * 40, "tags": ["a", {"b": None}]} for i in range(80)]}
+    return {"n": number, "rows": [{"i": i, "text": "x" * 40, "tags": ["a", {"b": None}]} for i in range(160)]}
 
 
 def hits(store: Any) -> tuple[int, int, int]:
@@ -81,7 +81,7 @@ def test_a_small_value_is_not_kept(store: Store) -> None:
     assert store.cache.stats().entries == 1
 
 
-@pytest.mark.parametrize("value", [b"x" * 5_000, b"x" * 50_000, "y" * 5_000, big(1), [big(1)] * 5], ids=type)
+@pytest.mark.parametrize("value", [b"x" * 9_000, b"x" * 50_000, "y" * 9_000, big(1), [big(1)] * 5], ids=type)
 def test_every_kind_of_value_comes_back_as_it_was(store: Store, value: Any) -> None:
     store.states.set(*KEY, value)
     for copy in (True, False, True, True, True, False):
@@ -213,7 +213,7 @@ def read_numbers(get: Callable[[], Any], acknowledged: Any, until: int) -> None:
             assert least == 0
             continue
         assert value["n"] >= least, "a read is older than what was committed when it began"
-        assert len(value["rows"]) == 80
+        assert len(value["rows"]) == 160
         newest = value["n"]
 
 
@@ -469,13 +469,13 @@ def test_a_shared_value_merges_like_its_equal(store: Store) -> None:
 @only_sqlite
 @pytest.mark.parametrize(("policy", "gone"), [("lru", "k1"), ("lfu", "k2")])
 def test_who_makes_room(open_store: Opener, where: str, policy: str, gone: str) -> None:
-    size = 3 * 6_500
+    size = 3 * 9_500
     store = open_store(where, cache_policy=policy, cache_bytes=size)
     for name in ("k0", "k1", "k2"):
-        store.states.set("a", "local", name, "x" * 6_000)
+        store.states.set("a", "local", name, "x" * 9_000)
     for name in ("k0", "k0", "k1", "k1", "k2", "k0"):
         store.states.get("a", "local", name)
-    store.states.set("a", "local", "k3", "x" * 6_000)
+    store.states.set("a", "local", "k3", "x" * 9_000)
     missed = hits(store)[2]
     for name in {"k0", "k1", "k2"} - {gone}:
         store.states.get("a", "local", name)
@@ -501,17 +501,17 @@ def test_by_time_nothing_stays_longer(open_store: Opener, where: str, clock: Clo
 
 @only_sqlite
 def test_memory_is_bounded_by_what_values_take_as_objects_too(open_store: Opener, where: str) -> None:
-    store = open_store(where, cache_bytes=300_000)
+    store = open_store(where, cache_bytes=600_000)
     for number in range(40):
         store.states.set("a", "local", f"k{number}", big(number))
         for _ in range(4):
             store.states.get("a", "local", f"k{number}")
             store.states.get("a", "local", f"k{number}", copy=False)
     found = store.cache.stats()
-    assert 0 < found.bytes <= 300_000
+    assert 0 < found.bytes <= 600_000
     assert found.evictions + found.entries == 40
-    store.states.set(*KEY, "x" * 400_000)
-    assert store.states.get(*KEY) == "x" * 400_000
+    store.states.set(*KEY, "x" * 700_000)
+    assert store.states.get(*KEY) == "x" * 700_000
 
 
 def test_warming_reads_before_anybody_asks(store: Store) -> None:

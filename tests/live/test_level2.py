@@ -22,7 +22,7 @@ from tests.helpers import HANG, SHELLS, Clock
 from tests.live.test_cache import KEY, big
 from tests.places import Places
 
-HUGE = {"rows": [sha256(bytes([n])).hexdigest() for n in range(250)]}
+HUGE = {"rows": [sha256(bytes([n // 2, n % 2])).hexdigest() for n in range(500)]}
 """Large enough to be compressed, and larger than small even then."""
 
 
@@ -75,7 +75,7 @@ def level2(store: Any) -> tuple[int, int, int]:
     return found.level2_hits, found.level2_misses, found.level2_errors
 
 
-@pytest.mark.parametrize("value", [big(1), HUGE, b"x" * 5_000, b"x" * 50_000], ids=["text", "zstd", "bytes", "packed"])
+@pytest.mark.parametrize("value", [big(1), HUGE, b"x" * 9_000, b"x" * 50_000], ids=["text", "zstd", "bytes", "packed"])
 def test_what_one_process_has_read_another_finds_in_redis(stores: Stores, redis: Redis, value: Any) -> None:
     first, second = stores.another(), stores.another()
     first.states.set(*KEY, value)
