@@ -12,12 +12,17 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from statedb.config import Options, Settings
+from statedb.db.current import Elsewhere, near
 from statedb.db.engine import AsyncEngine, AsyncHeld, async_engine
+from statedb.db.fork import remember
 from statedb.db.points import checked, resolve
 from statedb.db.tx import Context, Note, Point, Tx
 from statedb.errors import InTransaction, StoreClosed, TransactionAborted
 from statedb.handles import AsyncAgent, async_agent
-from statedb.operation import Async, Body, Operation, Work, through
+from statedb.live.cache import Cache, made_cache
+from statedb.live.level2 import AsyncLevel2
+from statedb.models import MISSING
+from statedb.operation import Async, Body, Operation, Work, cached, through
 from statedb.surface import Rooms
 from statedb.transaction import Joined, joining, run_in
 
@@ -36,7 +41,9 @@ class AsyncStore(Async, Rooms[Async]):
 
     def __init__(self, where: str | os.PathLike[str], **options: Unpack[Options]) -> None:
         self.settings = Settings.load(options)
-        self._context = Context(self.settings)
+        self._cache = made_cache(self.settings)
+        self._level2: AsyncLevel2 | None = None
+        self._context = Context(self.settings, cache=self._cache)
         self._where = where
         self._point: Point | None = None
         self._root = self
@@ -51,8 +58,13 @@ class AsyncStore(Async, Rooms[Async]):
             await self._root.open()
             return self
         if self._engine is None:
+            if self._cache is not None and self.settings.redis_url:
+                self._level2 = AsyncLevel2(self.settings, self._cache.level2_failed)
             engine = async_engine(self._where, self.settings)
             await engine.open()
+            if self._cache is not None:
+                self._cache.stamped_by(engine.stamp)
+                remember(self._cache)
             self._engine = engine
         return self
 
@@ -65,6 +77,10 @@ class AsyncStore(Async, Rooms[Async]):
         if self._apart:
             await asyncio.wait(self._apart)
         await engine.close(self._why_closed)
+        if self._cache is not None:
+            self._cache.clear()
+        if self._level2 is not None:
+            await self._level2.close()
 
     def __await__(self) -> Generator[Any, None, Self]:
         return self.open().__await__()
@@ -90,7 +106,8 @@ class AsyncStore(Async, Rooms[Async]):
         """
         past = object.__new__(AsyncStore)
         past.settings, past._root = self.settings, self._root
-        past._context = replace(self._context, asked=checked(point))
+        past._cache, past._level2 = None, None
+        past._context = replace(self._context, asked=checked(point), cache=None)
         past._point = None
         Rooms.__init__(past, past)
         return past
@@ -126,6 +143,8 @@ class AsyncStore(Async, Rooms[Async]):
                 return await self._submit(lambda tx: body(tx, *args, **kwargs), alone=operation.alone)
 
             return write
+        if self._cache is not None and isinstance(operation, cached):
+            return self._near(self._cache, operation, body)
         snapshot = not operation.single or self._context.asked is not None
 
         async def read(*args: Any, **kwargs: Any) -> Any:
@@ -138,6 +157,27 @@ class AsyncStore(Async, Rooms[Async]):
             return await self._root._finish(await read(*args, **kwargs))
 
         return work_apart
+
+    def _near(self, cache: Cache, operation: cached[..., Any], body: Body) -> Callable[..., Any]:
+        """Return an operation that asks memory first, on the loop, then the database, and in between level 2."""
+
+        async def call(*args: Any, **kwargs: Any) -> Any:
+            if cache.filled and (found := operation.ahead(cache, *args, **kwargs)) is not MISSING:
+                return found
+            found = await self._fetch(near(body, args, kwargs), snapshot=False)
+            return await self._farther(found, body, args, kwargs) if type(found) is Elsewhere else found
+
+        return call
+
+    async def _farther(self, found: Elsewhere, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        level2 = self._root._level2
+        assert level2 is not None, "only a store with a level 2 has values elsewhere"
+        value = found.take(await level2.get(found.name))
+        if value is MISSING:
+            value = await self._fetch(near(body, args, kwargs, found), snapshot=False)
+            if found.raw is not None:
+                await level2.put(found.name, found.raw)
+        return value
 
     def _submit(self, body: Callable[[Tx], Any], *, alone: bool = False) -> Awaitable[Any]:
         self._context.check_writable()

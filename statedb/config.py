@@ -13,7 +13,7 @@ from typing import Any, Literal, TypedDict
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from statedb.errors import InvalidValue
-from statedb.models import StateType
+from statedb.models import Address, StateType
 
 Clock = Callable[[], float | datetime]
 
@@ -41,7 +41,7 @@ TIERS: Mapping[StateType, Tier] = MappingProxyType(
 
 
 class Settings(BaseModel):
-    """The store's settings: keywords of `Store`, and all but `clock` `STATEDB_<NAME>` in the environment."""
+    """The store's settings: keywords of `Store`, and all but callables `STATEDB_<NAME>` in the environment."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", arbitrary_types_allowed=True)
 
@@ -70,13 +70,23 @@ class Settings(BaseModel):
     """The most connections to a PostgreSQL server at a time."""
     postgres_prepare: bool = True
     """Whether statements are prepared on a PostgreSQL server; not behind a pooler that hands sessions round."""
+    cache_bytes: int = Field(default=32 * 1024 * 1024, ge=0)
+    """The most bytes of values kept in memory by each store object; 0: none."""
+    cache_policy: Literal["lru", "lfu", "ttl"] = "lru"
+    """Which value makes room: that asked for longest ago, or least often; ttl: any after `cache_ttl`, then as lru."""
+    cache_ttl: float = Field(default=300.0, gt=0, le=1_000_000_000)
+    """Seconds a value stays in memory with the policy ttl, and in Redis with any."""
+    redis_url: str | None = Field(default=None, pattern="^(redis|rediss|unix)://")
+    """A Redis that processes share as the second level of the cache; values lie there in the clear."""
+    on_cache_miss: Callable[[Address], object] | None = None
+    """Called with the address of each value of worthwhile size that memory did not hold."""
     clock: Clock = time.time
     """The wall clock: seconds since 1970 or a datetime. The store never lets it go back."""
 
     @classmethod
     def load(cls, told: Mapping[str, Any]) -> Settings:
         """Return the settings from the environment, overridden by what was told. Raises InvalidValue."""
-        names = cls.model_fields.keys() - {"clock"} - told.keys()
+        names = cls.model_fields.keys() - {"clock", "on_cache_miss"} - told.keys()
         found = {name: os.environ[env] for name in names if (env := f"STATEDB_{name.upper()}") in os.environ}
         try:
             return cls.model_validate({**found, **told})
@@ -105,4 +115,9 @@ class Options(TypedDict, total=False):
     postgres_schema: str
     postgres_pool: int
     postgres_prepare: bool
+    cache_bytes: int
+    cache_policy: Literal["lru", "lfu", "ttl"]
+    cache_ttl: float
+    redis_url: str | None
+    on_cache_miss: Callable[[Address], object] | None
     clock: Clock

@@ -7,14 +7,14 @@ from datetime import timedelta
 from typing import Any, Generic, TypeVar, cast, overload
 
 from statedb.models import MISSING, Entry, Listing, StateType
-from statedb.operation import Async, Room, S_co, Scoped, Sync, glance, read, write
-from statedb.rooms import sessions, states
+from statedb.operation import Async, Room, S_co, Scoped, Sync, cached, glance, read, write
+from statedb.rooms import sessions, states, value
 from statedb.rooms.sessions import SessionScope
 from statedb.values.names import name
 
 
 class _Tier(Room[S_co]):
-    get = Scoped(glance(states.get))
+    get = Scoped(cached(value.get, value.ahead))
     entry = Scoped(glance(states.entry))
     exists = Scoped(glance(states.exists))
     _keys = Scoped(glance(states.keys))
@@ -35,7 +35,7 @@ class _Tier(Room[S_co]):
 
 
 class _Session(Room[S_co]):
-    get = Scoped(glance(sessions.get))
+    get = Scoped(cached(sessions.get, sessions.ahead))
     entry = Scoped(glance(sessions.entry))
     exists = Scoped(glance(sessions.exists))
     _keys = Scoped(glance(sessions.keys))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from functools import lru_cache
@@ -265,10 +265,38 @@ class Commit:
 
 
 @dataclass(frozen=True, slots=True)
+class CacheStats:
+    """What the caches of one store object did since it was opened.
+
+    `hits` are reads answered from memory, `conditional_hits` those of them for which the database was asked whether
+    that is still the value; `misses` are the others of worthwhile size, `level2_hits` those that level 2 made good.
+    `bytes` are what the `entries` take, of `limit`; `evictions` are values that made room.
+    """
+
+    policy: str = "off"
+    limit: int = 0
+    bytes: int = 0
+    entries: int = 0
+    hits: int = 0
+    conditional_hits: int = 0
+    misses: int = 0
+    evictions: int = 0
+    level2_hits: int = 0
+    level2_misses: int = 0
+    level2_errors: int = 0
+
+    @property
+    def hit_rate(self) -> float:
+        """The share of reads answered from memory, of those of values of worthwhile size; 0 before the first."""
+        return self.hits / (self.hits + self.misses) if self.hits else 0.0
+
+
+@dataclass(frozen=True, slots=True)
 class Stats:
     """What a store holds. `keys` counts those with a value, `size` is in bytes of the database.
 
-    `value_bytes` are the plain bytes of all versions together: what whole copies of each would take.
+    `value_bytes` are the plain bytes of all versions together: what whole copies of each would take. `cache` is of this
+    store object alone.
     """
 
     revision: int
@@ -280,6 +308,7 @@ class Stats:
     size: int
     oldest: datetime | None
     newest: datetime | None
+    cache: CacheStats = field(default_factory=CacheStats)
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,10 +15,12 @@ from __future__ import annotations
 import functools
 import inspect
 from collections.abc import Callable, Coroutine, Iterable
+from copy import copy
 from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar, get_type_hints, overload
 
 from statedb.db.tx import Tx
 from statedb.errors import ReadOnly
+from statedb.live.cache import Cache
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -132,6 +134,14 @@ class glance(Operation[P, T]):
     single = True
 
 
+class cached(glance[P, T]):
+    """A glance that memory may answer: `ahead` does, without a transaction, or returns `MISSING`."""
+
+    def __init__(self, fn: Callable[Concatenate[Tx, P], T], ahead: Callable[Concatenate[Cache, P], T]) -> None:
+        super().__init__(fn)
+        self.ahead: Callable[..., Any] = ahead
+
+
 class write(Operation[P, T]):
     """An operation that may write."""
 
@@ -178,7 +188,7 @@ class Scoped(Generic[P, T]):
     """Show an operation on a handle that knows its first two arguments after `tx`."""
 
     def __init__(self, shown: Operation[Concatenate[str, Any, P], T]) -> None:
-        self.operation = type(shown)(shown.fn)
+        self.operation = copy(shown)
         self.operation.hidden = 3
         self.__doc__ = shown.__doc__
 

@@ -12,11 +12,16 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from statedb.config import Options, Settings
+from statedb.db.current import Elsewhere, near
 from statedb.db.engine import Engine, open_engine
+from statedb.db.fork import remember
 from statedb.db.points import checked, resolve
 from statedb.db.tx import Context, Note, Point, Tx
 from statedb.handles import SyncAgent, sync_agent
-from statedb.operation import Body, Operation, Sync, Work, through
+from statedb.live.cache import Cache, made_cache
+from statedb.live.level2 import Level2
+from statedb.models import MISSING
+from statedb.operation import Body, Operation, Sync, Work, cached, through
 from statedb.surface import Rooms
 from statedb.transaction import Joined, Transaction, run_in
 from statedb.watchdog import Watchdog
@@ -34,12 +39,18 @@ class Store(Sync, Rooms[Sync]):
 
     def __init__(self, where: str | os.PathLike[str], **options: Unpack[Options]) -> None:
         self.settings = Settings.load(options)
-        self._context = Context(self.settings)
+        self._cache, self._level2 = made_cache(self.settings), None
+        self._context = Context(self.settings, cache=self._cache)
         self._point: Point | None = None
         self._root = self
+        if self._cache is not None and self.settings.redis_url:
+            self._level2 = Level2(self.settings, self._cache.level2_failed)
         self._engine = open_engine(where, self.settings)
+        if self._cache is not None:
+            self._cache.stamped_by(self._engine.stamp)
+            remember(self._cache)
         self._watchdog = Watchdog(self.settings.transaction_timeout)
-        self._finalizer = weakref.finalize(self, _close, self._engine, self._watchdog)
+        self._finalizer = weakref.finalize(self, _close, self._engine, self._watchdog, self._level2)
         Rooms.__init__(self, self)
 
     def __enter__(self) -> Self:
@@ -57,6 +68,8 @@ class Store(Sync, Rooms[Sync]):
         """
         if self._root is self:
             self._finalizer()
+            if self._cache is not None:
+                self._cache.clear()
 
     # ---- what a store is asked for beside its rooms
 
@@ -72,7 +85,8 @@ class Store(Sync, Rooms[Sync]):
         past = object.__new__(Store)
         past.settings, past._root = self.settings, self._root
         past._engine, past._watchdog = self._engine, self._watchdog
-        past._context = replace(self._context, asked=checked(point))
+        past._cache, past._level2 = None, None
+        past._context = replace(self._context, asked=checked(point), cache=None)
         past._point = None
         Rooms.__init__(past, past)
         past._read(lambda tx: None, (), {})
@@ -101,6 +115,8 @@ class Store(Sync, Rooms[Sync]):
 
     def bind(self, operation: Operation[..., Any]) -> Callable[..., Any]:
         body = through(operation)
+        if self._cache is not None and isinstance(operation, cached):
+            return self._near(self._cache, operation, body)
         if self._context.asked is not None:
             run = self._read
         elif operation.writes:
@@ -113,6 +129,26 @@ class Store(Sync, Rooms[Sync]):
 
     def _glance(self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self._engine.glance(self._context, lambda tx: body(tx, *args, **kwargs))
+
+    def _near(self, cache: Cache, operation: cached[..., Any], body: Body) -> Callable[..., Any]:
+        """Return an operation that asks memory first, then the database, and in between level 2, if there is one."""
+
+        def call(*args: Any, **kwargs: Any) -> Any:
+            if cache.filled and (found := operation.ahead(cache, *args, **kwargs)) is not MISSING:
+                return found
+            found = self._engine.glance(self._context, near(body, args, kwargs))
+            return self._farther(found, body, args, kwargs) if type(found) is Elsewhere else found
+
+        return call
+
+    def _farther(self, found: Elsewhere, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+        assert self._level2 is not None, "only a store with a level 2 has values elsewhere"
+        value = found.take(self._level2.get(found.name))
+        if value is MISSING:
+            value = self._engine.glance(self._context, near(body, args, kwargs, found))
+            if found.raw is not None:
+                self._level2.put(found.name, found.raw)
+        return value
 
     def _read(self, body: Body, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         return self._engine.read(self._context, lambda tx: body(self._placed(tx), *args, **kwargs))
@@ -133,7 +169,9 @@ class Store(Sync, Rooms[Sync]):
         return tx
 
 
-def _close(engine: Engine, watchdog: Watchdog) -> None:
+def _close(engine: Engine, watchdog: Watchdog, level2: Level2 | None) -> None:
     # The engine first: the watchdog may have to take a forgotten transaction back. A forked child has no watchdog.
     if engine.close():
         watchdog.stop()
+        if level2 is not None:
+            level2.close()

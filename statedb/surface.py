@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from statedb.operation import Room, S_co, apart, bulk, glance, read, write
-from statedb.rooms import blame, feed, health, history, log, query, retention, states, transfer, undo
+from statedb.operation import Room, S_co, apart, bulk, cached, glance, read, write
+from statedb.rooms import blame, cache, feed, health, history, log, query, retention, states, transfer, undo, value
 
 
 class States(Room[S_co]):
     """The values as they stand."""
 
-    get = glance(states.get)
+    get = cached(value.get, value.ahead)
     entry = glance(states.entry)
     exists = glance(states.exists)
     keys = glance(states.keys)
@@ -66,6 +66,16 @@ class HealthRoom(Room[S_co]):
     stats = read(health.stats)
 
 
+class CacheRoom(Room[S_co]):
+    """What this store object keeps in memory."""
+
+    warm = read(cache.warm)
+    invalidate = read(cache.invalidate)
+    clear = read(cache.clear)
+    stats = read(cache.stats)
+    on_cache_miss = read(cache.on_cache_miss)
+
+
 class Rooms(Room[S_co]):
     """All the rooms of a shell, and what is asked of the store as a whole."""
 
@@ -80,3 +90,4 @@ class Rooms(Room[S_co]):
         self.retention: Retention[S_co] = Retention(shell)
         self.transfer: Transfer[S_co] = Transfer(shell)
         self.health: HealthRoom[S_co] = HealthRoom(shell)
+        self.cache: CacheRoom[S_co] = CacheRoom(shell)

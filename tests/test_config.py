@@ -26,7 +26,8 @@ def test_a_keyword_overrides_the_environment_which_overrides_the_default(
 @pytest.mark.parametrize(
     "wrong",
     [{"durability": "none"}, {"actor": 5}, {"busy_timeout": 0}, {"transaction_timeout": -1}, {"max_value_bytes": 0},
-     {"max_batch": 0}, {"unknown": 1}, {"clock": 5}],
+     {"max_batch": 0}, {"unknown": 1}, {"clock": 5}, {"cache_bytes": -1}, {"cache_policy": "mru"}, {"cache_ttl": 0},
+     {"redis_url": "http://localhost"}, {"on_cache_miss": 5}],
     ids=repr,
 )  # fmt: skip
 def test_a_setting_that_cannot_be_one_is_refused_before_a_file_is_made(path: Path, wrong: dict[str, Any]) -> None:

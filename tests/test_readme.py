@@ -23,7 +23,8 @@ TOUR = README[README.index("## A tour") : README.index("## The four tiers")]
 SERVER = "postgresql+psycopg://app@db.example/app"
 """A database on a server, where a page needs one: a test gives it an empty one."""
 
-DOCUMENTS = {"README.md": TOUR, "docs/asking-the-past.md": (ROOT / "docs/asking-the-past.md").read_text()}
+PAGES = ("docs/asking-the-past.md", "docs/caching.md")
+DOCUMENTS = {"README.md": TOUR} | {page: (ROOT / page).read_text() for page in PAGES}
 
 
 def blocks(text: str, language: str) -> list[str]:

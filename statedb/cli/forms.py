@@ -16,8 +16,8 @@ _CHANGE = ("agent_id", "state_type", "key", "change", "version")
 
 
 def form(made: Entry | Version | Change | Difference | Stats) -> dict[str, Any]:
-    """Return the members of a value the library handed out."""
-    return dict(member(field.name, getattr(made, field.name)) for field in fields(made))
+    """Return the members of a value the library handed out, but for the cache of a store that lives for one command."""
+    return dict(member(field.name, getattr(made, field.name)) for field in fields(made) if field.name != "cache")
 
 
 def commit_form(commit: Commit, *, values: bool) -> dict[str, Any]:

@@ -69,6 +69,10 @@ class Engine(Protocol):
         """Begin a transaction for a caller to hold open. Raises InTransaction in a thread that holds one already."""
         ...
 
+    def stamp(self) -> int | None:
+        """Return a number that is another once anybody has committed, None where there is no telling."""
+        ...
+
     def kept_open(self) -> AbstractContextManager[object]:
         """Have the database not be closed under work that goes on beside its transactions."""
         ...
@@ -113,6 +117,10 @@ class AsyncEngine(Protocol):
 
         It may be run again where others wrote meanwhile, unless it is told to be `alone`.
         """
+        ...
+
+    def stamp(self) -> int | None:
+        """Return a number that is another once anybody has committed, None where there is no telling."""
         ...
 
     async def hold(self, context: Context, note: Note) -> AsyncHeld:

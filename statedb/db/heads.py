@@ -216,7 +216,18 @@ _range = and_(_s.state_key >= bindparam("low"), _s.state_key < bindparam("high")
 _alive_head = _s.codec.is_not(None)
 _alive_version = _v.codec.is_not(None)
 
-PRESENT_VALUE = Statement(_present(_s.codec, _s.value, _s.data, expires, _newest).where(_one))
+PRESENT_VALUE = Statement(_present(_s.codec, _s.value, _s.data, expires, _newest, _s.digest).where(_one))
+
+
+def _present_unless(left_out: ColumnElement[bool], *more: Any) -> Statement:
+    """Return PRESENT_VALUE without the value where that is so."""
+    value, data = case((left_out, null()), else_=_s.value), case((left_out, null()), else_=_s.data)
+    return Statement(_present(_s.codec, value, data, expires, _newest, _s.digest, *more).where(_one))
+
+
+PRESENT_UNLESS_KNOWN = _present_unless(_s.digest == bindparam("known"))
+_length = func.coalesce(func.length(_s.value), 0) + func.coalesce(func.length(_s.data), 0)
+PRESENT_IF_SMALL = _present_unless(_length >= bindparam("worth"), _s.salt)
 PRESENT_ONE = Statement(_present(*_PRESENT_HEAD).where(_one))
 PRESENT_RANGE = Statement(_present(*_PRESENT_HEAD).where(_range, _alive_head).order_by(_s.state_key))
 PRESENT_NAMES = Statement(_present(_s.state_key, expires, _newest).where(_range, _alive_head).order_by(_s.state_key))

@@ -273,6 +273,10 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
         return None
     if expired:
         write_commit(tx, "expire", Note(), expired, [], HERE)
+    if tx.cache is not None:
+        for at, staged in changed.items():
+            if staged.encoded is not None and staged.head.digest is not None:
+                tx.cache.wrote(at, staged.head.digest, staged.encoded)
     if changed or clocks:
         made = {staged.change for staged in changed.values()} - {None}
         kind = "touch" if not made else "expire" if made == {"expire"} else "write"

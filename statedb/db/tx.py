@@ -24,6 +24,7 @@ from statedb.db.sessions import FIND_SESSION, Opening, Session, SessionName, ses
 from statedb.db.statements import Parameters, Row, Statement
 from statedb.db.tables import MAIN
 from statedb.errors import InvalidValue, ReadOnly
+from statedb.live.cache import Cache
 from statedb.models import Address, Entry, StateType
 from statedb.values.arguments import said
 from statedb.values.codec import NOTHING, Encoded, Stored
@@ -48,6 +49,8 @@ class Context:
     settings: Settings
     asked: Asked | None = None
     branch: int = MAIN
+    cache: Cache | None = None
+    """What the store keeps in memory of the trunk as it stands; None for any other branch or moment."""
 
     def check_writable(self) -> None:
         """Raise ReadOnly where the shell shows the past."""
@@ -100,21 +103,26 @@ class Note:
 class Tx:
     """One transaction. `point` is set where it shows the past, `note` where it may write.
 
-    `db` is what rooms read by, `connection` what the transaction itself does: where others may commit while it runs,
-    it notes what it looks at in a `footprint`, and `db` that it may have looked at anything.
+    `glancing` is set where a single statement reads all and no snapshot is held, so that the caches may answer, and
+    `elsewhere` where level 2 has been asked in vain. `db` is what rooms read by, `connection` what the transaction
+    itself does: where others may commit while it runs, it notes what it looks at in a `footprint`, and `db` that it may
+    have looked at anything.
     """
 
     __slots__ = (
         "agents",
         "branch",
+        "cache",
         "clock",
         "connection",
         "contents",
         "db",
         "earlier",
+        "elsewhere",
         "expired",
         "footprint",
         "found",
+        "glancing",
         "hash",
         "newest",
         "note",
@@ -146,6 +154,9 @@ class Tx:
         self.settings = context.settings
         self.wall: Callable[[], int] = connection.wall
         self.branch = context.branch
+        self.cache = context.cache
+        self.glancing = False
+        self.elsewhere: Any = None
         self.point: Point | None = None
         self.note: Note | None = None
         self.earlier: Earlier | None = None
@@ -209,11 +220,11 @@ class Tx:
         if self.note is not None or self.point is not None:
             head = self.find(at)
             return head.stored if head else NOTHING
-        row = self.connection.one(heads.PRESENT_VALUE, self._where(at))
+        row = self.connection.one(heads.PRESENT_VALUE, self.where(at))
         if row is None:
             return NOTHING
-        codec, text, data, expires_at, newest = row
-        if expires_at is not None and expires_at <= self._moment(newest):
+        codec, text, data, expires_at, newest, _ = row
+        if expires_at is not None and expires_at <= self.moment(newest):
             return NOTHING
         return Stored(codec, text, data)
 
@@ -239,7 +250,7 @@ class Tx:
 
     def as_of(self, at: Address, revision: int) -> Head | None:
         """Return a key as committed at a revision, None where it had no version. Raises Compacted."""
-        row = self.db.one(heads.PAST_ONE, {**self._where(at), "revision": revision})
+        row = self.db.one(heads.PAST_ONE, {**self.where(at), "revision": revision})
         head = self.contents.heads([row])[0] if row else None
         # What has a version there tells its floor itself; only where there is none may that be retention's doing.
         if head is None or head.floor > revision:
@@ -260,7 +271,7 @@ class Tx:
             return False
         if head.expires_at is None:
             return True
-        alive = head.expires_at > self._moment(head.newest)
+        alive = head.expires_at > self.moment(head.newest)
         if alive and self.footprint is not None:
             self.footprint.ends(head.expires_at)
         return alive
@@ -288,7 +299,7 @@ class Tx:
             return [head.key for head in self.range(agent_id, state_type, low, high)]
         statement = heads.PRESENT_NAMES if self.point is None else heads.PAST_NAMES
         rows = self._through(statement, agent_id, state_type, low, high)
-        return [key for key, expires_at, newest in rows if expires_at is None or expires_at > self._moment(newest)]
+        return [key for key, expires_at, newest in rows if expires_at is None or expires_at > self.moment(newest)]
 
     def session(self, name: SessionName) -> Session | None:
         """Return a session's clock as it stands."""
@@ -301,14 +312,26 @@ class Tx:
         row = self._one(FIND_SESSION, {"agent": name.agent_id, "branch": self.branch, "name": name.name})
         return Session(name, *row).settled() if row else None
 
+    def where(self, at: Address) -> dict[str, Any]:
+        """Return what the statements on one key are given."""
+        return {"agent": at.agent_id, "branch": self.branch, "state_type": at.state_type, "key": at.key}
+
+    def moment(self, newest: int | None) -> int:
+        """Return the time expiry is judged by, with the newest commit's time as it was read beside the row."""
+        if self.point is not None:
+            return self.point.instant
+        if self.note is not None:
+            return self.now
+        return max(self.wall(), newest or 0)
+
     # ---- inside
 
     def _row(self, at: Address) -> Row | None:
         if self.note is None:
-            return self.connection.one(heads.PRESENT_ONE, self._where(at))
+            return self.connection.one(heads.PRESENT_ONE, self.where(at))
         # A transaction that writes sees one moment, so it asks once: `update` would ask twice, of a server far away.
         if at not in self.found:
-            self.found[at] = self._one(heads.PRESENT_ONE, self._where(at))
+            self.found[at] = self._one(heads.PRESENT_ONE, self.where(at))
         return self.found[at]
 
     def _one(self, statement: Statement, parameters: Parameters) -> Row | None:
@@ -316,14 +339,6 @@ class Tx:
             return self.connection.one(statement, parameters)
         rows = self.connection.beneath(statement, parameters)
         return rows[0] if rows else None
-
-    def _moment(self, newest: int | None) -> int:
-        """Return the time expiry is judged by, with the newest commit's time as it was read beside the row."""
-        if self.point is not None:
-            return self.point.instant
-        if self.note is not None:
-            return self.now
-        return max(self.wall(), newest or 0)
 
     def _seen(self, agent_id: str, head: Head) -> Head:
         """Return a head as read, with the clock of its session as it has been moved since."""
@@ -354,9 +369,6 @@ class Tx:
         found |= within((at, expired) for at, (_, expired) in self.expired.items())
         found |= within((at, staged.head) for at, staged in self.staged.items())
         return {key: self._seen(agent_id, head) for key, head in found.items()}
-
-    def _where(self, at: Address) -> dict[str, Any]:
-        return {"agent": at.agent_id, "branch": self.branch, "state_type": at.state_type, "key": at.key}
 
     def _within(self, agent_id: str, state_type: str, low: str, high: str) -> dict[str, Any]:
         given = {"agent": agent_id, "branch": self.branch, "state_type": state_type, "low": low, "high": high}

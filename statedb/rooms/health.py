@@ -13,7 +13,7 @@ from statedb.db.statements import Row, Statement
 from statedb.db.tables import agent_states, agents, sessions, state_commits, state_versions
 from statedb.db.tx import Tx
 from statedb.errors import InvalidValue
-from statedb.models import Health, StateType, Stats
+from statedb.models import CacheStats, Health, StateType, Stats
 from statedb.times import maybe
 
 CHECKS: tuple[Callable[[Tx, int], Iterator[str]], ...] = (
@@ -63,6 +63,7 @@ def stats(tx: Tx) -> Stats:
         size=tx.db.size(),
         oldest=maybe(oldest),
         newest=maybe(newest),
+        cache=CacheStats() if tx.cache is None else tx.cache.stats(),
     )
 
 

@@ -14,12 +14,13 @@ from statedb.db.sessions import SessionName
 from statedb.db.tx import Tx
 from statedb.errors import InvalidKey
 from statedb.models import Entry, Listing, StateType
-from statedb.rooms import states
+from statedb.rooms import states, value
 from statedb.rooms.states import Lifetime
 from statedb.values.names import name
 
 P = ParamSpec("P")
 T = TypeVar("T")
+From = TypeVar("From")
 
 TIER = StateType.SESSION.value
 
@@ -45,11 +46,11 @@ def _like(made: Callable[..., T], fn: Callable[..., Any]) -> Callable[..., T]:
 
 
 def reading(
-    fn: Callable[Concatenate[Tx, str, str, str, P], T],
-) -> Callable[Concatenate[Tx, str, SessionScope, str, P], T]:
-    """Return a reading operation on states, on the keys of a session."""
+    fn: Callable[Concatenate[From, str, str, str, P], T],
+) -> Callable[Concatenate[From, str, SessionScope, str, P], T]:
+    """Return what reads states, from a transaction or from memory, on the keys of a session."""
 
-    def read(tx: Tx, agent_id: str, scope: SessionScope, key: str, /, *args: P.args, **kwargs: P.kwargs) -> T:
+    def read(tx: From, agent_id: str, scope: SessionScope, key: str, /, *args: P.args, **kwargs: P.kwargs) -> T:
         return fn(tx, agent_id, TIER, _full(scope, key), *args, **kwargs)
 
     return _like(read, fn)
@@ -67,7 +68,8 @@ def writing(
     return _like(write, fn)
 
 
-get = reading(states.get)
+get = reading(value.get)
+ahead = reading(value.ahead)
 entry = reading(states.entry)
 exists = reading(states.exists)
 set = writing(states.set)

@@ -20,11 +20,12 @@ from statedb.models import MISSING, Address, Entry, Listing, StateType
 from statedb.values import codec
 from statedb.values.arguments import natural, plain, said
 from statedb.values.codec import Encoded
+from statedb.values.frozen import thawed
 from statedb.values.glob import Glob, glob
 from statedb.values.merge import merge
 from statedb.values.names import address, name, tier
 from statedb.values.patch import json_patch, merge_patch
-from statedb.values.typed import as_json, read_as
+from statedb.values.typed import as_json
 
 Lifetime = float | timedelta | None
 """Seconds or a timedelta; None for what the tier does by default, `math.inf` for ever."""
@@ -36,19 +37,6 @@ OnConflict = Literal["raise", "merge", "ours", "theirs"] | Resolve
 
 
 # ---- reading
-
-
-def get(
-    tx: Tx, agent_id: str, state_type: str, key: str, default: Any = None, *, as_type: type[Any] | None = None
-) -> Any:
-    """Return the value, or `default` where there is none or it has expired.
-
-    `as_type` reads it back as a pydantic model, or as any type pydantic knows; InvalidValue where it does not fit.
-    """
-    stored = tx.value(address(agent_id, state_type, key))
-    if stored.codec is None:
-        return default
-    return codec.decode(stored) if as_type is None else read_as(stored, as_type)
 
 
 def entry(tx: Tx, agent_id: str, state_type: str, key: str) -> Entry | None:
@@ -203,6 +191,7 @@ def patch(
         raise InvalidValue(f"the patch is {type(patch).__name__}; it is a dict (merge patch) or a list (JSON patch)")
     given = patch if isinstance(patch, list) else dict(patch)
     codec.json_text(given, tx.settings.max_value_bytes)
+    given = thawed(given)
     head = tx.find(at)
     if head is not None and not codec.is_json(head.stored):
         raise InvalidValue(f"{at.key} holds bytes, which have no parts to patch; use set")
@@ -316,7 +305,7 @@ def _clash(tx: Tx, at: Address, expected: int, ours: Any) -> VersionConflict | N
         expected_version=expected,
         version=version,
         base=held(base.stored) if base else MISSING,
-        ours=ours,
+        ours=thawed(ours),
         theirs=held(standing.stored) if standing else MISSING,
     )
 

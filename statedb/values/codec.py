@@ -20,6 +20,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from statedb.errors import Corrupted, Erased, InvalidValue, ValueTooLarge
 from statedb.values import pointer
+from statedb.values.frozen import FrozenDict, FrozenList
 
 if sys.version_info >= (3, 14):
     from compression import zstd as zstd
@@ -154,7 +155,8 @@ def json_text(value: Any, limit: int) -> bytes:
 # ---- what is exactly JSON
 
 # A walk of our own, because to_json is generous: it turns tuples, sets, dates and integer keys into JSON that would
-# come back as something else. Types are compared exactly, since a subclass would come back as its base.
+# come back as something else. Types are compared exactly, since a subclass would come back as its base; what `get` with
+# copy=False handed out is let in, since it is equal to what comes back.
 
 
 class _Fault(Exception):
@@ -172,7 +174,7 @@ def _check(value: Any, depth: int, room: list[int]) -> None:
     hundred lists, a long text a thousand times) is refused by its size, before it is written out.
     """
     kind = type(value)
-    if kind is dict:
+    if kind is dict or kind is FrozenDict:
         size = 2 + len(value)
         for name, member in value.items():
             if type(name) is not str:
@@ -184,7 +186,7 @@ def _check(value: Any, depth: int, room: list[int]) -> None:
                 if not depth:
                     raise _Fault
                 _check(member, depth - 1, room)
-    elif kind is list:
+    elif kind is list or kind is FrozenList:
         size = 2 + len(value)
         for member in value:
             if (kind := type(member)) is str:
@@ -230,7 +232,7 @@ def _find(value: Any, path: tuple[str, ...], room: list[int]) -> tuple[str, tupl
     kind = type(value)
     if kind is str:
         return _find_in_text(value, path, room)
-    if kind is dict or kind is list:
+    if kind in (dict, list, FrozenDict, FrozenList):
         return _find_inside(value, path, room)
     if kind is int and not -_LARGEST <= value <= _LARGEST:
         return f"an integer of more than {MAX_DIGITS:,} digits", path
@@ -252,9 +254,10 @@ def _find_inside(value: Any, path: tuple[str, ...], room: list[int]) -> tuple[st
     room[0] -= len(value)
     if room[0] < 0:
         return "too large", path
-    members = value.items() if type(value) is dict else enumerate(value)
+    named = isinstance(value, dict)
+    members = value.items() if named else enumerate(value)
     for name, member in members:
-        if type(value) is dict and type(name) is not str:
+        if named and type(name) is not str:
             return f"the member name {name!r:.80} is {type(name).__name__}, and JSON has only text", path
         found = _find_in_text(name, path, room) if type(name) is str else None
         found = found or _find(member, (*path, str(name)), room)

@@ -44,8 +44,12 @@ _adapter: Callable[[Any], TypeAdapter[Any]] = lru_cache(maxsize=256)(TypeAdapter
 
 def read_as(stored: Stored, as_type: type[Any]) -> Any:
     """Return a stored value as a pydantic model, or as any type pydantic knows. InvalidValue where it does not fit."""
-    plain = codec.plain(stored)
-    if as_type is bytes and not codec.is_json(stored):
+    return read_plain(codec.plain(stored), as_type, is_json=codec.is_json(stored))
+
+
+def read_plain(plain: str | bytes, as_type: type[Any], *, is_json: bool) -> Any:
+    """Return JSON text or opaque bytes as such a type."""
+    if as_type is bytes and not is_json:
         return plain
     try:
         return _adapter(as_type).validate_json(plain, by_alias=True, by_name=True)

@@ -162,6 +162,9 @@ class AsyncEngine:
             return asyncio.shield(self.start(lambda: write(self._port, context, note, body, alone=True)))
         return self._batches.submit(context, note, body)
 
+    def stamp(self) -> None:
+        return None  # a server has no number that could be had for less than a read
+
     async def hold(self, context: Context, note: Note) -> Held:
         self.check()
         beginning = self._under(self._begin(context, note))

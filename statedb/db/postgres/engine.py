@@ -139,6 +139,9 @@ class Engine:
             pass
         return Held(self, context, note)
 
+    def stamp(self) -> None:
+        return None  # a server has no number that could be had for less than a read
+
     @contextmanager
     def kept_open(self) -> Iterator[None]:
         self.check()

@@ -11,6 +11,7 @@ from statedb.db import journal
 from statedb.db.engine import Body
 from statedb.db.sqlite.connection import Connection
 from statedb.db.sqlite.hop import Hop, open_hops
+from statedb.db.sqlite.sentinel import MemorySentinel, Sentinel
 from statedb.db.sqlite.writequeue import WriteQueue
 from statedb.db.tx import Context, Note, Tx
 from statedb.errors import StoreClosed
@@ -25,9 +26,12 @@ class AsyncEngine:
         self._reader: Hop | None = None
         self._queue: WriteQueue | None = None
         self._why_closed = ""
+        self._sentinel: Sentinel | MemorySentinel = Sentinel(path, settings)
 
     async def open(self) -> None:
         self._writer, self._reader = await open_hops(self._path, self._settings)
+        if self._path == ":memory:":
+            self._sentinel = MemorySentinel(self._writer.connection)
         self._queue = WriteQueue(self._writer, self._settings.max_batch)
 
     def glance(self, context: Context, body: Body) -> asyncio.Future[Any]:
@@ -42,6 +46,9 @@ class AsyncEngine:
                 connection.end_read()
 
         return self._hop(self._reader).run(read)
+
+    def stamp(self) -> int | None:
+        return self._sentinel.stamp()
 
     def write(self, context: Context, note: Note, body: Body, *, alone: bool = False) -> asyncio.Future[Any]:
         return self._turns().submit(context, note, body, alone=alone)
@@ -60,6 +67,7 @@ class AsyncEngine:
     async def close(self, why: str) -> None:
         writer, reader, queue = self._writer, self._reader, self._queue
         self._why_closed, self._writer, self._reader = why, None, None
+        self._sentinel.close()
         if queue is not None:
             await queue.drain(why)
         if reader is not None and reader is not writer:

@@ -11,6 +11,7 @@ from statedb.db import journal
 from statedb.db.engine import Body
 from statedb.db.sqlite.connection import Error, explain
 from statedb.db.sqlite.pool import Pool, explained
+from statedb.db.sqlite.sentinel import MemorySentinel, Sentinel
 from statedb.db.tx import Context, Note, Tx
 
 
@@ -20,7 +21,9 @@ class Engine:
     def __init__(self, path: str, settings: Settings) -> None:
         self._pool = Pool(path, settings)
         self.check = self._pool.check
-        self.close = self._pool.close
+        memory = path == ":memory:"
+        self._sentinel = MemorySentinel(self._pool.writer) if memory else Sentinel(path, settings)
+        self.stamp = self._sentinel.stamp
 
     @property
     def closed(self) -> str:
@@ -64,6 +67,10 @@ class Engine:
     def begin(self, context: Context, note: Note) -> Held:
         with explained():
             return Held(self._pool, context, note)
+
+    def close(self) -> bool:
+        self._sentinel.close()
+        return self._pool.close()
 
     @contextmanager
     def kept_open(self) -> Iterator[None]:

@@ -56,6 +56,11 @@ class Hop:
         self._finalizer = weakref.finalize(self, _at_end, self._aio)
         remember(self)
 
+    @property
+    def connection(self) -> Connection:
+        """The connection, once it is open."""
+        return self._opened[0]
+
     def check(self) -> None:
         """Raise StoreClosed in a child process, which has not the thread."""
         if self._forsaken:
