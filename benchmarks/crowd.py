@@ -1,4 +1,4 @@
-"""Processes that write to one file for a while: all they were told is there, they make no less than one, each its share."""
+"""Processes that write to one file for a while: what one told is there, and what they make together, each its share."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from benchmarks.rounds import Sizes
 from benchmarks.sample import TIER
 from statedb import Store
 
-_PATIENCE = 300.0
+_PATIENCE = 60.0
 """Seconds after which a crew is given up."""
 Done = tuple[int, int, str]
 """Who it was, how many writes were acknowledged, and what went wrong, if anything."""

@@ -69,7 +69,8 @@ def page(tables: Sequence[Table], beside: Beside, facts: Sequence[str]) -> str:
 def peers(beside: Beside) -> str:
     """Return what was measured beside other stores."""
     words = {row.peer: row.against for row in beside.peers}
-    missing = dict.fromkeys(row.missing for row in (*beside.peers, *beside.rooms) if row.missing)
+    reasons = [row.missing for row in beside.peers] + [room.missing for room in beside.rooms]
+    missing = dict.fromkeys(filter(None, reasons))
     return _PEERS.format(
         facts=", ".join(beside.facts),
         peers=grid(PEERS, [_peer(row) for row in beside.peers], 2),
@@ -102,8 +103,8 @@ chained hash, and its commit. What each peer keeps of the value before, and how 
 
 {words}
 
-`on one core`, the threads of both share one, and a hop from thread to thread costs least. `across cores`, they lie where the
-scheduler puts them, as in most programs.
+`on one core`, the threads of both share one, and a hop from thread to thread costs least. `across cores`, they lie
+where the scheduler puts them, as in most programs.
 
 ![times of set and get, statedb and its peers](plots/peers.svg)
 

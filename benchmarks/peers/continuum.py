@@ -41,7 +41,7 @@ class Continuum(Peer):
 
     def get(self, key: str) -> Any:
         with self._session() as session:
-            return session.get(self._mapped, key).value
+            return session.get_one(self._mapped, key).value
 
     def close(self) -> None:
         self._engine.dispose()

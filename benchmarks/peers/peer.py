@@ -15,17 +15,24 @@ Durability = Literal["full", "normal"]
 Write = tuple[str, Any]
 
 
-class Peer:
-    """A store in a folder of its own, at a durability: keys with values that are JSON objects.
+class Named:
+    """What a peer is called and what is said of it.
 
     `package` is what the extra `bench` installs, `keeps` what a set leaves of the value before, `same` how its
-    durability was made ours. A set is what its own documentation does to store a value, one commit each.
+    durability was made ours.
     """
 
     name: ClassVar[str]
     package: ClassVar[str]
     keeps: ClassVar[str]
     same: ClassVar[str]
+
+
+class Peer(Named):
+    """A store in a folder of its own, at a durability: keys with values that are JSON objects.
+
+    A set is what its own documentation does to store a value, one commit each.
+    """
 
     def __init__(self, folder: Path, durability: Durability) -> None:
         raise NotImplementedError
@@ -55,13 +62,8 @@ class Peer:
         return watch.per(len(keys))
 
 
-class AsyncPeer:
+class AsyncPeer(Named):
     """The same, awaited; made by `open` on a running loop."""
-
-    name: ClassVar[str]
-    package: ClassVar[str]
-    keeps: ClassVar[str]
-    same: ClassVar[str]
 
     async def open(self, folder: Path, durability: Durability) -> None:
         raise NotImplementedError

@@ -8,6 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic_core import from_json
+
 from benchmarks import floors
 from benchmarks.peers.agenthold import AgentHold
 from benchmarks.peers.continuum import Continuum
@@ -16,9 +18,10 @@ from benchmarks.peers.doltlite import DoltLite
 from benchmarks.peers.eventsourcing import EventSourcing
 from benchmarks.peers.langgraph_saver import AsyncSaver, Saver
 from benchmarks.peers.langgraph_store import AsyncItems, Items
-from benchmarks.peers.peer import AsyncPeer, Durability, Peer, Write, version
+from benchmarks.peers.peer import AsyncPeer, Durability, Named, Peer, Write, version
 from benchmarks.rounds import Row, Sizes, Stopwatch, on_one_core, race
 from benchmarks.sample import AGENT, TIER, key, kilobyte
+from benchmarks.writes import BOTH
 from statedb import AsyncStore, Store
 
 
@@ -40,7 +43,7 @@ class Floor(Peer):
         return floors.write(self._db, AGENT, TIER, key, value)
 
     def get(self, key: str) -> Any:
-        return floors.from_json(self._db.execute(floors.VALUE, (AGENT, TIER, key)).fetchall()[0][0])
+        return from_json(self._db.execute(floors.VALUE, (AGENT, TIER, key)).fetchall()[0][0])
 
     def close(self) -> None:
         self._db.close()
@@ -86,7 +89,8 @@ class Turns:
 
     def writes(self, turn: int) -> list[Write]:
         first = (turn + 1) * self.many
-        return [(key(number % KEYS), kilobyte(number % KEYS, number + KEYS)) for number in range(first, first + self.many)]
+        numbers = range(first, first + self.many)
+        return [(key(number % KEYS), kilobyte(number % KEYS, number + KEYS)) for number in numbers]
 
     def keys(self, turn: int) -> list[str]:
         return [key(number * 7919 % KEYS) for number in range(turn * self.many, (turn + 1) * self.many)]
@@ -94,7 +98,8 @@ class Turns:
 
 def facts() -> list[str]:
     """Return each peer's version."""
-    packages = dict.fromkeys(peer.package for peer in (*PEERS, *ASYNC) if peer is not Floor)
+    everyone: tuple[type[Named], ...] = (*PEERS, *ASYNC)
+    packages = dict.fromkeys(peer.package for peer in everyone if peer is not Floor)
     return [f"{package} {version(package) or 'not installed'}" for package in packages]
 
 
@@ -118,7 +123,7 @@ def _first() -> list[Write]:
 # ---- one caller
 
 
-_SYNC_PROMISED = {("set, normal", Continuum): 20.0}
+_SYNC_PROMISED: dict[tuple[str, type[Named]], float] = {("set, normal", Continuum): 20.0}
 
 
 def _apart(peer: type[Peer], folder: Path, sizes: Sizes) -> list[PeerRow]:
@@ -126,8 +131,9 @@ def _apart(peer: type[Peer], folder: Path, sizes: Sizes) -> list[PeerRow]:
     found = [_row(f"{name}, 1 KB", peer, _SYNC_PROMISED.get((name, peer))) for name in names]
     if version(peer.package) is None:
         return [_without(row, peer) for row in found]
-    for row, durability in zip(found, ("normal", "full"), strict=False):
-        _sync(peer, durability, [row, found[-1]] if durability == "normal" else [row], folder, sizes)
+    normal, full, get = found
+    _sync(peer, "normal", [normal, get], folder, sizes)
+    _sync(peer, "full", [full], folder, sizes)
     return found
 
 
@@ -167,9 +173,13 @@ def _sync(peer: type[Peer], durability: Durability, asked: Sequence[PeerRow], fo
 
 _ONE, _ANY = "on one core", "across cores"
 """Where the threads of both run. On one core a hop costs least; across them is where most programs leave it."""
-_ASYNC_PROMISED = {
-    **{(f"async {what}, {where}", AsyncSaver): 8.0 for what in ("set, normal", "get") for where in (_ONE, _ANY)},
-    **{(f"concurrent async sets, {durability}, each", AsyncItems): 1.0 for durability in ("normal", "full")},
+_ASYNC_PROMISED: dict[tuple[str, type[Named]], float] = {
+    (f"async set, normal, {_ONE}", AsyncSaver): 8.0,
+    (f"async set, normal, {_ANY}", AsyncSaver): 8.0,
+    (f"async get, {_ONE}", AsyncSaver): 8.0,
+    (f"async get, {_ANY}", AsyncSaver): 8.0,
+    ("concurrent async sets, normal, each", AsyncItems): 1.0,
+    ("concurrent async sets, full, each", AsyncItems): 1.0,
 }
 
 
@@ -181,7 +191,7 @@ def _awaited(loop: asyncio.Runner, peer: type[AsyncPeer], folder: Path, sizes: S
     found = {name: _row(_counted(name, sizes), peer, _ASYNC_PROMISED.get((name, peer))) for name in names}
     if version(peer.package) is None:
         return [_without(row, peer) for row in found.values()]
-    for durability in ("normal", "full"):
+    for durability in BOTH:
         with on_one_core():
             _async(loop, peer, durability, _ONE, found, folder, sizes)
         _async(loop, peer, durability, _ANY, found, folder, sizes)
@@ -275,16 +285,16 @@ async def _read_at_once(contender: AsyncPeer, turns: Turns, turn: int) -> float:
 # ---- what both need
 
 
-def _row(name: str, peer: type[Peer] | type[AsyncPeer], faster: float | None) -> PeerRow:
+def _row(name: str, peer: type[Named], faster: float | None) -> PeerRow:
     return PeerRow(name, f"keeps {peer.keeps}; {peer.same}", peer=peer.name, faster=faster)
 
 
-def _without(row: PeerRow, peer: type[Peer] | type[AsyncPeer]) -> PeerRow:
+def _without(row: PeerRow, peer: type[Named]) -> PeerRow:
     row.missing = f"{peer.package} is not installed"
     return row
 
 
-def _place(folder: Path, peer: type[Peer] | type[AsyncPeer], durability: str) -> Path:
+def _place(folder: Path, peer: type[Named], durability: str) -> Path:
     place = folder / f"{peer.__name__}-{durability}"
     place.mkdir()
     return place
