@@ -59,10 +59,10 @@ def measure(folder: Path, sizes: Sizes) -> Crowd:
     """Let one process write, then the crew, then one again, each on a store of its own, and count what is there."""
     folder.mkdir()
     found = Crowd(sizes.crew, sizes.crowd)
-    for turn in ("before", "after"):
-        done = run(folder / f"{turn}.db", 1, sizes.crowd / 3)
-        found.alone.append(done[0][1] / (sizes.crowd / 3))
-        if turn == "before":
+    for turn in range(sizes.turns):
+        [(_, count, _)] = run(folder / f"alone-{turn}.db", 1, sizes.crowd / 3)
+        found.alone.append(count / (sizes.crowd / 3))
+        if not turn:
             _together(folder / "together.db", found)
     return found
 

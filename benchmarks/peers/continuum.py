@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sa
-from sqlalchemy import orm
+from sqlalchemy import event, orm
 
 from benchmarks.peers.peer import Durability, Peer, imported, pragma
 
@@ -22,7 +22,7 @@ class Continuum(Peer):
         self._mapped = _mapped()
         self._engine = sa.create_engine(f"sqlite:///{folder / 'continuum.db'}")
 
-        @sa.event.listens_for(self._engine, "connect")
+        @event.listens_for(self._engine, "connect")
         def connected(raw: Any, _: object) -> None:
             raw.execute("pragma journal_mode = wal")
             raw.execute(pragma(durability))
