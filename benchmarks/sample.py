@@ -23,7 +23,7 @@ _TRANSCRIPT = (
     "assistant: revenue rose by 4.2 percent, mostly in the north; costs rose by 6.1 percent, two thirds of that for "
     "freight. The margin fell from 11.3 to 9.8 percent. user: which customers left? assistant: three of the first "
     "forty, all in the south, all after the price change in July. I have listed them with their last orders. user: ok, "
-    "draft a note to the sales team, short and friendly, and leave the prices out of it for now, please"
+    "draft a note to the sales team, short and friendly, and leave the prices out of it for now, please."
 )
 
 
