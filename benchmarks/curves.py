@@ -141,7 +141,7 @@ def _spread(folder: Path, opened: ExitStack, lengths: Lengths) -> Axis:
         store = opened.enter_context(Store(folder / f"{size}.db", durability="normal"))
         sides.append(_filled(store, size, keys, size // keys))
     curves = _raced(sides, QUESTIONS, lengths, _PROMISED)
-    about = f"{SPREAD:,} keys that share the versions, {_BATCH} keys to a commit."
+    about = f"{SPREAD:,} keys that share the versions, {_BATCH} keys to a commit: with 1,000, there is one to list."
     return Axis(f"versions of {SPREAD:,} keys", about, "versions", curves)
 
 
@@ -166,12 +166,15 @@ def _changed(folder: Path, opened: ExitStack, lengths: Lengths) -> Axis:
         store.states.set_many(AGENT, TIER, {_name(number): value(10 * size) for number in range(size)})
         sides.append(Side(store, size, keys, 2, before, before))
     asked: dict[str, Question] = {
-        "changes between them": lambda side: lambda _: side.store.history.changes(side.head, side.head + 1),
-        "feed.changes, a page of 100": lambda side: lambda _: side.store.feed.changes(side.head, 100),
+        "changes between them, each key": lambda side: lambda _: side.store.history.changes(side.head, side.head + 1),
+        "feed.changes of that commit, each key": lambda side: lambda _: side.store.feed.changes(side.head, 1),
     }
-    about = f"One store of {keys:,} keys, and commits that change so many of them."
+    about = f"One store of {keys:,} keys, and commits that change so many of them; times are for each of those."
     fewer = Lengths(rounds=max(3, lengths.rounds // 4), calls=max(2, lengths.calls // 10))
-    return Axis("keys changed between two revisions", about, "keys changed", _raced(sides, asked, fewer, {}))
+    curves = _raced(sides, asked, fewer, {})
+    for curve in curves:
+        curve.times = {size: [time / size for time in times] for size, times in curve.times.items()}
+    return Axis("keys changed between two revisions", about, "keys changed", curves)
 
 
 def _crowd(path: Path, processes: int, seconds: float) -> crowd.Crowd:
