@@ -36,7 +36,8 @@ def test_every_row_on_a_server_is_measured_against_its_floor_and_printed() -> No
     assert table(rows) in page([Table("PostgreSQL", rows, facts)], BESIDE, report.machine())
 
 
-def test_every_peer_has_its_rows_or_is_said_to_be_missing(tmp_path: Path) -> None:
+def test_every_peer_has_its_rows_or_is_said_to_be_missing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(races, "KEYS", 20)
     beside = measure_beside(tmp_path, TINY)
     printed = peers(beside)
     for row in beside.peers:
@@ -64,6 +65,7 @@ def test_an_asynchronous_peer_is_raced_in_every_row(tmp_path: Path, monkeypatch:
             (folder / "twin").mkdir()
             await super().open(folder / "twin", durability)
 
+    monkeypatch.setattr(races, "KEYS", 20)
     monkeypatch.setattr(races, "PEERS", ())
     monkeypatch.setattr(races, "ASYNC", (Twin,))
     rows = races.rows(tmp_path, TINY)
