@@ -10,7 +10,7 @@ from typing import Any
 from pydantic_core import to_json
 
 from benchmarks.peers.langgraph_saver import Saver
-from benchmarks.peers.peer import version
+from benchmarks.peers.peer import missing
 from benchmarks.rounds import Row, Sizes, Stopwatch, race
 from statedb import Store
 
@@ -22,13 +22,13 @@ MOST = 150.0
 def rows(folder: Path, sizes: Sizes) -> list[Row]:
     """Measure and return the row: the median of single reads in each round, beside a langgraph checkpoint by its id."""
     folder.mkdir()
-    beside = version(Saver.package) is not None
-    what = "langgraph SqliteSaver, a checkpoint by its id" if beside else "langgraph is not installed"
+    why = missing(Saver)
+    what = why or f"{Saver.name}, a checkpoint by its id"
     row = Row(f"a random version of {sizes.steps:,} of 10 KB, p50", what, at_most=MOST)
     with Store(folder / "statedb.db", durability="normal") as store:
         store.transfer.load_versions(*WHERE, ((float(at), each) for at, each in enumerate(documents(sizes.steps), 1)))
         get = store.history.get
-        if not beside:
+        if why:
             return [race(row, lambda turn: _p50(lambda n: get(*WHERE, n).value, turn, sizes), None, sizes.rounds)]
         saver = Saver(folder, "normal")
         names = [saver.set(WHERE[2], each) for each in documents(sizes.steps)]

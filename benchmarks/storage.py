@@ -17,7 +17,7 @@ from benchmarks.peers.continuum import Continuum
 from benchmarks.peers.doltlite import DoltLite
 from benchmarks.peers.eventsourcing import EventSourcing
 from benchmarks.peers.langgraph_saver import Saver
-from benchmarks.peers.peer import Peer, version
+from benchmarks.peers.peer import Peer, missing
 from benchmarks.rounds import Sizes
 from statedb import Store
 from statedb.values.codec import zstd
@@ -105,10 +105,9 @@ def _beside(
         size = _git(versions, folder / told, how) if git.version() else None
         found.append(Room(history, told, size, ours, promised.get(told), "" if size else "there is no git"))
     for peer in peers:
-        if version(peer.package) is None:
-            found.append(Room(history, peer.name, None, ours, missing=f"{peer.package} is not installed"))
-        else:
-            found.append(Room(history, peer.name, _peer(peer, versions, folder / peer.__name__), ours))
+        why = missing(peer)
+        size = None if why else _peer(peer, versions, folder / peer.__name__)
+        found.append(Room(history, peer.name, size, ours, missing=why or ""))
     return found
 
 

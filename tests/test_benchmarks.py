@@ -10,7 +10,7 @@ import pytest
 from benchmarks import crowd, curves, postgres, report
 from benchmarks.__main__ import measure, measure_beside
 from benchmarks.peers import races
-from benchmarks.peers.peer import Durability, version
+from benchmarks.peers.peer import Durability, Named, Peer, version
 from benchmarks.report import Beside, Table, page, peers, table
 from benchmarks.rounds import Row, Sizes
 
@@ -40,14 +40,12 @@ def test_every_peer_has_its_rows_or_is_said_to_be_missing(tmp_path: Path, monkey
     monkeypatch.setattr(races, "KEYS", 20)
     beside = measure_beside(tmp_path, TINY)
     printed = peers(beside)
+    everyone: tuple[type[Named], ...] = (*races.PEERS, *races.ASYNC)
+    packages = {each.name: each.package for each in everyone}
+    assert {row.peer for row in beside.peers} == set(packages)
     for row in beside.peers:
-        there = races.Floor.name if version("langgraph-checkpoint-sqlite") is None else row.peer
-        assert bool(row.statedb and row.floor) == (not row.missing) == (row.peer == there)
+        assert bool(row.statedb and row.floor) == (not row.missing) == (version(packages[row.peer]) is not None)
         assert f"Rows without figures: {row.missing}" in printed or not row.missing
-    assert {row.peer for row in beside.peers} == {
-        *(each.name for each in races.PEERS),
-        *(each.name for each in races.ASYNC),
-    }
     assert {(room.store, room.size is None) for room in beside.rooms} >= {("statedb", False)}
     assert all(bool(room.size) != bool(room.missing) for room in beside.rooms)
     assert all(f"| {row.name}" in printed for row in beside.recall)
@@ -55,6 +53,20 @@ def test_every_peer_has_its_rows_or_is_said_to_be_missing(tmp_path: Path, monkey
     assert not beside.crowd.errors
     assert not beside.crowd.lost
     assert "The real histories are left out" in printed
+
+
+def test_a_peer_that_does_not_work_has_rows_that_say_so(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    class Broken(Peer):
+        name, package, keeps, same = "broken", "statedb", "nothing", "nothing"
+
+        def __init__(self, folder: Path, durability: Durability) -> None:
+            raise OSError("no library")
+
+    monkeypatch.setattr(races, "PEERS", (Broken,))
+    monkeypatch.setattr(races, "ASYNC", ())
+    assert [row.missing for row in races.rows(tmp_path, TINY)] == [
+        f"broken {version('statedb')} does not work here (OSError: no library)"
+    ] * 3
 
 
 def test_an_asynchronous_peer_is_raced_in_every_row(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -47,4 +47,6 @@ class DoltLite(Peer):
         assert self._process.stdin is not None
         assert self._process.stdout is not None
         print(json.dumps([what, of]), file=self._process.stdin, flush=True)
-        return json.loads(self._process.stdout.readline())
+        if not (answer := self._process.stdout.readline()):
+            raise RuntimeError("its process ended")
+        return json.loads(answer)

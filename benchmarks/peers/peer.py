@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import importlib
 import importlib.metadata
-import importlib.util
+import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, ClassVar, Literal
@@ -89,6 +89,24 @@ def version(package: str) -> str | None:
         return importlib.metadata.version(package)
     except importlib.metadata.PackageNotFoundError:
         return None
+
+
+def missing(peer: type[Named]) -> str | None:
+    """Return why a peer cannot be measured, where it cannot: it is not installed, or does not work on this machine."""
+    found = version(peer.package)
+    if found is None:
+        return f"{peer.package} is not installed"
+    if not issubclass(peer, Peer):
+        return None
+    with tempfile.TemporaryDirectory() as folder:
+        try:
+            store = peer(Path(folder), "normal")
+            store.set("key", {"works": True})
+            works = store.get("key") == {"works": True}
+            store.close()
+        except Exception as error:
+            return f"{peer.name} {found} does not work here ({type(error).__name__}: {error})"
+    return None if works else f"{peer.name} {found} does not give back what it was given"
 
 
 def pragma(durability: Durability) -> str:

@@ -18,7 +18,7 @@ from benchmarks.peers.doltlite import DoltLite
 from benchmarks.peers.eventsourcing import EventSourcing
 from benchmarks.peers.langgraph_saver import AsyncSaver, Saver
 from benchmarks.peers.langgraph_store import AsyncItems, Items
-from benchmarks.peers.peer import AsyncPeer, Durability, Named, Peer, Write, version
+from benchmarks.peers.peer import AsyncPeer, Durability, Named, Peer, Write, missing, version
 from benchmarks.rounds import Row, Sizes, Stopwatch, on_one_core, race
 from benchmarks.sample import AGENT, TIER, key, kilobyte
 from benchmarks.writes import BOTH
@@ -65,7 +65,7 @@ class PeerRow(Row):
     peer: str = ""
     faster: float | None = None
     missing: str = ""
-    """Why there are no times: the peer is not installed."""
+    """Why there are no times, where there are none."""
 
     @property
     def times(self) -> float | None:
@@ -130,8 +130,8 @@ _SYNC_PROMISED: dict[tuple[str, type[Named]], float] = {("set, normal", Continuu
 def _apart(peer: type[Peer], folder: Path, sizes: Sizes) -> list[PeerRow]:
     names = ["set, normal", "set, full", "get"]
     found = [_row(f"{name}, 1 KB", peer, _SYNC_PROMISED.get((name, peer))) for name in names]
-    if version(peer.package) is None:
-        return [_without(row, peer) for row in found]
+    if peer is not Floor and (why := missing(peer)):
+        return [_without(row, why) for row in found]
     normal, full, get = found
     _sync(peer, "normal", [normal, get], folder, sizes)
     _sync(peer, "full", [full], folder, sizes)
@@ -190,8 +190,8 @@ def _awaited(loop: asyncio.Runner, peer: type[AsyncPeer], folder: Path, sizes: S
         *(f"concurrent async {what}, each" for what in ("sets, normal", "sets, full", "gets")),
     ]
     found = {name: _row(_counted(name, sizes), peer, _ASYNC_PROMISED.get((name, peer))) for name in names}
-    if version(peer.package) is None:
-        return [_without(row, peer) for row in found.values()]
+    if why := missing(peer):
+        return [_without(row, why) for row in found.values()]
     for durability in BOTH:
         with on_one_core():
             _async(loop, peer, durability, _ONE, found, folder, sizes)
@@ -290,8 +290,8 @@ def _row(name: str, peer: type[Named], faster: float | None) -> PeerRow:
     return PeerRow(name, f"keeps {peer.keeps}; {peer.same}", peer=peer.name, faster=faster)
 
 
-def _without(row: PeerRow, peer: type[Named]) -> PeerRow:
-    row.missing = f"{peer.package} is not installed"
+def _without(row: PeerRow, why: str) -> PeerRow:
+    row.missing = why
     return row
 
 
