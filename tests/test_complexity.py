@@ -86,14 +86,16 @@ def _filled(path: Path, length: int, keys: int) -> Filled:
         transfer.load_versions(AGENT, TIER, key, ((float(at), _value(at)) for at in range(1, FEW + 1)))
     transfer.load_versions(AGENT, TIER, BUSY, ((1000.0 + at, _value(at)) for at in range(1, length + 1)))
     store.states.set_many(AGENT, TIER, {f"key/{number:05d}": number for number in range(keys)})
+    for number in range(FEW):  # so that the newest commits are of one key each, as those in the middle
+        store.states.set(AGENT, TIER, QUIET, _value(-number))
     return Filled(store, path, length, steps)
 
 
 @pytest.fixture(scope="module")
 def stores(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Filled, Filled]]:
-    """A store with little in it and one with a hundred times as many versions and three hundred times as many keys."""
+    """A store with little in it and one with fifty times as many versions and two hundred times as many keys."""
     folder = tmp_path_factory.mktemp("complexity")
-    few, many = _filled(folder / "few.db", 100, 10), _filled(folder / "many.db", 10_000, 3_000)
+    few, many = _filled(folder / "few.db", 100, 10), _filled(folder / "many.db", 5_000, 2_000)
     yield few, many
     few.store.close()
     many.store.close()
@@ -174,7 +176,7 @@ ASKED: dict[str, tuple[Callable[[Filled, str], Call], float]] = {
     "commits(limit)": (_commits, 1.0),
     "commits(limit) of an agent": (_commits_of_agent, 1.0),
 }
-"""What is asked, and how many times the steps it may take where there is a hundred times as much: twice, where a
+"""What is asked, and how many times the steps it may take where there is so much more: twice, where a
 version may be reached by way of others, of which there are as many as the logarithm says."""
 SLACK = 1.1
 _LEAST = 20 * _CALLS
