@@ -97,9 +97,9 @@ _PEERS = """## Beside other stores
 Measured on: {facts}.
 
 The same values of 1,024 bytes of JSON under the same 1,000 keys, in files on the same disk, in WAL mode with the same
-`synchronous`: `normal` or `full`, as the row says. What stands in the last column but two is how many times faster than
-the peer statedb is: below 1, the peer is faster. A set of statedb writes the newest value, its version with digest and
-chained hash, and its commit. What each peer keeps of the value before, and how its durability was made the same:
+`synchronous`: `normal` or `full`, as the row says. `peer / statedb` is how many times faster statedb is: below 1, the
+peer is faster. A set of statedb writes the newest value, its version with digest and chained hash, and its commit. What
+each peer keeps of the value before, and how its durability was made the same:
 
 {words}
 
