@@ -2,8 +2,9 @@
 PYTHON ?= python3
 BIN := .venv/bin
 READY := .venv/.ready
+PEERS := .venv/.peers
 
-.PHONY: demo test lint types bench gaps crash schema wheel clean
+.PHONY: demo test lint types bench bench-scale gaps crash schema wheel clean
 
 demo: $(READY)  ## run the main job as a short story
 	$(BIN)/statedb demo
@@ -19,8 +20,11 @@ types: $(READY)
 	$(BIN)/mypy
 	$(BIN)/pyright --warnings
 
-bench: $(READY)  ## ratios to the same rows by hand, on SQLite and PostgreSQL; writes benchmarks/RESULTS.md
+bench: $(PEERS)  ## beside other stores, and beside the same rows by hand on SQLite and PostgreSQL; writes benchmarks/RESULTS.md
 	$(BIN)/python -m benchmarks
+
+bench-scale: $(PEERS)  ## what costs do from 1,000 to 1,000,000 versions, to 100,000 keys, to 8 processes; writes benchmarks/SCALE.md
+	$(BIN)/python -m benchmarks.curves
 
 gaps: $(READY)  ## readers of the feed beside 8 writers for 30 s, on both databases: nothing missed, doubled or out of order
 	$(BIN)/python -m tests.rigs gaps
@@ -42,3 +46,7 @@ $(READY): pyproject.toml
 	$(PYTHON) -m venv .venv
 	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[all,test]'
 	touch $(READY)
+
+$(PEERS): $(READY)
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[all,test,bench]'
+	touch $(PEERS)

@@ -18,6 +18,14 @@ DEEP = "deep"
 """A key with DEEP_VERSIONS versions."""
 DEEP_VERSIONS = 200
 
+_TRANSCRIPT = (
+    "user: please compare the figures of the third quarter with those of last year and tell me what stands out. "
+    "assistant: revenue rose by 4.2 percent, mostly in the north; costs rose by 6.1 percent, two thirds of that for "
+    "freight. The margin fell from 11.3 to 9.8 percent. user: which customers left? assistant: three of the first "
+    "forty, all in the south, all after the price change in July. I have listed them with their last orders. user: ok, "
+    "draft a note to the sales team, short and friendly, and leave the prices out of it for now, please."
+)
+
 
 def key(number: int) -> str:
     return f"task/{number:06d}"
@@ -38,6 +46,11 @@ def value(number: int, turn: int) -> dict[str, Any]:
         ],
         "notes": "Figures for the third quarter are late; ask accounting, then go on with the draft for now",
     }
+
+
+def kilobyte(number: int, turn: int) -> dict[str, Any]:
+    """Return a value of 1,024 bytes of JSON, another one for each turn."""
+    return value(number, turn) | {"transcript": _TRANSCRIPT}
 
 
 @dataclass(frozen=True, slots=True)
