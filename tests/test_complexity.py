@@ -174,7 +174,7 @@ ASKED: dict[str, tuple[Callable[[Filled, str], Call], float]] = {
     "changes between revisions": (_changes, 2.0),
     "feed.changes(limit)": (_feed, 2.0),
     "commits(limit)": (_commits, 1.0),
-    "commits(limit) of an agent": (_commits_of_agent, 1.0),
+    "commits(limit) of an agent": (_commits_of_agent, 2.0),
 }
 """What is asked, and how many times the steps it may take where there is so much more: twice, where a
 version may be reached by way of others, of which there are as many as the logarithm says."""

@@ -88,10 +88,11 @@ class Proxy:
             self._cut = Cut(how, nth, later)
             return self._cut
 
-    def mend(self) -> None:
-        """Take back a cut that was not reached."""
+    def mend(self) -> bool:
+        """Take back a cut that was not reached; False where one was, though it may not have fired yet."""
         with self._guard:
-            self._cut = self._late = None
+            pending, self._cut, self._late = self._cut is not None, None, None
+            return pending
 
     def break_all(self) -> None:
         """Break every connection there is."""

@@ -184,7 +184,7 @@ def roads(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureReque
         yield file, fetching_
 
 
-@settings(max_examples=150)
+@settings(max_examples=80)
 @given(query=queries(), at=st.none() | st.integers(0, 36))
 def test_a_query_finds_what_it_would_find_among_all_rows(
     roads: tuple[Store, Store], query: tuple[str, list[Any]], at: int | None
