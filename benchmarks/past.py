@@ -10,7 +10,7 @@ from pydantic_core import from_json
 
 from benchmarks import floors
 from benchmarks.rounds import Row, Sizes, race, repeated
-from benchmarks.sample import AGENT, TIER, Template, value
+from benchmarks.sample import AGENT, TIER, Template, value, whole_versions
 from statedb import Store
 
 WHERE = "old", TIER, "doc"
@@ -35,10 +35,12 @@ def rows(made: Template, sizes: Sizes) -> list[Row]:
     """Measure and return the rows: every question of each length of history, the lengths side by side."""
     found: list[list[Row]] = []
     for length in sizes.histories:
-        path = made.copy(f"past-{length}.db")
+        path, plain = made.copy(f"past-{length}.db"), made.copy(f"past-{length}-floor.db", by_hand=True)
+        with whole_versions(), Store(plain, durability="normal") as store:
+            _fill(store, length)
         with Store(path, durability="normal") as store:
             _fill(store, length)
-            db = floors.connect(path)
+            db = floors.connect(plain)
             found.append([_row(each, length, sizes) for each in _questions(store, db, length, sizes)])
             db.close()
     return [row for same in zip(*found, strict=True) for row in same]

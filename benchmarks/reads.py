@@ -17,7 +17,7 @@ from statedb import Store
 def rows(made: Template, sizes: Sizes) -> list[Row]:
     """Measure and return the rows, all on one store file."""
     path = made.copy("reads.db")
-    db = floors.connect(path)
+    db = floors.connect(made.copy("reads-floor.db", by_hand=True))
     with Store(path, durability="normal") as store:
         found = [
             *_keyed(store, db, made, sizes),

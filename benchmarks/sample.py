@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import shutil
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from random import Random
 from typing import Any
 
 from statedb import Store
+from statedb.values import delta
 
 AGENT, TIER = "agent-1", "persistent"
 LISTED = "agent-2"
@@ -58,21 +62,34 @@ class Template:
     """A closed store to copy. `middle` is a revision at which DEEP had half its versions."""
 
     path: Path
+    plain: Path
     keys: int
     middle: int
 
-    def copy(self, name: str) -> Path:
-        """Return a copy of the file, equal in every byte and so in its layout."""
+    def copy(self, name: str, *, by_hand: bool = False) -> Path:
+        """Return a copy of the file, equal in every byte and so in its layout; `by_hand` one of whole versions."""
         path = self.path.with_name(name)
-        shutil.copyfile(self.path, path)
+        shutil.copyfile(self.plain if by_hand else self.path, path)
         return path
 
 
 def template(folder: Path, keys: int) -> Template:
     """Make the store that every measurement starts from."""
-    path = folder / "template.db"
+    path, plain = folder / "template.db", folder / "plain.db"
+    with whole_versions(), Store(plain, durability="normal") as store:
+        fill(store, keys)
     with Store(path, durability="normal") as store:
-        return Template(path, keys, fill(store, keys))
+        return Template(path, plain, keys, fill(store, keys))
+
+
+@contextmanager
+def whole_versions() -> Iterator[None]:
+    """Have every version kept whole, as somebody would by hand: what a floor reads."""
+    least, delta.FROM = delta.FROM, sys.maxsize
+    try:
+        yield
+    finally:
+        delta.FROM = least
 
 
 def fill(store: Store, keys: int) -> int:

@@ -19,9 +19,9 @@ from statedb import Store
 
 def rows(made: Template, sizes: Sizes) -> list[Row]:
     """Measure and return the rows, all on one database."""
-    url, found = made.copy(), []
+    url, plain, found = made.copy(), made.copy(by_hand=True), []
     for where in get_args(Where):
-        with made.server.placed(where), floors.connect(url) as db, Store(url, durability="normal") as store:
+        with made.server.placed(where), floors.connect(plain) as db, Store(url, durability="normal") as store:
             found.append(_get(store, db, where, made, sizes))
             if where == "apart":
                 found += [_entry(store, db, made, sizes), *_whole(store, db, made, sizes)]

@@ -7,10 +7,10 @@ from itertools import count
 
 from benchmarks.postgres import floors
 from benchmarks.postgres.server import Server
-from benchmarks.sample import fill
+from benchmarks.sample import fill, whole_versions
 from statedb import Store
 
-_NAME = "template_store"
+_NAME, _BY_HAND = "template_store", "template_plain"
 _numbers = count(1)
 
 
@@ -22,16 +22,25 @@ class Template:
     keys: int
     middle: int
 
-    def copy(self) -> str:
-        """Return the URL of a copy, equal in every byte and so in its layout and its statistics."""
-        return self.server.create(f"store_{next(_numbers)}", _NAME)
+    def copy(self, *, by_hand: bool = False) -> str:
+        """Return the URL of a copy, equal in every byte and so in its layout and its statistics.
+
+        `by_hand`: one whose versions are whole.
+        """
+        return self.server.create(f"store_{next(_numbers)}", _BY_HAND if by_hand else _NAME)
 
 
 def template(server: Server, keys: int) -> Template:
     """Make the store that every measurement starts from, as it is after a night's vacuum."""
-    url = server.create(_NAME)
+    with whole_versions():
+        _made(server, _BY_HAND, keys)
+    return Template(server, keys, _made(server, _NAME, keys))
+
+
+def _made(server: Server, name: str, keys: int) -> int:
+    url = server.create(name)
     with Store(url, durability="normal") as store:
         middle = fill(store, keys)
     with floors.connect(url) as db:
         db.execute("vacuum analyze")
-    return Template(server, keys, middle)
+    return middle
