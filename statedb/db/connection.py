@@ -40,6 +40,10 @@ class Connection(Protocol):
         """Run a statement that returns no rows, now or at the latest when the transaction is committed."""
         ...
 
+    def gather(self) -> None:
+        """Keep rows back from now on until the commit, since those of many writes will be written together."""
+        ...
+
     def lighten(self) -> bool:
         """Send the rows kept back between two commits, where they are many; True where none is kept any more."""
         ...

@@ -66,7 +66,8 @@ class Watched:
         self._connection, self._footprint = connection, footprint
         self.path = connection.path
         self.wall, self.settled, self.run = connection.wall, connection.settled, connection.run
-        self.new_id, self.beneath, self.lighten = connection.new_id, connection.beneath, connection.lighten
+        self.new_id, self.beneath = connection.new_id, connection.beneath
+        self.gather, self.lighten = connection.gather, connection.lighten
         self.size, self.faults = connection.size, connection.faults
 
     def newest(self) -> Newest:

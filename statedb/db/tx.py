@@ -187,6 +187,7 @@ class Tx:
     def make_many(self) -> None:
         """Prepare for making many commits: each is read through what those before it left, and rows go in bulk."""
         self.earlier = self.earlier or Earlier()
+        self.connection.gather()
 
     def __getattr__(self, name: str) -> Any:
         # Where the log stands may be asked for with the first thing that is read, in one journey to the server: so it

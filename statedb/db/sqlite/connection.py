@@ -50,7 +50,7 @@ _LADEN = 8 * 1024 * 1024
 class Connection:
     """One connection to a store's file, with the few verbs that transactions need.
 
-    Rows are kept back until somebody reads or commits, so that those of many writes are written together.
+    Where many writes share a transaction, rows are kept back until somebody reads or commits, and written together.
     """
 
     def __init__(self, raw: sqlite3.Connection, settings: Settings, path: str | None) -> None:
@@ -59,6 +59,7 @@ class Connection:
         self._clock = settings.clock
         self._turnstile = Turnstile(path)
         self.timeout = settings.busy_timeout
+        self._gathers = False
         self._kept = RowsKept(DIALECT)
         self._ids: dict[str, int] = {}
         self._mark: int | None = 0
@@ -104,8 +105,16 @@ class Connection:
     # ---- writing
 
     def run(self, statement: Statement, parameters: Parameters) -> None:
-        """Keep a row back."""
-        self._kept.add(statement, parameters)
+        if self._gathers:
+            self._kept.add(statement, parameters)
+            return
+        # To keep the five rows of a lone write would cost it 3 µs, and save nothing.
+        self._mark = None
+        text, order = statement.on(DIALECT)
+        self.raw.execute(text, order(parameters))
+
+    def gather(self) -> None:
+        self._gathers = True
 
     def lighten(self) -> bool:
         if len(self._kept.rows) < _MANY and self._kept.weight < _LADEN:
@@ -170,11 +179,12 @@ class Connection:
     def commit(self) -> None:
         if self._kept.rows or self._failure:
             self.send()
+        self._gathers = False
         self._ids.clear()
         self.raw.execute("commit")
 
     def rollback(self) -> None:
-        self._mark, self._failure = 0, None
+        self._mark, self._failure, self._gathers = 0, None, False
         self._kept.clear()
         self._ids.clear()
         # Disk full and interrupts roll back by themselves, and a second ROLLBACK would hide the first error.
@@ -218,11 +228,11 @@ class MemoryConnection(Connection):
             return super().beneath(statement, parameters)
 
     def run(self, statement: Statement, parameters: Parameters) -> None:
-        # Not kept back: a reader, who shares the connection, would send the rows of somebody else's transaction.
         self.prepare()
-        self._mark = None
-        text, order = statement.on(DIALECT)
-        self.raw.execute(text, order(parameters))
+        super().run(statement, parameters)
+
+    def gather(self) -> None:
+        """Keep no row back: a reader, who shares the connection, would send those of somebody else's transaction."""
 
     def begin_read(self) -> None:
         self._busy.acquire()

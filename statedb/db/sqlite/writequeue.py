@@ -183,6 +183,8 @@ def commit_together(connection: Connection, batch: list[Waiting]) -> list[Outcom
 def _together(connection: Connection, batch: list[Waiting]) -> list[Outcome]:
     connection.begin_write()
     connection.prepare()
+    if len(batch) > 1:
+        connection.gather()
     outcomes: list[Outcome] = []
     last, earlier = None, Earlier()
     for waiting in batch:
