@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from statedb import Address, AsyncStore, InvalidValue, Store, StoreBusy, StoreClosed, VersionConflict
+from statedb import Address, AsyncStore, InvalidValue, ReadOnly, Store, StoreBusy, StoreClosed, VersionConflict
 from statedb.caching import AsyncWriteBehind, WriteBehind
 from statedb.values import codec
 from tests.conftest import Opener
@@ -141,6 +141,32 @@ def test_what_is_wrong_with_a_write_is_said_at_once(store: Any, behind: Any) -> 
         with pytest.raises(InvalidValue):
             behind.set(*KEY, **wrong)
     assert behind.flush() == 0
+
+
+def test_who_is_told_of_errors_is_a_plain_function(behind: Any) -> None:
+    async def awaited(_error: Exception, _at: Address, _value: Any) -> None: ...
+
+    for wrong in (awaited, "told"):
+        with pytest.raises(InvalidValue, match="on_flush_error"):
+            behind.on_flush_error(wrong)
+
+
+def test_each_shell_has_a_write_behind_of_its_own() -> None:
+    with Store(":memory:") as store, store.transaction() as tx:
+        others: list[Any] = [AsyncStore(":memory:"), tx, "a.db"]
+        for other in others:
+            with pytest.raises(InvalidValue, match="AsyncWriteBehind for an AsyncStore"):
+                WriteBehind(other)
+        for other in (store, *others[1:]):
+            with pytest.raises(InvalidValue, match="AsyncWriteBehind for an AsyncStore"):
+                AsyncWriteBehind(other)
+
+
+def test_the_past_is_not_written_behind_either(store: Any, shell: str) -> None:
+    store.states.set(*KEY, 1)
+    past = store.at(1)
+    with pytest.raises(ReadOnly):
+        WriteBehind(past) if shell == "sync" else AsyncWriteBehind(past._target)
 
 
 def failing(store: Any, monkeypatch: pytest.MonkeyPatch, broken: set[Any], error: type[Exception]) -> None:
