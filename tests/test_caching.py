@@ -157,7 +157,8 @@ def test_each_shell_has_a_write_behind_of_its_own() -> None:
         for other in others:
             with pytest.raises(InvalidValue, match="AsyncWriteBehind for an AsyncStore"):
                 WriteBehind(other)
-        for other in (store, *others[1:]):
+        others[0] = store
+        for other in others:
             with pytest.raises(InvalidValue, match="AsyncWriteBehind for an AsyncStore"):
                 AsyncWriteBehind(other)
 

@@ -142,7 +142,7 @@ def test_writes_in_one_transaction_and_beside_each_other_are_read_back(open_stor
         with store.transaction() as tx:
             for n in range(3):
                 tx.states.update(*K, lambda v, n=n: v | {"n": v["n"] + 1})
-            tx.states.set("a", "persistent", "other", value | {"n": n})
+            tx.states.set("a", "persistent", "other", value | {"n": 2})
     assert [store.history.get(*K, version).value["n"] for version in range(42, 54)] == list(range(43, 79, 3))
     assert store.states.get(*K)["n"] == 76
 
