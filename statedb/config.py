@@ -56,7 +56,7 @@ class Settings(BaseModel):
     max_value_bytes: int = Field(default=10 * 1024 * 1024, gt=0)
     """The largest value, in bytes of its JSON text or of itself."""
     max_batch: int = Field(default=1024, gt=0)
-    """The most concurrent asynchronous writes that share one transaction; then other processes get a turn."""
+    """The most concurrent asynchronous writes that share one transaction; fewer where other processes wait."""
     query_max_rows: int = Field(default=100_000, gt=0)
     """The most rows a query may return; one with more is refused, never cut short."""
     query_max_fetch: int = Field(default=500_000, gt=0, le=1_000_000_000)

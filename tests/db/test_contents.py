@@ -116,7 +116,7 @@ def test_a_version_lies_few_deltas_from_a_whole_one(filed: Store, where: str) ->
         depth, at = 0, version
         while (below := on[at]) is not None:
             depth, at = depth + 1, below
-        assert depth <= bases.RUN + math.log2(max(1, version / bases.RUN))
+        assert depth <= 4 + math.log2(version + 1)
 
 
 def test_writes_in_one_transaction_and_beside_each_other_are_read_back(open_store: Opener, where: str) -> None:
