@@ -9,16 +9,9 @@ format of differences and better where parts move, it knows nothing of JSON, and
 
 from __future__ import annotations
 
-import sys
-
 from statedb.errors import Corrupted
 from statedb.values import codec
-from statedb.values.codec import BYTES_DELTA, JSON_DELTA, Encoded, Stored
-
-if sys.version_info >= (3, 14):
-    from compression import zstd as zstd
-else:
-    from backports import zstd as zstd
+from statedb.values.codec import BYTES_DELTA, JSON_DELTA, Encoded, Stored, zstd
 
 FROM = 512
 """Plain bytes from which a value may be kept as a delta. Below, a delta saves less than it costs: no SQLite tool reads
