@@ -15,6 +15,7 @@ import atexit
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextvars import Context
 from types import TracebackType
 from typing import Any, Self
 
@@ -172,6 +173,7 @@ class WriteBehind(_Behind):
         Each agent's values of a tier in one transaction; where that fails, one by one, so that none fails for another.
         Raises the first error after everything was tried; what failed stays buffered.
         """
+        self._store._engine.refuse_inside()  # before the turn is waited for: who has it may wait for this transaction
         written, failures = self._flush(key)
         if failures:
             raise failures[0].error
@@ -288,7 +290,7 @@ class AsyncWriteBehind(_Behind):
         self._check_open()
         self._buffer.put(self._write(at, value, ttl, message, metadata))
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._tick())
+            self._start()
         return None
 
     async def get(
@@ -319,6 +321,7 @@ class AsyncWriteBehind(_Behind):
         Each agent's values of a tier in one transaction; where that fails, one by one, so that none fails for another.
         Raises the first error after everything was tried; what failed stays buffered.
         """
+        self._store._refuse_inside()  # before the turn is waited for: who has it may wait for this transaction
         written, failures = await self._flush(key)
         if failures:
             raise failures[0].error
@@ -329,7 +332,7 @@ class AsyncWriteBehind(_Behind):
         self._interval = _seconds(seconds)
         if self._task is not None:
             self._task.cancel()
-            self._task = asyncio.get_running_loop().create_task(self._tick())
+            self._start()
 
     async def close(self) -> None:
         """Write what is buffered, and stop. Raises the first error, and stays open for another try."""
@@ -366,6 +369,10 @@ class AsyncWriteBehind(_Behind):
                 return [Failure(group[0], error)]
             return [failure for write in group for failure in await self._write_group([write])]
         return []
+
+    def _start(self) -> None:
+        # In a context of its own: begun inside a transaction of the caller's, it would count as a part of that.
+        self._task = asyncio.get_running_loop().create_task(self._tick(), context=Context())
 
     async def _tick(self) -> None:
         while not self._buffer.shut:
