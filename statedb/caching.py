@@ -15,6 +15,7 @@ import atexit
 import logging
 import threading
 from collections.abc import Awaitable, Callable, Iterable, Mapping
+from contextvars import Context
 from types import TracebackType
 from typing import Any, Self
 
@@ -26,8 +27,7 @@ from statedb.models import Address, Entry
 from statedb.rooms.states import Lifetime
 from statedb.store import Store
 from statedb.transaction import Joined
-from statedb.values import codec
-from statedb.values.arguments import said
+from statedb.values import arguments, codec
 from statedb.values.content import Content
 from statedb.values.names import address
 from statedb.values.typed import as_json
@@ -43,8 +43,12 @@ _HOPELESS = (StoreBusy, StoreClosed, DiskFull)
 class _Behind:
     """What both shells share: the buffer, how long a write may stay there, and who hears of errors."""
 
-    def __init__(self, settings: Any, interval: float) -> None:
-        self._max_value_bytes: int = settings.max_value_bytes
+    def __init__(self, store: Store | AsyncStore, shell: type[Store] | type[AsyncStore], interval: float) -> None:
+        if not isinstance(store, shell):
+            kind = type(store).__name__
+            raise InvalidValue(f"WriteBehind is for a Store, AsyncWriteBehind for an AsyncStore; this is {kind}")
+        store._context.check_writable()
+        self._max_value_bytes = store.settings.max_value_bytes
         self._interval = _seconds(interval)
         self._buffer = Buffer()
         self._handlers: list[FlushError] = []
@@ -59,6 +63,7 @@ class _Behind:
 
         The write stays buffered, for the next flush. Without a handler errors are logged.
         """
+        arguments.handler(handler, "on_flush_error")
         self._handlers.append(handler)
         return handler
 
@@ -75,7 +80,7 @@ class _Behind:
                 raise InvalidValue(f"metadata is {type(metadata).__name__}; it is a dict")
             kept = Content(codec.json_text(dict(metadata), self._max_value_bytes), is_json=True).own()
         content = Content(encoded.plain, is_json=codec.is_json(encoded.stored))
-        return Write(at, content, ttl, said(message, "message"), kept)
+        return Write(at, content, ttl, arguments.said(message, "message"), kept)
 
     def _tell(self, failures: Iterable[Failure]) -> None:
         for write, error in failures:
@@ -101,7 +106,7 @@ class WriteBehind(_Behind):
         interval: float = 1.0,
         ticker: Callable[[threading.Event, float], bool] = threading.Event.wait,
     ) -> None:
-        super().__init__(store.settings, interval)
+        super().__init__(store, Store, interval)
         self._store, self._ticker = store, ticker
         self._turn = threading.RLock()
         self._changed = threading.Event()
@@ -168,6 +173,7 @@ class WriteBehind(_Behind):
         Each agent's values of a tier in one transaction; where that fails, one by one, so that none fails for another.
         Raises the first error after everything was tried; what failed stays buffered.
         """
+        self._store._engine.refuse_inside()  # before the turn is waited for: who has it may wait for this transaction
         written, failures = self._flush(key)
         if failures:
             raise failures[0].error
@@ -247,7 +253,7 @@ class AsyncWriteBehind(_Behind):
         interval: float = 1.0,
         ticker: Callable[[float], Awaitable[object]] = asyncio.sleep,
     ) -> None:
-        super().__init__(store.settings, interval)
+        super().__init__(store, AsyncStore, interval)
         self._store, self._ticker = store, ticker
         self._turn = asyncio.Lock()
         self._flushing: set[asyncio.Task[tuple[int, list[Failure]]]] = set()
@@ -284,7 +290,7 @@ class AsyncWriteBehind(_Behind):
         self._check_open()
         self._buffer.put(self._write(at, value, ttl, message, metadata))
         if self._task is None:
-            self._task = asyncio.get_running_loop().create_task(self._tick())
+            self._start()
         return None
 
     async def get(
@@ -315,6 +321,7 @@ class AsyncWriteBehind(_Behind):
         Each agent's values of a tier in one transaction; where that fails, one by one, so that none fails for another.
         Raises the first error after everything was tried; what failed stays buffered.
         """
+        self._store._refuse_inside()  # before the turn is waited for: who has it may wait for this transaction
         written, failures = await self._flush(key)
         if failures:
             raise failures[0].error
@@ -325,7 +332,7 @@ class AsyncWriteBehind(_Behind):
         self._interval = _seconds(seconds)
         if self._task is not None:
             self._task.cancel()
-            self._task = asyncio.get_running_loop().create_task(self._tick())
+            self._start()
 
     async def close(self) -> None:
         """Write what is buffered, and stop. Raises the first error, and stays open for another try."""
@@ -362,6 +369,10 @@ class AsyncWriteBehind(_Behind):
                 return [Failure(group[0], error)]
             return [failure for write in group for failure in await self._write_group([write])]
         return []
+
+    def _start(self) -> None:
+        # In a context of its own: begun inside a transaction of the caller's, it would count as a part of that.
+        self._task = asyncio.get_running_loop().create_task(self._tick(), context=Context())
 
     async def _tick(self) -> None:
         while not self._buffer.shut:

@@ -56,7 +56,7 @@ class Settings(BaseModel):
     max_value_bytes: int = Field(default=10 * 1024 * 1024, gt=0)
     """The largest value, in bytes of its JSON text or of itself."""
     max_batch: int = Field(default=1024, gt=0)
-    """The most concurrent asynchronous writes that share one transaction; then other processes get a turn."""
+    """The most concurrent asynchronous writes that share one transaction; fewer where other processes wait."""
     query_max_rows: int = Field(default=100_000, gt=0)
     """The most rows a query may return; one with more is refused, never cut short."""
     query_max_fetch: int = Field(default=500_000, gt=0, le=1_000_000_000)
@@ -76,7 +76,7 @@ class Settings(BaseModel):
     """Which value makes room: that asked for longest ago, or least often; ttl: any after `cache_ttl`, then as lru."""
     cache_ttl: float = Field(default=300.0, gt=0, le=1_000_000_000)
     """Seconds a value stays in memory with the policy ttl, and in Redis with any."""
-    redis_url: str | None = Field(default=None, pattern="^(redis|rediss|unix)://")
+    redis_url: str | None = Field(default=None, repr=False)
     """A Redis that processes share as the second level of the cache; values lie there in the clear."""
     on_cache_miss: Callable[[Address], object] | None = None
     """Called with the address of each value of worthwhile size that memory did not hold."""
@@ -97,7 +97,7 @@ class Settings(BaseModel):
                 there = ", ".join(cls.model_fields)
                 raise InvalidValue(f"there is no setting {name!r:.80}; there are {there}", path=f"/{name}") from None
             where = f"STATEDB_{name.upper()} in the environment" if name in found else f"the setting {name}"
-            raise InvalidValue(f"{where}: {first['msg']}", path=f"/{name}") from error
+            raise InvalidValue(f"{where}: {first['msg']}", path=f"/{name}") from None
 
 
 class Options(TypedDict, total=False):

@@ -10,7 +10,17 @@ from typing import Any
 
 import pytest
 
-from statedb import Address, AsyncStore, InvalidValue, Store, StoreBusy, StoreClosed, VersionConflict
+from statedb import (
+    Address,
+    AsyncStore,
+    InTransaction,
+    InvalidValue,
+    ReadOnly,
+    Store,
+    StoreBusy,
+    StoreClosed,
+    VersionConflict,
+)
 from statedb.caching import AsyncWriteBehind, WriteBehind
 from statedb.values import codec
 from tests.conftest import Opener
@@ -143,6 +153,33 @@ def test_what_is_wrong_with_a_write_is_said_at_once(store: Any, behind: Any) -> 
     assert behind.flush() == 0
 
 
+def test_who_is_told_of_errors_is_a_plain_function(behind: Any) -> None:
+    async def awaited(_error: Exception, _at: Address, _value: Any) -> None: ...
+
+    for wrong in (awaited, "told"):
+        with pytest.raises(InvalidValue, match="on_flush_error"):
+            behind.on_flush_error(wrong)
+
+
+def test_each_shell_has_a_write_behind_of_its_own() -> None:
+    with Store(":memory:") as store, store.transaction() as tx:
+        others: list[Any] = [AsyncStore(":memory:"), tx, "a.db"]
+        for other in others:
+            with pytest.raises(InvalidValue, match="AsyncWriteBehind for an AsyncStore"):
+                WriteBehind(other)
+        others[0] = store
+        for other in others:
+            with pytest.raises(InvalidValue, match="AsyncWriteBehind for an AsyncStore"):
+                AsyncWriteBehind(other)
+
+
+def test_the_past_is_not_written_behind_either(store: Any, shell: str) -> None:
+    store.states.set(*KEY, 1)
+    past = store.at(1)
+    with pytest.raises(ReadOnly):
+        WriteBehind(past) if shell == "sync" else AsyncWriteBehind(past._target)
+
+
 def failing(store: Any, monkeypatch: pytest.MonkeyPatch, broken: set[Any], error: type[Exception]) -> None:
     """Have every transaction that writes one of these values fail."""
     inner = codec.encode
@@ -272,6 +309,53 @@ def test_a_task_writes_every_interval_and_a_cancelled_flush_goes_on(where: str, 
             assert await behind.flush() <= 1
             assert await store.states.get(*KEY) == 29
         assert behind.pending == 0
+
+    run(main())
+
+
+def test_a_thread_inside_a_transaction_flushes_nothing_and_waits_for_nobody(filed: Store) -> None:
+    behind = WriteBehind(filed, interval=1e6)
+    behind.set(*KEY, 1)
+    flushing, over = threading.Event(), threading.Event()
+
+    def flush() -> None:  # as the thread that flushes does, which waits for the transaction
+        with behind._turn:
+            flushing.set()
+            over.wait(HANG)
+
+    thread = threading.Thread(target=flush)
+    thread.start()
+    assert flushing.wait(HANG)
+    with filed.transaction():
+        with pytest.raises(InTransaction):
+            behind.flush()
+        assert thread.is_alive()
+    over.set()
+    thread.join()
+    behind.close()
+    assert filed.states.get(*KEY) == 1
+
+
+def test_a_task_inside_a_transaction_flushes_nothing_and_stops_nobody(where: str) -> None:
+    async def main() -> None:
+        intervals = asyncio.Queue[None]()
+        told: list[Exception] = []
+
+        async def interval(_seconds: float) -> None:
+            await intervals.get()
+
+        async with AsyncStore(where) as store, AsyncWriteBehind(store, ticker=interval) as behind:
+            behind.on_flush_error(lambda error, at, value: told.append(error))
+            async with store.transaction():
+                await behind.set(*KEY, 1)
+                intervals.put_nowait(None)
+                while behind.pending and not behind._turn.locked() and not told:
+                    await asyncio.sleep(0)
+                with pytest.raises(InTransaction):
+                    await behind.flush()
+            await behind.flush()
+            assert await store.states.get(*KEY) == 1
+        assert told == []
 
     run(main())
 

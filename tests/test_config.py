@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import traceback
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from statedb import InvalidValue, Settings, Store
+from statedb import AsyncStore, InvalidValue, Settings, Store
+from tests.helpers import run
 
 
 def test_a_keyword_overrides_the_environment_which_overrides_the_default(
@@ -34,6 +36,22 @@ def test_a_setting_that_cannot_be_one_is_refused_before_a_file_is_made(path: Pat
     with pytest.raises(InvalidValue):
         Store(path, **wrong)
     assert not path.exists()
+
+
+@pytest.mark.parametrize("url", ["zebra", "redis://:zebra@h:p", "redis://:zeb/ra@h", "redis://:zebra@h?unknown=1"])
+@pytest.mark.parametrize("shell", ["sync", "async"])
+def test_what_is_no_url_of_a_redis_is_refused_and_not_repeated(path: Path, url: str, shell: str) -> None:
+    async def opened() -> None:
+        await AsyncStore(path, redis_url=url)
+
+    with pytest.raises(InvalidValue, match="redis_url") as refused:
+        Store(path, redis_url=url) if shell == "sync" else run(opened())
+    assert "zeb" not in "".join(traceback.format_exception(refused.value))
+    assert not path.exists()
+
+
+def test_settings_that_are_shown_keep_the_password_of_redis() -> None:
+    assert "zebra" not in repr(Settings.load({"redis_url": "redis://:zebra@h"}))
 
 
 @pytest.mark.parametrize(("durability", "level"), [("full", 2), ("normal", 1)])

@@ -11,7 +11,22 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, assert_type
 
-from statedb import AsyncStore, Change, Commit, Entry, Health, Listing, Row, Rows, Store, Transaction, Version
+from statedb import (
+    Address,
+    AsyncStore,
+    CacheStats,
+    Change,
+    Commit,
+    Entry,
+    Health,
+    Listing,
+    Row,
+    Rows,
+    Store,
+    Transaction,
+    Version,
+)
+from statedb.caching import AsyncWriteBehind, WriteBehind
 from statedb.transaction import Joined
 
 
@@ -65,6 +80,34 @@ async def async_handles_too(store: AsyncStore) -> None:
     assert_type(await agent.shared.update("n", lambda v: v + 1, default=0), Entry)
 
 
+def missed(at: Address) -> None: ...
+
+
+def caches(store: Store) -> None:
+    assert_type(store.states.get("a", "local", "k", copy=False), Any)
+    assert_type(store.agent("a").session("c").get("k", copy=False), Any)
+    assert_type(store.cache.warm("a", keys=["k"]), int)
+    assert_type(store.cache.stats(), CacheStats)
+    assert_type(store.health.stats().cache.hit_rate, float)
+    store.cache.on_cache_miss(missed)(Address("a", "local", "k"))
+    with WriteBehind(store, interval=0.5) as behind:
+        assert_type(behind.set("a", "local", "k", 1), Entry | None)
+        assert_type(behind.get("a", "local", "k", copy=False), Any)
+        assert_type(behind.flush(("a", "local", "k")), int)
+        assert_type(behind.pending, int)
+        behind.on_flush_error(lambda error, at, value: print(error, at.key, value))
+
+
+async def async_caches(store: AsyncStore) -> None:
+    value: dict[str, Any] = await store.states.get("a", "local", "k", copy=False)
+    assert_type(await store.cache.warm("a", "local", str(value)), int)
+    handler = await store.cache.on_cache_miss(missed)
+    handler(Address("a", "local", "k"))
+    async with AsyncWriteBehind(store) as behind:
+        assert_type(await behind.set("a", "local", "k", 1), Entry | None)
+        assert_type(await behind.delete("a", "local", "k"), bool)
+
+
 def transactions_join(store: Store) -> None:
     with store.transaction(message="m", actor="me") as tx:
         assert_type(tx, Transaction)
@@ -98,6 +141,8 @@ def wrong_calls_are_errors(store: Store) -> None:
     store.query("select ?", 5)  # type: ignore[arg-type]
     Store("app.db", durability="some")  # type: ignore[arg-type]
     Store("app.db", nonsense=1)  # type: ignore[call-arg]
+    Store("app.db", cache_policy="mru")  # type: ignore[arg-type]
+    AsyncWriteBehind(store)  # type: ignore[arg-type]
 
 
 async def wrong_async_calls_are_errors(store: AsyncStore) -> None:
@@ -105,6 +150,7 @@ async def wrong_async_calls_are_errors(store: AsyncStore) -> None:
     _ = store.states.set("a", "local", "k", 1).version  # type: ignore[attr-defined]
     with store.transaction():  # type: ignore[attr-defined]
         pass
+    WriteBehind(store)  # type: ignore[arg-type]
 
 
 def a_sync_call_cannot_be_awaited(store: Store) -> None:

@@ -6,7 +6,7 @@
     ▲                 ▲              as in Subversion's FSFS)
     └── 24 ◀─ …       └── …
 
-So a version lies at most 7 + log2(n / 8) deltas from a whole one, and seven writes of eight read nothing for it. The
+So version n lies at most 4 + log2(n + 1) deltas from a whole one, and seven writes of eight read nothing for it. The
 base is named in the row: whatever is cut, copied or made whole later on, nobody computes it again.
 """
 

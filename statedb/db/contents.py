@@ -155,11 +155,17 @@ class Contents:
         while at is not None and (state, at) not in self._known:
             pending.append((state, at))
             at = self._linked((state, at)).base
-        plain = b"" if at is None else self._known[state, at]
-        for each in reversed(pending):
-            link = self._linked(each)
-            plain = codec.plain(link.stored) if link.base is None else delta.decode(link.stored, plain)
-            self._remember(each, plain)
+        if at is None:
+            whole = pending.pop()
+            plain = codec.plain(self._linked(whole).stored)
+            self._remember(whole, plain)
+        else:
+            plain = self._known[state, at]
+        pending.reverse()
+        if pending:
+            found = delta.undo(plain, [self._linked(each).stored for each in pending])
+            for each, plain in zip(pending[-len(found) :], found, strict=True):
+                self._remember(each, plain)
         return plain
 
     def _remember(self, place: _Place, plain: bytes) -> None:

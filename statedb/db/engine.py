@@ -69,6 +69,10 @@ class Engine(Protocol):
         """Begin a transaction for a caller to hold open. Raises InTransaction in a thread that holds one already."""
         ...
 
+    def refuse_inside(self) -> None:
+        """Raise InTransaction in a thread that holds a transaction open here."""
+        ...
+
     def stamp(self) -> int | None:
         """Return a number that is another once anybody has committed, None where there is no telling."""
         ...

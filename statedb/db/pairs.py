@@ -35,7 +35,7 @@ def told(pairs: Iterable[tuple[int, int]]) -> str:
 def select_pairs(parameter: str, first: str, second: str) -> Select[tuple[int, int]]:
     """Return a select of the pairs in a parameter, by the names of their parts."""
     each = _each(bindparam(parameter, type_=Text())).table_valued(column("value"), name="each")
-    return select(*(_part(each.c.value, place).label(name) for place, name in enumerate((first, second))))
+    return select(_part(each.c.value, 0).label(first), _part(each.c.value, 1).label(second))
 
 
 def _part(pair: Any, place: int) -> Any:

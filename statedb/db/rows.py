@@ -71,7 +71,7 @@ def write_commit(
     for _, staged in touches:
         _write_touch(tx, staged)
     for agent in agents_of.values():
-        tx.connection.run(__INSERT_COMMIT_AGENT, {"agent_id": agent, "revision": tx.revision})
+        tx.connection.run(_INSERT_COMMIT_AGENT, {"agent_id": agent, "revision": tx.revision})
 
 
 def _commit_row(tx: Tx, kind: str, note: Note, origin: Origin) -> CommitRow:
@@ -219,7 +219,7 @@ def _named(*names: str) -> dict[str, object]:
 _FIND_AGENT = Statement(select(agents.c.id).where(agents.c.name == bindparam("name")))
 _INSERT_AGENT = Statement(insert(agents).values(_named("id", "name")))
 _INSERT_COMMIT = Statement(insert(state_commits).values(_named(*(name for name in _COMMIT if name != "content"))))
-__INSERT_COMMIT_AGENT = Statement(insert(commit_agents).values(_named("agent_id", "revision")))
+_INSERT_COMMIT_AGENT = Statement(insert(commit_agents).values(_named("agent_id", "revision")))
 _INSERT_HEAD = Statement(
     insert(agent_states).values(_named("id", "branch_id", "agent_id", "state_type", "state_key", "salt", *_HEAD))
 )

@@ -21,6 +21,7 @@ from cachetools import LFUCache, LRUCache, TTLCache
 from statedb.config import Settings
 from statedb.models import Address, CacheStats
 from statedb.times import micros
+from statedb.values import arguments
 from statedb.values.codec import Encoded, is_json
 from statedb.values.content import Content
 
@@ -225,7 +226,9 @@ class Cache:
 
 
 def made_cache(settings: Settings) -> Cache | None:
-    """Return the cache that settings ask for, None for none."""
+    """Return the cache that settings ask for, None for none. Raises InvalidValue."""
+    if settings.on_cache_miss is not None:
+        arguments.handler(settings.on_cache_miss, "on_cache_miss")
     return Cache(settings) if settings.cache_bytes or settings.redis_url else None
 
 

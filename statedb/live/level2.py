@@ -71,7 +71,7 @@ class Level2(_Tried):
         super().__init__(settings, failed, timer)
         with redis_installed():
             from redis import Redis
-        self._client: Any = Redis.from_url(settings.redis_url or "", **_patience())
+        self._client: Any = _client(Redis, settings.redis_url or "", _patience())
 
     def get(self, name: str) -> bytes | None:
         """Return what lies there under a name, None where nothing does or there is no answer."""
@@ -98,7 +98,7 @@ class AsyncLevel2(_Tried):
         super().__init__(settings, failed, timer)
         with redis_installed():
             from redis.asyncio import Redis
-        self._client: Any = Redis.from_url(settings.redis_url or "", **_patience(of="asyncio"))
+        self._client: Any = _client(Redis, settings.redis_url or "", _patience(of="asyncio"))
 
     async def get(self, name: str) -> bytes | None:
         """Return what lies there under a name, None where nothing does or there is no answer."""
@@ -129,6 +129,24 @@ def redis_installed() -> Iterator[None]:
         raise InvalidValue(
             f"the setting redis_url needs the extra: pip install 'statedb[redis]' ({error})", path="/redis_url"
         ) from error
+
+
+def _client(kind: Any, url: str, options: dict[str, Any]) -> Any:
+    """Return a client that has sent nothing yet. Raises InvalidValue where its URL is none, or has options unknown."""
+    from redis import RedisError
+
+    try:
+        client = kind.from_url(url, **options)
+        pool = client.connection_pool
+        pool.connection_class(**pool.connection_kwargs)  # or the first read would meet an option that is none
+    except (ValueError, TypeError, RedisError):
+        # Not chained, and without what it says: where the URL is cut in the wrong place, that is part of a password.
+        raise InvalidValue(
+            "the setting redis_url is not the URL of a Redis, such as redis://:password@host:6379/0, rediss://… or "
+            "unix://…; what is no letter or digit in a password is percent-encoded",
+            path="/redis_url",
+        ) from None
+    return client
 
 
 def _patience(of: str = "") -> dict[str, Any]:

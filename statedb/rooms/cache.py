@@ -14,7 +14,7 @@ from statedb.db.tx import Tx
 from statedb.errors import InvalidValue
 from statedb.live.cache import Cache
 from statedb.models import Address, CacheStats, StateType
-from statedb.values.arguments import plain
+from statedb.values import arguments
 from statedb.values.glob import glob
 from statedb.values.names import address, name, tier
 
@@ -35,6 +35,8 @@ def warm(
     values are left out, for they are not kept. Where not all find room, those read last stay.
     """
     of = [name(agent_id, "agent_id")] if agent_id is not None else [row[0] for row in tx.db.all(_AGENTS, {})]
+    if isinstance(keys, str):
+        raise InvalidValue(f"keys is the text {keys!r:.80}; it is a list of keys")
     tiers = [tier(state_type)] if state_type is not None else [each.value for each in StateType]
     named = None if keys is None else list(keys)
     cache = _cache(tx)
@@ -88,7 +90,7 @@ def on_cache_miss(tx: Tx, handler: Handler) -> Handler:
     For values of worthwhile size. It is called after the read, by the thread that reads; what it raises is logged, and
     fails no read.
     """
-    plain(handler, "on_cache_miss")
+    arguments.handler(handler, "on_cache_miss")
     cache = _cache(tx)
     if cache is not None:
         cache.on_miss(handler)

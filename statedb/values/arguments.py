@@ -47,6 +47,12 @@ def plain(fn: Any, caller: str) -> None:
         )
 
 
+def handler(fn: Any, caller: str) -> None:
+    """Refuse what cannot be called, or only be awaited, which nobody would. Raises InvalidValue."""
+    if not callable(fn) or iscoroutinefunction(fn):
+        raise InvalidValue(f"{caller} takes a plain function, on AsyncStore too, and not {_shown(fn)}")
+
+
 def _shown(thing: Any) -> str:
     try:
         return f"{thing!r:.80}"

@@ -9,16 +9,11 @@ format of differences and better where parts move, it knows nothing of JSON, and
 
 from __future__ import annotations
 
-import sys
+from collections.abc import Sequence
 
 from statedb.errors import Corrupted
-from statedb.values import codec
-from statedb.values.codec import BYTES_DELTA, JSON_DELTA, Encoded, Stored
-
-if sys.version_info >= (3, 14):
-    from compression import zstd as zstd
-else:
-    from backports import zstd as zstd
+from statedb.values import chains, codec
+from statedb.values.codec import BYTES_DELTA, JSON_DELTA, Encoded, Stored, zstd
 
 FROM = 384
 """Plain bytes from which a value may be kept as a delta. Below, one saves less than it costs: no SQLite tool reads it,
@@ -55,13 +50,31 @@ def encode(encoded: Encoded, base: bytes, *, far: bool = False) -> Stored | None
 
 def decode(stored: Stored, base: bytes) -> bytes:
     """Return the plain bytes of a delta, given its base's. Raises Corrupted, or on another base gives other bytes."""
-    if stored.codec not in (JSON_DELTA, BYTES_DELTA):
-        raise Corrupted(f"a value with codec {stored.codec} is no delta, and has a base; run a check of the store")
+    return undo(base, [stored])[-1]
+
+
+def undo(plain: bytes, deltas: Sequence[Stored]) -> list[bytes]:
+    """Return the plain bytes to which deltas lead, each on what the one before it gives; maybe those on the way too.
+
+    Raises Corrupted, or on another base gives other bytes.
+    """
+    for each in deltas:
+        if each.codec not in (JSON_DELTA, BYTES_DELTA):
+            raise Corrupted(f"a value with codec {each.codec} is no delta, and has a base; run a check of the store")
     try:
-        decompressor = zstd.ZstdDecompressor(zstd_dict=zstd.ZstdDict(base, is_raw=True).as_prefix)
-        return decompressor.decompress(stored.data or b"")
-    except (zstd.ZstdError, ValueError) as error:
+        return _undone(plain, [each.data or b"" for each in deltas])
+    except (zstd.ZstdError, chains.Error, ValueError) as error:
         raise Corrupted(f"a delta does not fit its base ({error}); run a check of the store") from error
+
+
+def _undone(plain: bytes, deltas: list[bytes]) -> list[bytes]:
+    if chains.INSTALLED:
+        return [chains.last(plain, deltas)]
+    found = []
+    for each in deltas:
+        plain = zstd.ZstdDecompressor(zstd_dict=zstd.ZstdDict(plain, is_raw=True).as_prefix).decompress(each)
+        found.append(plain)
+    return found
 
 
 _OPTIONS: dict[int, dict[int, int]] = {

@@ -557,6 +557,22 @@ def test_misses_are_told(sort: str, ground: Places, clock: Clock) -> None:
         store.close()
 
 
+def test_who_is_told_of_misses_is_a_plain_function(store: Store) -> None:
+    async def awaited(_at: Address) -> None: ...
+
+    wrong: list[Any] = [awaited, "missed"]
+    for handler in wrong:
+        with pytest.raises(InvalidValue, match="on_cache_miss"):
+            store.cache.on_cache_miss(handler)
+        with pytest.raises(InvalidValue, match="on_cache_miss"):
+            Store(":memory:", on_cache_miss=handler)
+
+
+def test_keys_to_warm_are_several(store: Store) -> None:
+    with pytest.raises(InvalidValue, match="keys"):
+        store.cache.warm("a", "local", keys="key")
+
+
 def test_health_tells_what_the_cache_did(store: Store) -> None:
     store.states.set(*KEY, big(1))
     for _ in range(4):

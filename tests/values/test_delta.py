@@ -10,12 +10,19 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from statedb.errors import Corrupted
-from statedb.values import codec, delta
+from statedb.values import chains, codec, delta
 from statedb.values.codec import Encoded, Stored
 
 LIMIT = 1 << 20
 WORDS = st.lists(st.sampled_from([b"alpha ", b"beta ", b"gamma ", b"\x00\xff", b"delta "]), min_size=20, max_size=400)
 PLAINS = WORDS.map(b"".join)
+
+
+@pytest.fixture(autouse=True, params=[True, False], ids=["zstandard", "plain"])
+def with_or_without(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Deltas are undone with the library of the extra `fast` and without."""
+    assert chains.INSTALLED
+    monkeypatch.setattr(chains, "INSTALLED", request.param)
 
 
 @given(base=PLAINS, plain=PLAINS, far=st.booleans())
@@ -53,6 +60,21 @@ def test_a_delta_on_another_base_is_never_taken_for_the_value() -> None:
     except Corrupted:
         return
     assert codec.digest(b"salt", Encoded(made, found)) != codec.digest(b"salt", Encoded(made, plain))
+
+
+@given(plains=st.lists(PLAINS, min_size=2, max_size=6), large=st.booleans())
+def test_a_chain_is_undone_from_its_first_link_to_its_last(plains: list[bytes], large: bool) -> None:
+    if large:  # more than a block of zstd's
+        plains = [plain + b"and so on, " * 20_000 for plain in plains]
+    deltas, wanted = [], [plains[0]]
+    for plain in plains[1:]:
+        made = delta.encode(codec.pack(plain, json=False), wanted[-1])
+        if made is not None:
+            deltas.append(made)
+            wanted.append(plain)
+    if deltas:
+        found = delta.undo(plains[0], deltas)
+        assert found == wanted[-len(found) :]
 
 
 @pytest.mark.parametrize("damage", [b"", b"no zstd at all", b"\x28\xb5\x2f\xfd"])

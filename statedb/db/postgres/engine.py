@@ -139,6 +139,13 @@ class Engine:
             pass
         return Held(self, context, note)
 
+    def refuse_inside(self) -> None:
+        if me() in self._inside:
+            raise InTransaction(
+                "this thread has a transaction open on the store: write through that (tx.states…), "
+                "or after its block. A write through the store would not be part of it"
+            )
+
     def stamp(self) -> None:
         return None  # a server has no number that could be had for less than a read
 
@@ -150,11 +157,7 @@ class Engine:
     @contextmanager
     def _entered(self) -> Iterator[None]:
         self.check()
-        if me() in self._inside:
-            raise InTransaction(
-                "this thread has a transaction open on the store: write through that (tx.states…), "
-                "or after its block. A write through the store would not be part of it"
-            )
+        self.refuse_inside()
         self._inside.add(me())
         try:
             yield

@@ -21,6 +21,7 @@ class Engine:
     def __init__(self, path: str, settings: Settings) -> None:
         self._pool = Pool(path, settings)
         self.check = self._pool.check
+        self.refuse_inside = self._pool.refuse_inside
         memory = path == ":memory:"
         self._sentinel = MemorySentinel(self._pool.writer) if memory else Sentinel(path, settings)
         self.stamp = self._sentinel.stamp

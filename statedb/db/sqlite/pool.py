@@ -65,12 +65,7 @@ class Pool:
 
     def acquire(self) -> Connection:
         """Return the writing connection with its transaction begun; nobody else writes until it is released."""
-        owner = me()
-        if self._owner is owner:
-            raise InTransaction(
-                "this thread has a transaction open on the store: write through that (tx.states…), "
-                "or after its block. A write through the store would wait for itself"
-            )
+        self.refuse_inside()
         began = time.monotonic()
         if not self._turn.acquire(timeout=self._settings.busy_timeout):
             raise StoreBusy(
@@ -83,8 +78,16 @@ class Pool:
         except BaseException:
             self._turn.release()
             raise
-        self._owner, self._holder = owner, threading.current_thread()
+        self._owner, self._holder = me(), threading.current_thread()
         return self.writer
+
+    def refuse_inside(self) -> None:
+        """Raise InTransaction in the thread that has the writer."""
+        if self._owner is me():
+            raise InTransaction(
+                "this thread has a transaction open on the store: write through that (tx.states…), "
+                "or after its block. A write through the store would wait for itself"
+            )
 
     def release(self) -> None:
         """Let the next writer go on; the caller has committed or rolled back."""

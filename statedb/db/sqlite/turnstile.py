@@ -104,6 +104,7 @@ class Turnstile:
     def _enter(self) -> bool:
         if self._file is None and not self._open():
             return True
+        assert fcntl is not None
         assert self._file is not None
         try:
             fcntl.flock(self._file, fcntl.LOCK_EX | fcntl.LOCK_NB)
@@ -114,7 +115,7 @@ class Turnstile:
         return True
 
     def _leave(self) -> None:
-        if self._file is not None:
+        if self._file is not None and fcntl is not None:
             fcntl.flock(self._file, fcntl.LOCK_UN)
 
     def _open(self) -> bool:

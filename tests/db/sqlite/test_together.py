@@ -14,7 +14,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as some
 from sqlalchemy import bindparam, insert
 
-from statedb import AsyncStore, DiskFull, InvalidValue, Store
+from statedb import AsyncStore, DiskFull, Entry, InvalidValue, Store
 from statedb.db.sqlite import connection as sqlite
 from statedb.db.statements import Statement
 from statedb.db.tables import commit_agents, metadata
@@ -145,6 +145,8 @@ def test_an_import_that_fails_late_takes_no_other_write_with_it(
                 return_exceptions=True,
             )
             assert isinstance(failed, InvalidValue)
+            assert isinstance(first, Entry)
+            assert isinstance(last, Entry)
             assert (first.revision, last.revision) == (1, 2)
             assert await store.states.keys("a", "shared") == ["first", "last"]
             # What is handed in may be read once only.
