@@ -71,6 +71,7 @@ writes: some.SearchStrategy[Write] = some.one_of(
     some.builds(lambda of, name: lambda store: store.agent(of).session(name).close(), agents, some.just("s")),
     some.just(lambda store: store.states.set_many("a", "shared", {f"m{n}": n for n in range(5)})),
     some.just(lambda store: store.run(listed)),
+    some.just(lambda store: store.run(lambda _: store.settings.clock.advance(4))),
     some.just(lambda store: store.run(fails)),
 )  # fmt: skip
 
@@ -106,6 +107,25 @@ def test_a_batch_writes_the_rows_that_its_writes_would_one_by_one(batches: list[
     assert rows(ours) == rows(theirs)
     with Store(ours, clock=clock) as store:
         assert store.health.check().problems == ()
+
+
+def test_a_session_begun_in_a_batch_is_that_of_the_keys_below_its_name_at_once(tmp_path: Path) -> None:
+    clock = Clock()
+
+    async def main() -> None:
+        async with AsyncStore(tmp_path / "app.db", clock=clock) as store:
+            await store.states.set_many("a", "session", {"s/x": 1, "s/y": 1}, ttl=5)
+            begun, _, found, there = await asyncio.gather(
+                store.agent("a").session("s", ttl=60).set("z", 1),
+                store.run(lambda _: clock.advance(10)),
+                store.run(lambda tx: tx.states.items("a", "session", "s/*")),
+                store.states.delete("a", "session", "s/x"),
+            )
+            assert begun.revision == 2  # one that has ended would have been recorded before it
+            assert found == [("s/x", 1), ("s/y", 1), ("s/z", 1)]
+            assert there
+
+    run(main())
 
 
 def test_of_writes_the_database_refuses_each_fails_alone(tmp_path: Path) -> None:
