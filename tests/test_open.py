@@ -211,3 +211,17 @@ def test_a_store_stays_the_one_that_was_opened_wherever_the_process_goes(
             other.states.set("a", "shared", "k", value)
         assert [store.states.get("a", "shared", "k") for _ in range(3)] == [value] * 3
     store.close()
+
+
+def test_a_file_that_is_gone_when_a_reader_is_opened_is_an_error_of_the_library(tmp_path: Path) -> None:
+    with Store(tmp_path / "app.db") as store:
+        os.rename(tmp_path / "app.db", tmp_path / "away.db")
+        for read in (
+            lambda: store.states.get("a", "shared", "k"),
+            lambda: store.states.keys("a", "shared"),
+            lambda: store.query("select 1 as one"),
+        ):
+            with pytest.raises(NotAStore):
+                read()
+        os.rename(tmp_path / "away.db", tmp_path / "app.db")
+        assert store.states.get("a", "shared", "k") is None
