@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
@@ -16,6 +17,7 @@ from sqlalchemy import bindparam, insert
 
 from statedb import AsyncStore, DiskFull, InvalidValue, Store
 from statedb.db.sqlite import connection as sqlite
+from statedb.db.sqlite.rowskept import RowsKept
 from statedb.db.statements import Statement
 from statedb.db.tables import commit_agents, metadata
 from statedb.db.views import VIEWS
@@ -195,6 +197,23 @@ def test_an_import_in_parts_is_the_import_at_once(tmp_path: Path, monkeypatch: p
         assert copy.health.check().problems == ()
     kept = [table for table in rows(tmp_path / "app.db") if table != "state_commits"]
     assert [rows(tmp_path / "copy.db")[table] for table in kept] == [rows(tmp_path / "app.db")[table] for table in kept]
+
+
+def test_rows_that_weigh_much_are_sent_before_they_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    write = RowsKept.write
+
+    def spy(kept: RowsKept, connection: Any) -> None:
+        sent.append(kept.weight)
+        write(kept, connection)
+
+    monkeypatch.setattr(RowsKept, "write", spy)
+    monkeypatch.setattr(sqlite, "_LADEN", 50_000)
+    with Store(tmp_path / "app.db") as store:
+        sent.clear()
+        assert store.transfer.load_versions(*K, ((n, random.Random(n).randbytes(4_000)) for n in range(30))) == 30
+        assert len(sent) > 3
+        assert max(sent) < 60_000
 
 
 @pytest.mark.parametrize("swallowed", [False, True])
