@@ -17,6 +17,7 @@ from sqlalchemy import bindparam, insert
 
 from statedb import AsyncStore, DiskFull, InvalidValue, Store
 from statedb.db.sqlite import connection as sqlite
+from statedb.db.sqlite import writequeue
 from statedb.db.sqlite.rowskept import RowsKept
 from statedb.db.statements import Statement
 from statedb.db.tables import commit_agents, metadata
@@ -126,6 +127,32 @@ def test_a_session_begun_in_a_batch_is_that_of_the_keys_below_its_name_at_once(t
             assert begun.revision == 2  # one that has ended would have been recorded before it
             assert found == [("s/x", 1), ("s/y", 1), ("s/z", 1)]
             assert there
+
+    run(main())
+
+
+def test_where_somebody_else_waits_a_batch_ends_early_and_its_rest_goes_on_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[object] = []
+    begin = sqlite.Connection.begin_write
+
+    def spy(connection: sqlite.Connection, left: float | None = None) -> None:
+        begun.append(connection)
+        begin(connection, left)
+
+    monkeypatch.setattr(sqlite.Connection, "begin_write", spy)
+    monkeypatch.setattr(sqlite.Connection, "crowded", lambda _: True)
+    monkeypatch.setattr(writequeue, "_POLITE", 4)
+
+    async def main() -> None:
+        async with AsyncStore(tmp_path / "app.db", durability="normal") as store:
+            begun.clear()
+            calls = [store.states.update(*K, lambda v, n=n: [*v, n], default=[]) for n in range(10)]
+            entries = await asyncio.gather(*calls)
+            assert len(begun) == 3
+            assert [entry.revision for entry in entries] == list(range(1, 11))
+            assert await store.states.get(*K) == list(range(10))
 
     run(main())
 
