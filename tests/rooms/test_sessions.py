@@ -127,17 +127,20 @@ def test_keys_that_lie_below_the_name_join_a_session_when_it_begins(store: Store
 
 
 def test_a_transaction_that_begins_a_session_reads_its_clock_in_every_key_of_it(store: Store) -> None:
+    def ends(rooms: Any, *at: str) -> Any:
+        return rooms.states.entry("a", *at).expires_at
+
     store.states.set("a", "session", "c7/x", 1, ttl=10)
     store.states.set("a", "shared", "c7/x", 1, ttl=10)
 
     def begin(tx: Any) -> list[Any]:
         tx.agent("a").session("c7", ttl=60).set("y", 1)
         keys = [("session", "c7/x"), ("session", "c7/y"), ("shared", "c7/x")]
-        return [tx.states.entry("a", *key).expires_at for key in keys]
+        return [ends(tx, *key) for key in keys]
 
     joined, own, other = store.run(begin)
-    assert joined == own == store.states.entry("a", "session", "c7/x").expires_at
-    assert other == store.states.entry("a", "shared", "c7/x").expires_at < own
+    assert joined == own == ends(store, "session", "c7/x")
+    assert other == ends(store, "shared", "c7/x") < own
 
 
 def test_nothing_is_written_until_a_key_is(store: Store) -> None:

@@ -7,6 +7,7 @@ import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -131,6 +132,10 @@ def test_a_session_begun_in_a_batch_is_that_of_the_keys_below_its_name_at_once(t
     run(main())
 
 
+def _with(number: int, numbers: list[int]) -> list[int]:
+    return [*numbers, number]
+
+
 def test_where_somebody_else_waits_a_batch_ends_early_and_its_rest_goes_on_in_order(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -148,7 +153,7 @@ def test_where_somebody_else_waits_a_batch_ends_early_and_its_rest_goes_on_in_or
     async def main() -> None:
         async with AsyncStore(tmp_path / "app.db", durability="normal") as store:
             begun.clear()
-            calls = [store.states.update(*K, lambda v, n=n: [*v, n], default=[]) for n in range(10)]
+            calls = [store.states.update(*K, partial(_with, n), default=[]) for n in range(10)]
             entries = await asyncio.gather(*calls)
             assert len(begun) == 3
             assert [entry.revision for entry in entries] == list(range(1, 11))

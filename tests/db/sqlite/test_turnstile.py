@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -123,7 +124,8 @@ def test_one_who_stands_there_and_does_not_move_is_passed_by(path: Path, monkeyp
         stopped._leave()
         store.states.set(*K, 4)
         assert stopped._enter()
-        assert not store._engine._pool.writer._turnstile._passing
+        engine: Any = store._engine
+        assert not engine._pool.writer._turnstile._passing
 
 
 def test_no_timeout_is_so_short_that_who_has_stopped_there_is_not_passed_by(path: Path) -> None:
