@@ -17,6 +17,7 @@ from hypothesis import strategies as some
 from sqlalchemy import bindparam, insert
 
 from statedb import AsyncStore, DiskFull, InvalidValue, Store
+from statedb.db.earlier import Earlier
 from statedb.db.sqlite import connection as sqlite
 from statedb.db.sqlite import writequeue
 from statedb.db.sqlite.rowskept import RowsKept
@@ -246,6 +247,22 @@ def test_rows_that_weigh_much_are_sent_before_they_are_many(tmp_path: Path, monk
         assert store.transfer.load_versions(*K, ((n, random.Random(n).randbytes(4_000)) for n in range(30))) == 30
         assert len(sent) > 3
         assert max(sent) < 60_000
+
+
+def test_an_import_into_memory_is_not_held_a_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    add = Earlier.add
+
+    def spy(earlier: Earlier, *left: Any) -> None:
+        held.append(len(earlier.links))
+        add(earlier, *left)
+
+    monkeypatch.setattr(Earlier, "add", spy)
+    with Store(":memory:") as store:
+        assert store.transfer.load_versions(*K, ((n, [n] * 1_000) for n in range(20))) == 20
+        assert (len(held), max(held)) == (20, 1)
+        assert [store.history.get(*K, n).value for n in range(1, 21)] == [[n] * 1_000 for n in range(20)]
+        assert store.health.check().problems == ()
 
 
 @pytest.mark.parametrize("swallowed", [False, True])
