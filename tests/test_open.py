@@ -15,6 +15,7 @@ from statedb import Corrupted, NotAStore, Settings, Store, StoreTooNew
 from statedb.config import Options
 from statedb.db import migrate
 from statedb.db.sqlite.connection import APPLICATION_ID
+from tests.helpers import SHELLS
 
 NEWER = "update alembic_version set version_num = '9999'"
 
@@ -192,3 +193,35 @@ def test_a_store_that_does_not_tell_its_schema_is_corrupted(tmp_path: Path, scri
     raw.close()
     with pytest.raises(Corrupted):
         Store(tmp_path / "x.db")
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_a_store_stays_the_one_that_was_opened_wherever_the_process_goes(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shell: str
+) -> None:
+    here, there = tmp_path / "here", tmp_path / "there"
+    for folder in (here, there):
+        folder.mkdir()
+        Store(folder / "app.db").close()
+    monkeypatch.chdir(here)
+    store = SHELLS[shell]("app.db")
+    monkeypatch.chdir(there)
+    for value in ("x" * 10_000, "y" * 10_000):
+        with Store(here / "app.db") as other:
+            other.states.set("a", "shared", "k", value)
+        assert [store.states.get("a", "shared", "k") for _ in range(3)] == [value] * 3
+    store.close()
+
+
+def test_a_file_that_is_gone_when_a_reader_is_opened_is_an_error_of_the_library(tmp_path: Path) -> None:
+    with Store(tmp_path / "app.db") as store:
+        os.rename(tmp_path / "app.db", tmp_path / "away.db")
+        for read in (
+            lambda: store.states.get("a", "shared", "k"),
+            lambda: store.states.keys("a", "shared"),
+            lambda: store.query("select 1 as one"),
+        ):
+            with pytest.raises(NotAStore):
+                read()
+        os.rename(tmp_path / "away.db", tmp_path / "app.db")
+        assert store.states.get("a", "shared", "k") is None

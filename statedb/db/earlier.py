@@ -6,8 +6,8 @@ from dataclasses import dataclass, field
 
 from statedb.db.contents import Link
 from statedb.db.heads import Head
-from statedb.db.sessions import Session, SessionName, session_name
-from statedb.models import Address, StateType
+from statedb.db.sessions import Session, SessionName
+from statedb.models import Address
 
 
 @dataclass(slots=True)
@@ -23,9 +23,6 @@ class Earlier:
     def add(self, heads: dict[Address, Head], sessions: dict[SessionName, Session], agents: dict[str, int]) -> None:
         """Note what one more of them leaves behind."""
         self.heads |= heads
-        for name, session in sessions.items():
-            if session.was is None:
-                self._joined(name, session)
         self.sessions |= sessions
         self.agents |= agents
 
@@ -34,9 +31,3 @@ class Earlier:
         self.heads.clear()
         self.sessions.clear()
         self.links.clear()
-
-    def _joined(self, name: SessionName, session: Session) -> None:
-        """Have what was written before to the keys of a new session belong to it, as the rows will."""
-        for at, head in self.heads.items():
-            if at.state_type == StateType.SESSION and session_name(at.agent_id, at.key) == name:
-                head.session_id = session.id

@@ -145,7 +145,7 @@ def open_engine(where: str | os.PathLike[str], settings: Settings) -> Engine:
         return Postgres(place, settings)
     from statedb.db.sqlite.engine import Engine as SQLite
 
-    return SQLite(place.name, settings)
+    return SQLite(place.lasting, settings)
 
 
 def async_engine(where: str | os.PathLike[str], settings: Settings) -> AsyncEngine:
@@ -157,4 +157,4 @@ def async_engine(where: str | os.PathLike[str], settings: Settings) -> AsyncEngi
         return Postgres(place, settings)
     from statedb.db.sqlite.asyncengine import AsyncEngine as SQLite
 
-    return SQLite(place.name, settings)
+    return SQLite(place.lasting, settings)

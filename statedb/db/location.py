@@ -6,6 +6,7 @@ import os
 import re
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import NamedTuple
 
 from sqlalchemy.engine import URL, make_url
@@ -22,6 +23,13 @@ class Place(NamedTuple):
 
     backend: str
     name: str
+
+    @property
+    def lasting(self) -> str:
+        """The name that means the same wherever the process goes: connections are made as they are needed."""
+        if self.backend != "sqlite" or self.name == ":memory:":
+            return self.name
+        return str(Path(self.name).absolute())
 
     @property
     def shown(self) -> str:

@@ -20,7 +20,7 @@ from statedb.db.earlier import Earlier
 from statedb.db.footprint import Footprint, Watched
 from statedb.db.heads import Head
 from statedb.db.newest import Newest
-from statedb.db.sessions import FIND_SESSION, Opening, Session, SessionName, session_name
+from statedb.db.sessions import FIND_SESSION, UNWRITTEN, Opening, Session, SessionName, session_name
 from statedb.db.statements import Parameters, Row, Statement
 from statedb.db.tables import MAIN
 from statedb.errors import InvalidValue, ReadOnly
@@ -237,7 +237,7 @@ class Tx:
     def head(self, at: Address) -> Head | None:
         """Return a key as it stands, be it a tombstone or expired."""
         if (staged := self.staged.get(at)) is not None:
-            return self._seen(at.agent_id, staged.head)
+            return self._seen(at.agent_id, at.state_type, staged.head)
         if at in self.expired:
             return self.expired[at][1]
         if self.point is not None:
@@ -245,9 +245,9 @@ class Tx:
         if self.footprint is not None:
             self.footprint.keys.add(at)
         if self.earlier is not None and at in self.earlier.heads:
-            return self._seen(at.agent_id, self.earlier.heads[at].copy())
+            return self._seen(at.agent_id, at.state_type, self.earlier.heads[at].copy())
         row = self._row(at)
-        return self._seen(at.agent_id, Head(*row)) if row else None
+        return self._seen(at.agent_id, at.state_type, Head(*row)) if row else None
 
     def as_of(self, at: Address, revision: int) -> Head | None:
         """Return a key as committed at a revision, None where it had no version. Raises Compacted."""
@@ -287,7 +287,7 @@ class Tx:
         statement = heads.PRESENT_RANGE if self.point is None else heads.PAST_RANGE
         found = self._through(statement, agent_id, state_type, low, high)
         heads_there = [Head(*row) for row in found] if self.point is None else self.contents.heads(found)
-        rows = [self._seen(agent_id, head) for head in heads_there]
+        rows = [self._seen(agent_id, state_type, head) for head in heads_there]
         overlay = self._overlay(agent_id, state_type, low, high)
         if not overlay:
             return rows
@@ -341,16 +341,15 @@ class Tx:
         rows = self.connection.beneath(statement, parameters)
         return rows[0] if rows else None
 
-    def _seen(self, agent_id: str, head: Head) -> Head:
-        """Return a head as read, with the clock of its session as it has been moved since."""
-        if head.session_id is None:
-            return head
-        name = session_name(agent_id, head.key)
+    def _seen(self, agent_id: str, state_type: str, head: Head) -> Head:
+        """Return a head as read, with the clock of its session as it has been moved, or has begun, since."""
+        name = session_name(agent_id, head.key) if state_type == StateType.SESSION else None
         moved = None if name is None else self.sessions.get(name)
         if moved is None and name is not None and self.earlier is not None:
             moved = self.earlier.sessions.get(name)
         if moved is not None:
             head.ttl, head.expires_at = moved.ttl, moved.expires_at
+            head.session_id = UNWRITTEN if moved.id is None else moved.id
         return head
 
     def _through(self, statement: Statement, agent_id: str, state_type: str, low: str, high: str) -> list[Row]:
@@ -369,7 +368,7 @@ class Tx:
         found = {key: head.copy() for key, head in found.items()}
         found |= within((at, expired) for at, (_, expired) in self.expired.items())
         found |= within((at, staged.head) for at, staged in self.staged.items())
-        return {key: self._seen(agent_id, head) for key, head in found.items()}
+        return {key: self._seen(agent_id, state_type, head) for key, head in found.items()}
 
     def _within(self, agent_id: str, state_type: str, low: str, high: str) -> dict[str, Any]:
         given = {"agent": agent_id, "branch": self.branch, "state_type": state_type, "low": low, "high": high}

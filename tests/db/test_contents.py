@@ -222,6 +222,17 @@ def test_a_head_that_is_not_what_was_written_is_no_base(grown: Store, where: str
     assert grown.history.get(*K, 20).value["rows"][1]["id"] == 1
 
 
+@pytest.mark.parametrize("version", [20, 16, 8, 1])
+def test_an_erased_version_is_no_base(grown: Store, where: str, version: int) -> None:
+    erased = "set codec = 4, value = null, data = null"
+    tamper(where, f"update state_versions {erased}, base = null where version = {version}", by=grown)
+    if version == 20:
+        tamper(where, f"update agent_states {erased} where state_key = 'k'", by=grown)
+    for n in range(20, 40):
+        assert grown.states.set(*K, document(random.Random(1)) | {"n": n}).version == n + 1
+    assert [grown.history.get(*K, number).value["n"] for number in range(24, 41)] == list(range(23, 40))
+
+
 def _is_lost(store: Store, version: int) -> bool:
     try:
         store.history.get(*K, version)

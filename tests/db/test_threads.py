@@ -41,3 +41,16 @@ def test_one_who_gave_up_is_not_given_it() -> None:
     lock.release()
     assert lock.acquire(0)
     assert not lock.acquire(0)
+
+
+def test_one_who_is_given_it_while_giving_up_has_it() -> None:
+    class Late(FairLock):
+        def _withdraw(self, mine: threading.Lock) -> bool:
+            self.release()  # as by another thread, at this very moment
+            return super()._withdraw(mine)
+
+    lock = Late()
+    assert lock.acquire(timeout=0)
+    assert lock.acquire(timeout=0)
+    lock.release()
+    assert lock.acquire(timeout=0)

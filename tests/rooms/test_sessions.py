@@ -126,6 +126,23 @@ def test_keys_that_lie_below_the_name_join_a_session_when_it_begins(store: Store
     assert store.at(2).states.entry("a", "session", "c/raw").expires_at == clock.moment - timedelta(seconds=39)  # type: ignore[union-attr]
 
 
+def test_a_transaction_that_begins_a_session_reads_its_clock_in_every_key_of_it(store: Store) -> None:
+    def ends(rooms: Any, *at: str) -> Any:
+        return rooms.states.entry("a", *at).expires_at
+
+    store.states.set("a", "session", "c7/x", 1, ttl=10)
+    store.states.set("a", "shared", "c7/x", 1, ttl=10)
+
+    def begin(tx: Any) -> list[Any]:
+        tx.agent("a").session("c7", ttl=60).set("y", 1)
+        keys = [("session", "c7/x"), ("session", "c7/y"), ("shared", "c7/x")]
+        return [ends(tx, *key) for key in keys]
+
+    joined, own, other = store.run(begin)
+    assert joined == own == ends(store, "session", "c7/x")
+    assert other == ends(store, "shared", "c7/x") < own
+
+
 def test_nothing_is_written_until_a_key_is(store: Store) -> None:
     session = store.agent("a").session("c", ttl=60)
     assert session.keys() == []

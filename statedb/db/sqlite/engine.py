@@ -32,13 +32,14 @@ class Engine:
 
     def glance(self, context: Context, body: Body) -> Any:
         pool = self._pool
-        reader = pool.take()
         try:
-            return body(Tx(reader, context))
+            reader = pool.take()
+            try:
+                return body(Tx(reader, context))
+            finally:
+                pool.give(reader)
         except Error as error:
             raise explain(error) or error from error
-        finally:
-            pool.give(reader)
 
     def read(self, context: Context, body: Body) -> Any:
         with explained():
@@ -80,7 +81,8 @@ class Engine:
         Were the store closed meanwhile, a query's own connection, which cannot write, would be the last to leave the
         file, and nobody would tidy up.
         """
-        reader = self._pool.take()
+        with explained():
+            reader = self._pool.take()
         try:
             yield
         finally:

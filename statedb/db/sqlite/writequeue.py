@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 from collections import deque
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from sqlite3 import OperationalError
 from typing import Any
 
@@ -201,7 +201,8 @@ def _one(connection: Connection, waiting: Waiting, last: Tx | None, earlier: Ear
     assert waiting.body is not None
     connection.mark()
     try:
-        tx = Tx(connection, waiting.context).begin(waiting.note, last)
+        # A note of its own: what a write says would be said twice where the batch is run again, one by one.
+        tx = Tx(connection, waiting.context).begin(replace(waiting.note), last)
         tx.earlier = earlier
         result = waiting.body(tx)
         journal.flush(tx)

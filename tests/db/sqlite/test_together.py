@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import shutil
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +17,10 @@ from hypothesis import strategies as some
 from sqlalchemy import bindparam, insert
 
 from statedb import AsyncStore, DiskFull, Entry, InvalidValue, Store
+from statedb.db.earlier import Earlier
 from statedb.db.sqlite import connection as sqlite
+from statedb.db.sqlite import writequeue
+from statedb.db.sqlite.rowskept import RowsKept
 from statedb.db.statements import Statement
 from statedb.db.tables import commit_agents, metadata
 from statedb.db.views import VIEWS
@@ -71,6 +76,7 @@ writes: some.SearchStrategy[Write] = some.one_of(
     some.builds(lambda of, name: lambda store: store.agent(of).session(name).close(), agents, some.just("s")),
     some.just(lambda store: store.states.set_many("a", "shared", {f"m{n}": n for n in range(5)})),
     some.just(lambda store: store.run(listed)),
+    some.just(lambda store: store.run(lambda _: store.settings.clock.advance(4))),
     some.just(lambda store: store.run(fails)),
 )  # fmt: skip
 
@@ -106,6 +112,55 @@ def test_a_batch_writes_the_rows_that_its_writes_would_one_by_one(batches: list[
     assert rows(ours) == rows(theirs)
     with Store(ours, clock=clock) as store:
         assert store.health.check().problems == ()
+
+
+def test_a_session_begun_in_a_batch_is_that_of_the_keys_below_its_name_at_once(tmp_path: Path) -> None:
+    clock = Clock()
+
+    async def main() -> None:
+        async with AsyncStore(tmp_path / "app.db", clock=clock) as store:
+            await store.states.set_many("a", "session", {"s/x": 1, "s/y": 1}, ttl=5)
+            begun, _, found, there = await asyncio.gather(
+                store.agent("a").session("s", ttl=60).set("z", 1),
+                store.run(lambda _: clock.advance(10)),
+                store.run(lambda tx: tx.states.items("a", "session", "s/*")),
+                store.states.delete("a", "session", "s/x"),
+            )
+            assert begun.revision == 2  # one that has ended would have been recorded before it
+            assert found == [("s/x", 1), ("s/y", 1), ("s/z", 1)]
+            assert there
+
+    run(main())
+
+
+def _with(number: int, numbers: list[int]) -> list[int]:
+    return [*numbers, number]
+
+
+def test_where_somebody_else_waits_a_batch_ends_early_and_its_rest_goes_on_in_order(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    begun: list[object] = []
+    begin = sqlite.Connection.begin_write
+
+    def spy(connection: sqlite.Connection, left: float | None = None) -> None:
+        begun.append(connection)
+        begin(connection, left)
+
+    monkeypatch.setattr(sqlite.Connection, "begin_write", spy)
+    monkeypatch.setattr(sqlite.Connection, "crowded", lambda _: True)
+    monkeypatch.setattr(writequeue, "_POLITE", 4)
+
+    async def main() -> None:
+        async with AsyncStore(tmp_path / "app.db", durability="normal") as store:
+            begun.clear()
+            calls = [store.states.update(*K, partial(_with, n), default=[]) for n in range(10)]
+            entries = await asyncio.gather(*calls)
+            assert len(begun) == 3
+            assert [entry.revision for entry in entries] == list(range(1, 11))
+            assert await store.states.get(*K) == list(range(10))
+
+    run(main())
 
 
 def test_of_writes_the_database_refuses_each_fails_alone(tmp_path: Path) -> None:
@@ -177,6 +232,39 @@ def test_an_import_in_parts_is_the_import_at_once(tmp_path: Path, monkeypatch: p
         assert copy.health.check().problems == ()
     kept = [table for table in rows(tmp_path / "app.db") if table != "state_commits"]
     assert [rows(tmp_path / "copy.db")[table] for table in kept] == [rows(tmp_path / "app.db")[table] for table in kept]
+
+
+def test_rows_that_weigh_much_are_sent_before_they_are_many(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    sent: list[int] = []
+    write = RowsKept.write
+
+    def spy(kept: RowsKept, connection: Any) -> None:
+        sent.append(kept.weight)
+        write(kept, connection)
+
+    monkeypatch.setattr(RowsKept, "write", spy)
+    monkeypatch.setattr(sqlite, "_LADEN", 50_000)
+    with Store(tmp_path / "app.db") as store:
+        sent.clear()
+        assert store.transfer.load_versions(*K, ((n, random.Random(n).randbytes(4_000)) for n in range(30))) == 30
+        assert len(sent) > 3
+        assert max(sent) < 60_000
+
+
+def test_an_import_into_memory_is_not_held_a_second_time(monkeypatch: pytest.MonkeyPatch) -> None:
+    held: list[int] = []
+    add = Earlier.add
+
+    def spy(earlier: Earlier, *left: Any) -> None:
+        held.append(len(earlier.links))
+        add(earlier, *left)
+
+    monkeypatch.setattr(Earlier, "add", spy)
+    with Store(":memory:") as store:
+        assert store.transfer.load_versions(*K, ((n, [n] * 1_000) for n in range(20))) == 20
+        assert (len(held), max(held)) == (20, 1)
+        assert [store.history.get(*K, n).value for n in range(1, 21)] == [[n] * 1_000 for n in range(20)]
+        assert store.health.check().problems == ()
 
 
 @pytest.mark.parametrize("swallowed", [False, True])

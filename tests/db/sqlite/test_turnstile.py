@@ -9,6 +9,7 @@ import sys
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -55,22 +56,21 @@ def path(tmp_path: Path) -> Iterator[Path]:
         yield tmp_path / "app.db"
 
 
-def test_one_is_next_and_those_behind_do_not_ask_for_the_lock(path: Path) -> None:
+def test_one_is_next_and_those_behind_do_not_ask_for_the_lock_before_their_time_is_over(path: Path) -> None:
     first, second = Turnstile(str(path)), Turnstile(str(path))
     asked: list[bool] = []
 
     def attempt() -> bool:
-        asked.append(True)
-        return True
+        asked.append(first.crowded())
+        return False
 
     assert first._enter()
     assert second.crowded()
-    assert not second.wait(attempt, timeout=0)
-    assert asked == []
+    assert not second.wait(attempt, timeout=0.02)
+    assert asked == [False]
     first._leave()
     assert not second.crowded()
-    assert second.wait(attempt, timeout=0)
-    assert asked == [True]
+    assert second.wait(lambda: True, timeout=0)
 
 
 def test_within_its_slice_a_process_does_not_stand_in_line_again(path: Path) -> None:
@@ -80,7 +80,7 @@ def test_within_its_slice_a_process_does_not_stand_in_line_again(path: Path) -> 
     assert second._enter()
     assert first.wait(lambda: True, timeout=0)
     first._until = 0.0
-    assert not first.wait(lambda: True, timeout=0)
+    assert not first.wait(lambda: False, timeout=0)
 
 
 def test_links_to_a_store_share_its_turnstile(path: Path, tmp_path: Path) -> None:
@@ -115,7 +115,23 @@ def test_one_who_stands_there_and_does_not_move_is_passed_by(path: Path, monkeyp
     stopped = Turnstile(str(path))
     assert stopped._enter()
     monkeypatch.setattr(turnstile, "_PASSED_BY", 0.01)
+    monkeypatch.setattr(turnstile, "SLICE", 0.0)
     with Store(path, busy_timeout=HANG) as store:
+        assert store.states.set(*K, 1).value == 1
+        # And from then on at once, until it has left.
+        monkeypatch.setattr(turnstile, "_PASSED_BY", HANG)
+        assert [store.states.set(*K, value).version for value in (2, 3)] == [3, 4]
+        stopped._leave()
+        store.states.set(*K, 4)
+        assert stopped._enter()
+        engine: Any = store._engine
+        assert not engine._pool.writer._turnstile._passing
+
+
+def test_no_timeout_is_so_short_that_who_has_stopped_there_is_not_passed_by(path: Path) -> None:
+    stopped = Turnstile(str(path))
+    assert stopped._enter()
+    with Store(path, busy_timeout=0.02) as store:
         assert store.states.set(*K, 1).value == 1
 
 
