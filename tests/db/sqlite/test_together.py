@@ -179,6 +179,11 @@ def test_of_writes_the_database_refuses_each_fails_alone(tmp_path: Path) -> None
             assert await store.states.keys("a", "shared") == [f"k{n}" for n in range(5)]
             assert await store.transfer.head() == 5
 
+            tries = iter(["the first try", "the second"])
+            said = store.run(lambda tx: tx.states.set("a", "shared", "said", 1, message=next(tries)))
+            await asyncio.gather(said, store.run(refused), return_exceptions=True)
+            assert (await store.history.commit(6)).message == "the second"
+
     run(main())
 
 
