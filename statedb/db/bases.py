@@ -39,13 +39,9 @@ def far_base(tx: Tx, at: Address, before: Head | None, encoded: Encoded) -> Base
     first = RUN * (run & (run - 1))
     chain = tx.contents.chain(before.id, before.revision)
     revision = min((link.version, revision) for revision, link in chain.items() if link.version >= first)[1]
+    link = chain[revision]
     try:
-        return _sound(
-            before,
-            Base(revision, tx.contents.link(before.id, revision)),
-            chain[revision].stored,
-            chain[revision].digest,
-        )
+        return _sound(before, Base(revision, tx.contents.plain_at(before.id, revision)), link.stored, link.digest)
     except (Corrupted, Erased):
         return None  # a history that is damaged already must not stop anybody from writing
 

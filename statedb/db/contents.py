@@ -141,7 +141,7 @@ class Contents:
             at = found[at].base
         return found
 
-    def link(self, state: int, revision: int) -> bytes:
+    def plain_at(self, state: int, revision: int) -> bytes:
         """Return the plain bytes of a version on a chain. Raises Corrupted and Erased."""
         return self._read((state, revision))
 

@@ -19,7 +19,7 @@ from statedb.db.statements import Statement
 from statedb.db.tables import store_info
 from statedb.db.tx import Tx
 from statedb.errors import Corrupted, Erased
-from statedb.live.cache import WORTH, Cache, Kept, Seen
+from statedb.live.cache import WORTH, Cache, Cached, Seen
 from statedb.live.level2 import packed, unpacked
 from statedb.models import MISSING, Address
 from statedb.values import codec
@@ -55,7 +55,7 @@ class Elsewhere:
         if content is None:
             self._cache.level2_missed()
             return MISSING
-        self._cache.keep(self.at, Kept(self._digest, content, self._seen), level2=True)
+        self._cache.keep(self.at, Cached(self._digest, content, self._seen), level2=True)
         return self._show(content)
 
     def _checked(self, raw: bytes) -> Content | None:
@@ -113,7 +113,7 @@ def look(tx: Tx, at: Address) -> Stored | Content | Elsewhere:
         return stored
     if tx.elsewhere is not None:
         tx.elsewhere.found(digest, stored)
-    return cache.keep(at, Kept(digest, Content.of(stored), seen)).content
+    return cache.keep(at, Cached(digest, Content.of(stored), seen)).content
 
 
 def _elsewhere(tx: Tx, cache: Cache, at: Address, digest: bytes, salt: bytes, seen: Seen) -> Elsewhere:
@@ -124,12 +124,12 @@ def _elsewhere(tx: Tx, cache: Cache, at: Address, digest: bytes, salt: bytes, se
     return Elsewhere(cache, at, digest, salt, seen)
 
 
-def stored_now(tx: Tx, at: Address) -> Kept | None:
+def stored_now(tx: Tx, at: Address) -> Cached | None:
     """Return what may be kept of a key as the log has it, None where that is not worth it or there is no value."""
     row = tx.connection.one(heads.PRESENT_VALUE, tx.where(at))
     if row is None or row[0] in (None, codec.ERASED) or not worthwhile(stored := Stored(*row[:3])):
         return None
-    return Kept(row[5], Content.of(stored))
+    return Cached(row[5], Content.of(stored))
 
 
 def worthwhile(stored: Stored) -> bool:

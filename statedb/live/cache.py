@@ -50,7 +50,7 @@ class Seen(NamedTuple):
 UNSEEN = Seen(None, None, 0)
 
 
-class Kept:
+class Cached:
     """A key's content by its digest. `seen` is replaced as a whole: whoever reads it reads what belongs together."""
 
     __slots__ = ("content", "digest", "seen")
@@ -109,7 +109,7 @@ class Cache:
         except TypeError:  # what cannot be hashed is no key, which is for others to say
             return False
 
-    def find(self, at: Address) -> Kept | None:
+    def find(self, at: Address) -> Cached | None:
         """Return what is kept of a key, be it current or not."""
         if not self.has(at):
             return None
@@ -121,7 +121,7 @@ class Cache:
         with self._lock:
             return None if self._stamp is None else self._stamp()
 
-    def confirm(self, kept: Kept, seen: Seen) -> Kept:
+    def confirm(self, kept: Cached, seen: Seen) -> Cached:
         """Count a hit for which the database was asked, and remember what it said."""
         kept.seen = seen
         with self._lock:
@@ -129,7 +129,7 @@ class Cache:
             self._count["conditional_hits"] += 1
         return kept
 
-    def keep(self, at: Address, kept: Kept, *, level2: bool = False) -> Kept:
+    def keep(self, at: Address, kept: Cached, *, level2: bool = False) -> Cached:
         """Keep what was read, in place of what was kept before, and count a miss, which level 2 may have made good."""
         with self._lock:
             self._put(at, kept)
@@ -157,9 +157,9 @@ class Cache:
         """Keep what is being written. It need not be committed yet: that a key has this digest is not said here."""
         if len(encoded.plain) >= WORTH:
             with self._lock:
-                self._put(at, Kept(digest, Content(encoded.plain, is_json=is_json(encoded.stored))))
+                self._put(at, Cached(digest, Content(encoded.plain, is_json=is_json(encoded.stored))))
 
-    def warm(self, at: Address, kept: Kept) -> bool:
+    def warm(self, at: Address, kept: Cached) -> bool:
         """Keep what was read before anybody asked for it; False where it is there already, or finds no room."""
         with self._lock:
             if (there := self._find(at)) is not None and there.digest == kept.digest:
@@ -209,13 +209,13 @@ class Cache:
         self._lock, self._stamp = threading.Lock(), None
         return None
 
-    def _find(self, at: Address) -> Kept | None:
+    def _find(self, at: Address) -> Cached | None:
         try:
             return self.entries[at]
         except KeyError:
             return None
 
-    def _put(self, at: Address, kept: Kept) -> bool:
+    def _put(self, at: Address, kept: Cached) -> bool:
         try:
             self.entries[at] = kept
             self.filled = True
@@ -242,27 +242,27 @@ def _entries(settings: Settings) -> Counting:
     return Recent(limit, getsizeof=_size)
 
 
-def _size(kept: Kept) -> int:
+def _size(kept: Cached) -> int:
     return kept.content.size
 
 
-class Counting(Policy[Address, Kept]):
+class Counting(Policy[Address, Cached]):
     """What is kept, counting how many made room."""
 
     evictions = 0
 
-    def popitem(self) -> tuple[Address, Kept]:
+    def popitem(self) -> tuple[Address, Cached]:
         self.evictions += 1
         return super().popitem()
 
 
-class Recent(Counting, LRUCache[Address, Kept]):
+class Recent(Counting, LRUCache[Address, Cached]):
     """Who was asked for longest ago makes room."""
 
 
-class Frequent(Counting, LFUCache[Address, Kept]):
+class Frequent(Counting, LFUCache[Address, Cached]):
     """Who was asked for least often makes room."""
 
 
-class Timed(Counting, TTLCache[Address, Kept]):
+class Timed(Counting, TTLCache[Address, Cached]):
     """Nobody stays longer than so many seconds; before that, who was asked for longest ago makes room."""
