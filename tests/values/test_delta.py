@@ -34,16 +34,19 @@ def test_a_delta_and_its_base_give_the_bytes_back(base: bytes, plain: bytes, far
         assert delta.decode(made, base) == plain
 
 
-@given(base=PLAINS, at=st.integers(0), added=st.binary(max_size=20))
-def test_what_changes_little_takes_little(base: bytes, at: int, added: bytes) -> None:
-    plain = base[: at % len(base)] + added + base[at % len(base) :]
+@given(seed=st.integers(0, 1000), size=st.integers(500, 3000), at=st.integers(0), added=st.binary(max_size=20))
+def test_what_changes_little_takes_little(seed: int, size: int, at: int, added: bytes) -> None:
+    base = random.Random(seed).randbytes(size)  # of which nothing is like anything else in it
+    plain = base[: at % size] + added + base[at % size :]
     made = delta.encode(codec.pack(plain, json=False), base)
-    if len(plain) < delta.FROM or len(base) < 64:
-        assert made is None
-    else:
-        assert made is not None
-        assert made.data is not None
-        assert len(made.data) <= len(added) + 60
+    assert made is not None
+    assert made.data is not None
+    assert len(made.data) <= len(added) + 60
+
+
+@pytest.mark.parametrize(("plain", "base"), [(delta.FROM - 1, 1000), (1000, 63)])
+def test_small_values_and_small_bases_are_left_alone(plain: int, base: int) -> None:
+    assert delta.encode(codec.pack(b"x" * plain, json=False), b"x" * base) is None
 
 
 def test_what_a_delta_does_not_make_smaller_stays_whole() -> None:
