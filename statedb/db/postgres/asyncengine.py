@@ -16,7 +16,7 @@ from statedb.db.engine import Body
 from statedb.db.fork import REASON, remember
 from statedb.db.location import Place
 from statedb.db.postgres import greenlets, reading
-from statedb.db.postgres.batch import Batches
+from statedb.db.postgres.batch import MOST, Batches
 from statedb.db.postgres.failures import Lost, Overtaken, interruption, meaning
 from statedb.db.postgres.greenlets import wait_for
 from statedb.db.postgres.opening import configured, connecting, prepare
@@ -135,7 +135,7 @@ class AsyncEngine:
     def __init__(self, place: Place, settings: Settings) -> None:
         self._site = Site(place, settings)
         self._port = Port(self._site)
-        self._batches = Batches(self._port, settings.max_batch)
+        self._batches = Batches(self._port, min(settings.max_batch, MOST))
         self._under_way: set[asyncio.Task[Any]] = set()
         self._held: set[Held] = set()
         self._loop: asyncio.AbstractEventLoop | None = None

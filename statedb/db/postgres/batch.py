@@ -66,6 +66,11 @@ class Waiting:
             raise self.error
 
 
+MOST = 256
+"""Writes of one batch at most: the server links each commit to the one before it by going through all of them, so that
+1,000 at once take 0.38 ms each, and 256 at a time 0.2."""
+
+
 class Batches:
     """The writes of one event loop, in order of arrival."""
 
