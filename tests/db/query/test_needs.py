@@ -224,7 +224,7 @@ NARROWED: list[tuple[str, Any, dict[str, str]]] = [
     ("select * from states s where [s].\"state_key\" glob 'k'", [], {"states": "state_key = 'k'"}),
     ("select * from states where state_key > 'k' and state_key < 'l'", [], {"states": "state_key between 'k' and 'l'"}),
     ("select * from states where state_key between ?2 and ?1", ["l", "k"], {"states": "state_key between 'k' and 'l'"}),
-    ("select * from history where agent_id in ('a', ?) group by 1", ["b"], {"history": "agent_id in ('a', 'b')"}),
+    ("select agent_id, count(*) from history where agent_id in ('a', ?) group by 1", ["b"], {"history": "agent_id in ('a', 'b')"}),
     ("select agent_id is distinct from 'a' from states where agent_id = 'a'", [], {"states": "agent_id = 'a'"}),
     ("select count(*) over w from states where agent_id = 'a' and state_key = 'k' window w as (order by version)", [],
      {"states": "agent_id = 'a'"}),
@@ -354,7 +354,8 @@ def test_values_are_fetched_where_a_query_may_look_at_them(roads: tuple[Store, S
         "select count(*) from states natural full join history": "states history",
     }.items():
         fetched.clear()
-        assert memory.query(sql) == roads[0].query(sql), sql
+        # In no order that anybody asked for, and a server's changes with what it knows of its tables.
+        assert sorted(memory.query(sql), key=repr) == sorted(roads[0].query(sql), key=repr), sql
         for view, rows in fetched.items():
             assert any(row[places[view]] is not None for row in rows) == (view in valued), sql
 
