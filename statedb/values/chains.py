@@ -9,15 +9,17 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Sequence
+from typing import Any
 
+Decoder: Any
+Error: type[Exception]
 try:
     import zstandard
-
-    Error: type[Exception] = zstandard.ZstdError
-    INSTALLED = True
 except ImportError:
-    Error = ValueError
-    INSTALLED = False
+    Decoder, Error = None, ValueError
+else:
+    Decoder, Error = zstandard.ZstdDecompressor, zstandard.ZstdError
+INSTALLED = Decoder is not None
 
 _MAGIC = b"\x28\xb5\x2f\xfd"
 _SINGLE_SEGMENT = b"\xa0"  # no window, and four bytes of content size
@@ -30,7 +32,7 @@ def last(plain: bytes, deltas: Sequence[bytes]) -> bytes:
     """Return the plain bytes to which deltas lead, each on what the one before it gives. Raises Error."""
     decoder = getattr(_local, "decoder", None)
     if decoder is None:  # no two threads may use one
-        decoder = _local.decoder = zstandard.ZstdDecompressor()
+        decoder = _local.decoder = Decoder()
     found: bytes = decoder.decompress_content_dict_chain([_framed(plain), *deltas])
     return found
 
