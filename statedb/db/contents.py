@@ -93,6 +93,9 @@ class Contents:
     def prepare(self, rows: Iterable[Kept]) -> None:
         """Fetch the chains of many versions at once, to be read next."""
         given = list(rows)
+        self._links = {}
+        if all(row.base is None for row in given):
+            return
         self._links = {(row.state, row.revision): _link(row) for row in given}
         self._fetch(
             {(row.state, row.base) for row in given if row.base is not None}.difference(self._links, self._known)

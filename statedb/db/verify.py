@@ -131,7 +131,8 @@ def heads(tx: Tx, last: int) -> Iterator[str]:
         yield f"{key} has {found} versions in its history and is at {newest}"
     after = 0
     while rows := tx.db.all(_HEAD_VALUES, {"after": after, "limit": _PAGE}):
-        for after, key, version, salt, digest, *stored in rows:  # noqa: B007
+        after = rows[-1][0]
+        for _, key, version, salt, digest, *stored in rows:
             if not _is_sound(Stored(*stored), salt, digest):
                 yield f"{key} shows a value that is not what version {version} was given: its digest differs"
 
