@@ -43,12 +43,56 @@ CREATE TABLE agents (
     CONSTRAINT uq_agents_name UNIQUE (name)
 );
 
+CREATE TABLE branches (
+    id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    parent_id BIGINT,
+    base BIGINT NOT NULL,
+    created_revision BIGINT NOT NULL,
+    ended_revision BIGINT,
+    CONSTRAINT pk_branches PRIMARY KEY (id),
+    CONSTRAINT fk_branches_parent_id FOREIGN KEY(parent_id) REFERENCES branches (id)
+);
+
+CREATE TABLE checkpoint_policies (
+    id INTEGER NOT NULL,
+    branch_id BIGINT NOT NULL,
+    agent_id BIGINT NOT NULL,
+    config TEXT NOT NULL,
+    created_revision BIGINT NOT NULL,
+    CONSTRAINT pk_checkpoint_policies PRIMARY KEY (id),
+    CONSTRAINT uq_checkpoint_policies_branch_id_agent_id UNIQUE (branch_id, agent_id),
+    CONSTRAINT fk_checkpoint_policies_branch_id FOREIGN KEY(branch_id) REFERENCES branches (id),
+    CONSTRAINT fk_checkpoint_policies_agent_id FOREIGN KEY(agent_id) REFERENCES agents (id),
+    CONSTRAINT fk_checkpoint_policies_created_revision FOREIGN KEY(created_revision) REFERENCES state_commits (revision)
+);
+
 CREATE TABLE commit_agents (
     agent_id BIGINT NOT NULL,
     revision BIGINT NOT NULL,
     CONSTRAINT pk_commit_agents PRIMARY KEY (agent_id, revision),
     CONSTRAINT fk_commit_agents_agent_id FOREIGN KEY(agent_id) REFERENCES agents (id),
     CONSTRAINT fk_commit_agents_revision FOREIGN KEY(revision) REFERENCES state_commits (revision)
+) WITHOUT ROWID;
+
+CREATE TABLE commit_deeds (
+    revision BIGINT NOT NULL,
+    said TEXT NOT NULL,
+    CONSTRAINT pk_commit_deeds PRIMARY KEY (revision),
+    CONSTRAINT fk_commit_deeds_revision FOREIGN KEY(revision) REFERENCES state_commits (revision)
+) WITHOUT ROWID;
+
+CREATE TABLE conflict_sides (
+    conflict_id BIGINT NOT NULL,
+    side TEXT NOT NULL,
+    branch_id BIGINT,
+    version BIGINT,
+    revision BIGINT,
+    codec BIGINT,
+    value TEXT,
+    data BLOB,
+    CONSTRAINT pk_conflict_sides PRIMARY KEY (conflict_id, side),
+    CONSTRAINT fk_conflict_sides_conflict_id FOREIGN KEY(conflict_id) REFERENCES state_conflicts (id)
 ) WITHOUT ROWID;
 
 CREATE TABLE session_touches (
@@ -73,6 +117,23 @@ CREATE TABLE sessions (
     CONSTRAINT fk_sessions_agent_id FOREIGN KEY(agent_id) REFERENCES agents (id)
 );
 
+CREATE TABLE state_checkpoints (
+    id INTEGER NOT NULL,
+    branch_id BIGINT NOT NULL,
+    agent_id BIGINT,
+    checkpoint_name TEXT NOT NULL,
+    checkpoint_type TEXT NOT NULL,
+    revision BIGINT NOT NULL,
+    instant BIGINT NOT NULL,
+    metadata TEXT,
+    created_revision BIGINT NOT NULL,
+    ended_revision BIGINT,
+    CONSTRAINT pk_state_checkpoints PRIMARY KEY (id),
+    CONSTRAINT fk_state_checkpoints_branch_id FOREIGN KEY(branch_id) REFERENCES branches (id),
+    CONSTRAINT fk_state_checkpoints_agent_id FOREIGN KEY(agent_id) REFERENCES agents (id),
+    CONSTRAINT fk_state_checkpoints_created_revision FOREIGN KEY(created_revision) REFERENCES state_commits (revision)
+);
+
 CREATE TABLE state_commits (
     revision INTEGER NOT NULL,
     branch_id BIGINT NOT NULL,
@@ -88,6 +149,23 @@ CREATE TABLE state_commits (
     token TEXT,
     hash BLOB NOT NULL,
     CONSTRAINT pk_state_commits PRIMARY KEY (revision)
+);
+
+CREATE TABLE state_conflicts (
+    id INTEGER NOT NULL,
+    branch_id BIGINT NOT NULL,
+    agent_id BIGINT NOT NULL,
+    state_type TEXT NOT NULL,
+    state_key TEXT NOT NULL,
+    kind TEXT NOT NULL,
+    source TEXT,
+    created_revision BIGINT NOT NULL,
+    ended_revision BIGINT,
+    resolution TEXT,
+    CONSTRAINT pk_state_conflicts PRIMARY KEY (id),
+    CONSTRAINT fk_state_conflicts_branch_id FOREIGN KEY(branch_id) REFERENCES branches (id),
+    CONSTRAINT fk_state_conflicts_agent_id FOREIGN KEY(agent_id) REFERENCES agents (id),
+    CONSTRAINT fk_state_conflicts_created_revision FOREIGN KEY(created_revision) REFERENCES state_commits (revision)
 );
 
 CREATE TABLE state_touches (
@@ -136,6 +214,9 @@ WHERE floor > 0;
 CREATE INDEX ix_agent_states_session_id ON agent_states (session_id)
 WHERE session_id IS NOT NULL;
 
+CREATE UNIQUE INDEX ix_branches_name ON branches (name)
+WHERE ended_revision IS NULL;
+
 CREATE INDEX ix_session_touches_expires_at ON session_touches (expires_at)
 WHERE expires_at IS NOT NULL;
 
@@ -143,6 +224,19 @@ CREATE INDEX ix_session_touches_history ON session_touches (session_id, revision
 
 CREATE INDEX ix_sessions_expires_at ON sessions (expires_at)
 WHERE expires_at IS NOT NULL;
+
+CREATE INDEX ix_state_checkpoints_agent ON state_checkpoints (agent_id, id);
+
+CREATE INDEX ix_state_checkpoints_name ON state_checkpoints (checkpoint_name);
+
+CREATE INDEX ix_state_commits_branch_id_revision ON state_commits (branch_id, revision)
+WHERE branch_id > 1;
+
+CREATE INDEX ix_state_commits_merge_parent ON state_commits (merge_parent)
+WHERE merge_parent IS NOT NULL;
+
+CREATE INDEX ix_state_conflicts_branch_id ON state_conflicts (branch_id)
+WHERE ended_revision IS NULL;
 
 CREATE INDEX ix_state_touches_expires_at ON state_touches (expires_at)
 WHERE expires_at IS NOT NULL;

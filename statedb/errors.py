@@ -3,7 +3,8 @@
     StateDBError
     ├── opening   StoreTooNew · NotAStore · StoreClosed
     ├── asking    InvalidKey · InvalidValue ── ValueTooLarge
-    │             NoSuchRevision · NoSuchVersion · Compacted ── Erased
+    │             NoSuchRevision · NoSuchVersion · NoSuchCheckpoint · NoSuchBranch · NoSuchConflict
+    │             Compacted ── Erased
     │             ReadOnly · QueryRefused
     ├── writing   VersionConflict · InTransaction · TransactionAborted · StoreBusy · DiskFull
     └── keeping   Corrupted
@@ -77,6 +78,18 @@ class NoSuchRevision(StateDBError, LookupError):
 
 class NoSuchVersion(StateDBError, LookupError):
     """A version the key never had."""
+
+
+class NoSuchCheckpoint(StateDBError, LookupError):
+    """A checkpoint that was never made, or is no more."""
+
+
+class NoSuchBranch(StateDBError, LookupError):
+    """A branch that was never made, or is no more."""
+
+
+class NoSuchConflict(StateDBError, LookupError):
+    """A conflict that was never recorded."""
 
 
 class Compacted(StateDBError, LookupError):

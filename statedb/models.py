@@ -13,7 +13,7 @@ from typing import Any, ClassVar, Literal, NamedTuple, Self, TypeVar, cast
 T = TypeVar("T")
 
 ChangeKind = Literal["create", "update", "delete", "expire"]
-CommitKind = Literal["write", "touch", "expire"]
+CommitKind = Literal["write", "touch", "expire", "restore", "merge", "checkpoint", "branch", "conflict"]
 
 
 class StateType(StrEnum):
@@ -240,6 +240,52 @@ class Outcome:
 
     revision: int | None
     changes: tuple[Difference, ...]
+
+
+class CheckpointType(StrEnum):
+    """What a checkpoint is for."""
+
+    MANUAL = "manual"
+    AUTOMATIC = "automatic"
+    MILESTONE = "milestone"
+    BACKUP = "backup"
+
+
+@dataclass(frozen=True, slots=True)
+class Checkpoint:
+    """A name for a point: `revision` and `at` say which, for one agent or (`agent_id` None) the whole store.
+
+    `created_revision` is the commit that made it; a checkpoint made without a point names that very commit. It is 0
+    until the transaction commits.
+    """
+
+    id: int
+    name: str
+    agent_id: str | None
+    type: CheckpointType
+    branch: str
+    revision: int
+    at: datetime
+    created_revision: int
+    created_at: datetime
+    created_by: str | None
+    metadata: dict[str, Any] | None
+
+
+@dataclass(frozen=True, slots=True)
+class Branch:
+    """A line of commits of its own: it sees its `parent` as of revision `base`, and what has been written to it since.
+
+    `head` is the newest commit it sees, its own or inherited. `parent` is None for the trunk, which is called main.
+    """
+
+    id: int
+    name: str
+    parent: str | None
+    base: int
+    head: int
+    created_at: datetime
+    created_by: str | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -51,19 +51,22 @@ class Line(NamedTuple):
     expires_at: int | None
 
 
-def content(commit: CommitRow, changed: Iterable[tuple[Address, Staged]], clocks: Iterable[Session]) -> bytes:
+def content(
+    commit: CommitRow, changed: Iterable[tuple[Address, Staged]], clocks: Iterable[Session], deeds: str | None
+) -> bytes:
     """Return the digest of what a new commit says: versions, then touches, each in the order of names; 32 bytes."""
     lines = [_line(at, staged) for at, staged in changed]
-    return content_of(commit, lines, [(*clock.name, clock.ttl, clock.expires_at) for clock in clocks])
+    return content_of(commit, lines, [(*clock.name, clock.ttl, clock.expires_at) for clock in clocks], deeds)
 
 
-def content_of(commit: CommitRow, lines: list[Line], clocks: Iterable[tuple[Any, ...]]) -> bytes:
-    """Return the digest of what a commit says. Lines and clocks come sorted by name."""
+def content_of(commit: CommitRow, lines: list[Line], clocks: Iterable[tuple[Any, ...]], deeds: str | None) -> bytes:
+    """Return the digest of what a commit says. Lines and clocks come sorted by name, deeds as the text that is kept."""
     # The revision is left out: another store may number the same commit otherwise, and the chain holds the order. The
     # time is `link`'s: it is known only where the commit lands, and what is said here before.
     _, branch, merge_parent, kind, at, origin_at, *said = commit
     made = at if origin_at is None else origin_at
-    return hashlib.sha256(to_json([branch, merge_parent, kind, made, *said, lines, list(clocks)])).digest()
+    done = [] if deeds is None else [deeds]
+    return hashlib.sha256(to_json([branch, merge_parent, kind, made, *said, lines, list(clocks), *done])).digest()
 
 
 def link(previous: bytes, at: int, content: bytes) -> bytes:

@@ -16,6 +16,7 @@ from typing import NamedTuple
 
 from statedb.config import TIERS
 from statedb.db.bases import far_base
+from statedb.db.deeds import Deed
 from statedb.db.heads import Head
 from statedb.db.rows import HERE, Origin, write_commit
 from statedb.db.sessions import UNWRITTEN, Opening, Session, SessionName, session_name
@@ -255,6 +256,14 @@ def _record_expired(tx: Tx, name: SessionName) -> None:
             expire(tx, Address(name.agent_id, StateType.SESSION.value, head.key), head)
 
 
+def do(tx: Tx, deed: Deed) -> None:
+    """Stage what is done to something with a name."""
+    assert tx.note is not None, "a transaction that only reads cannot write"
+    if tx.footprint is not None:
+        tx.footprint.whole = True
+    tx.deeds.append(deed)
+
+
 # ---- flushing
 
 
@@ -268,7 +277,7 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
     changed = {at: staged for at, staged in tx.staged.items() if _is_change(staged)}
     expired = {at: Staged(before, head, "expire", None) for at, (before, head) in tx.expired.items()}
     clocks = [session for session in tx.sessions.values() if session.moved]
-    if not (changed or expired or clocks):
+    if not (changed or expired or clocks or tx.deeds):
         tx.staged.clear()
         return None
     if expired:
@@ -277,10 +286,9 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
         for at, staged in changed.items():
             if staged.encoded is not None and staged.head.digest is not None:
                 tx.cache.wrote(at, staged.head.digest, staged.encoded)
-    if changed or clocks:
-        made = {staged.change for staged in changed.values()} - {None}
-        kind = "touch" if not made else "expire" if made == {"expire"} else "write"
-        write_commit(tx, origin.kind or kind, tx.writing, changed, clocks, origin)
+    if changed or clocks or tx.deeds:
+        kind = origin.kind or tx.kind or _kind(changed, clocks, tx.deeds)
+        write_commit(tx, kind, tx.writing, changed, clocks, origin, tx.deeds)
     if tx.earlier is not None:
         heads = {at: gone for at, (_, gone) in tx.expired.items()} | {at: each.head for at, each in tx.staged.items()}
         tx.earlier.add(heads, tx.sessions, tx.agents)
@@ -288,12 +296,21 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
     tx.found.clear()
     tx.expired.clear()
     tx.sessions.clear()
+    tx.deeds.clear()
+    tx.kind = tx.merge_parent = None
     tx.written = tx.revision
     for each in tx.outcomes:
         object.__setattr__(each, "revision", tx.revision)
     tx.told += tx.outcomes
     tx.outcomes.clear()
     return tx.revision
+
+
+def _kind(changed: dict[Address, Staged], clocks: list[Session], deeds: list[Deed]) -> str:
+    made = {staged.change for staged in changed.values()} - {None}
+    if made:
+        return "expire" if made == {"expire"} else "write"
+    return deeds[0].kind if deeds and not (changed or clocks) else "touch"
 
 
 def land(tx: Tx, shift: int, at: int) -> None:

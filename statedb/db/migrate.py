@@ -15,7 +15,7 @@ from statedb.errors import StoreTooNew
 if TYPE_CHECKING:
     from sqlalchemy import Connection as Bind
 
-HEAD = "0004"
+HEAD = "0005"
 """The newest revision in migrations/versions, which a test holds it to. Numbers, so that newer is told from older."""
 
 

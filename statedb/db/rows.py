@@ -10,11 +10,13 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pydantic_core import to_json
 from sqlalchemy import bindparam, insert, select, update
 
 from statedb.db import bases
 from statedb.db.chain import CommitRow, content, link
 from statedb.db.contents import Link
+from statedb.db.deeds import INSERT_DEEDS, Deed
 from statedb.db.heads import Head
 from statedb.db.sessions import UNWRITTEN, Session, session_name
 from statedb.db.statements import Statement
@@ -47,7 +49,13 @@ HERE = Origin()
 
 
 def write_commit(
-    tx: Tx, kind: str, note: Note, changed: dict[Address, Staged], clocks: Sequence[Session], origin: Origin
+    tx: Tx,
+    kind: str,
+    note: Note,
+    changed: dict[Address, Staged],
+    clocks: Sequence[Session],
+    origin: Origin,
+    deeds: Sequence[Deed] = (),
 ) -> None:
     """Write one commit: its row, what it changed, in the order of names, and its link to the one before."""
     tx.revision += 1
@@ -58,7 +66,8 @@ def write_commit(
     touches = [(at, staged) for at, staged in ordered if staged.change is None and staged.head.session_id is None]
     clocks = sorted(clocks, key=lambda clock: clock.name)
     commit = _commit_row(tx, kind, note, origin)
-    said = content(commit, [*versions, *touches], clocks)
+    done = to_json([deed.said for deed in deeds]).decode() if deeds else None
+    said = content(commit, [*versions, *touches], clocks, done)
     tx.hash = link(tx.hash, tx.now, said)
     tx.connection.run(_INSERT_COMMIT, dict(zip(_COMMIT, (*commit, said, tx.token, tx.hash), strict=True)))
     tx.token = None
@@ -72,12 +81,17 @@ def write_commit(
         _write_touch(tx, staged)
     for agent in agents_of.values():
         tx.connection.run(_INSERT_COMMIT_AGENT, {"agent_id": agent, "revision": tx.revision})
+    if done is not None:
+        tx.connection.run(INSERT_DEEDS, {"revision": tx.revision, "said": done})
+    for deed in deeds:
+        deed.write(tx)
 
 
 def _commit_row(tx: Tx, kind: str, note: Note, origin: Origin) -> CommitRow:
     context = None if note.context is None else codec.json_text(note.context, tx.settings.max_value_bytes).decode()
     origin_at = None if origin.at == tx.now else origin.at
-    made = (tx.revision, tx.branch, None, kind, tx.now, origin_at, origin.store, origin.revision)
+    merged = None if note is not tx.note else tx.merge_parent
+    made = (tx.revision, tx.branch, merged, kind, tx.now, origin_at, origin.store, origin.revision)
     return CommitRow(*made, note.actor, note.message, context)
 
 
@@ -87,8 +101,13 @@ def _agent_ids(tx: Tx, changed: Sequence[tuple[Address, Staged]], clocks: Sequen
     missing = {at.agent_id for at, staged in changed if staged.head.agent is None}
     missing.update(clock.name.agent_id for clock in clocks)
     for name in sorted(missing.difference(found)):
-        found[name] = _known_agent(tx, name) or _make_agent(tx, name)
+        found[name] = agent_id_of(tx, name)
     return found
+
+
+def agent_id_of(tx: Tx, name: str) -> int:
+    """Return an agent's id, making the agent where there is none of that name."""
+    return _known_agent(tx, name) or _make_agent(tx, name)
 
 
 def _known_agent(tx: Tx, name: str) -> int | None:

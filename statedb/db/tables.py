@@ -78,6 +78,25 @@ sessions = Table(
 )
 _sparse(sessions.c.expires_at, sessions.c.expires_at.is_not(None))
 
+# A branch sees its parent as of `base`, and what has its own id. Its name may be another's once it has ended.
+branches = Table(
+    "branches",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Name, nullable=False),
+    Column("parent_id", BigInteger, ForeignKey("branches.id")),
+    Column("base", BigInteger, nullable=False),
+    Column("created_revision", BigInteger, nullable=False),
+    Column("ended_revision", BigInteger),
+)
+Index(
+    "ix_branches_name",
+    branches.c.name,
+    unique=True,
+    sqlite_where=branches.c.ended_revision.is_(None),
+    postgresql_where=branches.c.ended_revision.is_(None),
+)
+
 # Small columns first: SQLite reads a row from its front, and a large value spills to overflow pages behind them.
 agent_states = Table(
     "agent_states",
@@ -126,6 +145,23 @@ state_commits = Table(
     Column("context", Text),
     Column("token", Text),
     Column("hash", LargeBinary, nullable=False),
+)
+
+# A branch's own commits, which are few among those of the trunk.
+Index(
+    "ix_state_commits_branch_id_revision",
+    state_commits.c.branch_id,
+    state_commits.c.revision,
+    sqlite_where=state_commits.c.branch_id > MAIN,
+    postgresql_where=state_commits.c.branch_id > MAIN,
+)
+_sparse(state_commits.c.merge_parent, state_commits.c.merge_parent.is_not(None))
+
+# What a commit did to things with a name: checkpoints, branches, conflicts. Few commits do.
+commit_deeds = _clustered(
+    "commit_deeds",
+    Column("revision", BigInteger, ForeignKey("state_commits.revision"), primary_key=True),
+    Column("said", Text, nullable=False),
 )
 
 # Tokens of writes whose answer was lost, and that were given up: what still comes with one of these is refused.
@@ -191,3 +227,63 @@ session_touches = _clustered(
 )
 Index("ix_session_touches_history", session_touches.c.session_id, session_touches.c.revision.desc())
 _sparse(session_touches.c.expires_at, session_touches.c.expires_at.is_not(None))
+
+# A name for a point: `revision` and `instant` say where, the others what it is called and since and until when.
+state_checkpoints = Table(
+    "state_checkpoints",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("branch_id", BigInteger, ForeignKey("branches.id"), nullable=False),
+    Column("agent_id", BigInteger, ForeignKey("agents.id")),
+    Column("checkpoint_name", Name, nullable=False),
+    Column("checkpoint_type", Text, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("instant", BigInteger, nullable=False),
+    Column("metadata", Text),
+    Column("created_revision", BigInteger, ForeignKey("state_commits.revision"), nullable=False),
+    Column("ended_revision", BigInteger),
+)
+Index("ix_state_checkpoints_agent", state_checkpoints.c.agent_id, state_checkpoints.c.id)
+Index("ix_state_checkpoints_name", state_checkpoints.c.checkpoint_name)
+
+# When an agent's automatic checkpoints are made.
+checkpoint_policies = Table(
+    "checkpoint_policies",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("branch_id", BigInteger, ForeignKey("branches.id"), nullable=False),
+    Column("agent_id", BigInteger, ForeignKey("agents.id"), nullable=False),
+    Column("config", Text, nullable=False),
+    Column("created_revision", BigInteger, ForeignKey("state_commits.revision"), nullable=False),
+    UniqueConstraint("branch_id", "agent_id"),
+)
+
+# What two sides did to one key that nobody could make one of, until somebody says what it is to be.
+state_conflicts = Table(
+    "state_conflicts",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("branch_id", BigInteger, ForeignKey("branches.id"), nullable=False),
+    Column("agent_id", BigInteger, ForeignKey("agents.id"), nullable=False),
+    Column("state_type", Name, nullable=False),
+    Column("state_key", Name, nullable=False),
+    Column("kind", Text, nullable=False),
+    Column("source", Text),
+    Column("created_revision", BigInteger, ForeignKey("state_commits.revision"), nullable=False),
+    Column("ended_revision", BigInteger),
+    Column("resolution", Text),
+)
+_sparse(state_conflicts.c.branch_id, state_conflicts.c.ended_revision.is_(None))
+
+# The three sides of a conflict: what each held, and as which version on which branch; no codec: nothing.
+conflict_sides = _clustered(
+    "conflict_sides",
+    Column("conflict_id", BigInteger, ForeignKey("state_conflicts.id"), primary_key=True),
+    Column("side", Text, primary_key=True),
+    Column("branch_id", BigInteger),
+    Column("version", BigInteger),
+    Column("revision", BigInteger),
+    Column("codec", BigInteger),
+    Column("value", Text),
+    Column("data", LargeBinary),
+)

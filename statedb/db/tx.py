@@ -16,6 +16,7 @@ from statedb.config import Settings
 from statedb.db import cuts, heads
 from statedb.db.connection import Connection
 from statedb.db.contents import Base, Contents
+from statedb.db.deeds import Deed
 from statedb.db.earlier import Earlier
 from statedb.db.footprint import Footprint, Watched
 from statedb.db.heads import Head
@@ -117,6 +118,7 @@ class Tx:
         "connection",
         "contents",
         "db",
+        "deeds",
         "earlier",
         "elsewhere",
         "expired",
@@ -124,6 +126,8 @@ class Tx:
         "found",
         "glancing",
         "hash",
+        "kind",
+        "merge_parent",
         "newest",
         "note",
         "now",
@@ -166,6 +170,9 @@ class Tx:
         self.found: dict[Address, Row | None] = {}
         self.agents: dict[str, int] = {}
         self.opening: Opening | None = None
+        self.deeds: list[Deed] = []
+        self.kind: str | None = None
+        self.merge_parent: int | None = None
         self.outcomes: list[Any] = []
         self.told: list[Any] = []
         self.token: str | None = None

@@ -16,6 +16,7 @@ from statedb.db.tables import (
     agent_states,
     agents,
     commit_agents,
+    commit_deeds,
     session_touches,
     state_commits,
     state_touches,
@@ -48,14 +49,14 @@ def chain(tx: Tx, last: int) -> Iterator[str]:
         lines, moved = _by_revision(tx.db.all(_LINES, given)), _by_revision(tx.db.all(_CLOCKS, given))
         for touch in tx.db.all(_TOUCHES, given):
             lines.setdefault(touch[0], []).append(touch)
-        for *row, stored in tx.db.all(_COMMITS, given):
+        for *row, stored, deeds in tx.db.all(_COMMITS, given):
             commit = CommitRow(*row)
             if commit.revision != expected:
                 yield f"revision {expected} is missing from the log"
             if before is not None and commit.at < before:
                 yield f"revision {commit.revision} is older than the one before it"
             said = _in_order(lines.get(commit.revision, []))
-            content = content_of(commit, said, [row[1:] for row in moved.get(commit.revision, [])])
+            content = content_of(commit, said, [row[1:] for row in moved.get(commit.revision, [])], deeds)
             if link(previous, commit.at, content) != stored:
                 yield f"revision {commit.revision} is not what was written: its hash differs"
             previous, before, expected = stored, commit.at, commit.revision + 1
@@ -175,7 +176,10 @@ def _within(column: Any) -> Any:
 _of_key = (_a.name, _s.state_type, _s.state_key)
 _COUNT = Statement(select(func.count()).select_from(state_versions))
 _COMMITS = Statement(
-    select(*(_c[name] for name in CommitRow._fields), _c.hash).where(_within(_c.revision)).order_by(_c.revision)
+    select(*(_c[name] for name in CommitRow._fields), _c.hash, commit_deeds.c.said)
+    .select_from(state_commits.outerjoin(commit_deeds, commit_deeds.c.revision == _c.revision))
+    .where(_within(_c.revision))
+    .order_by(_c.revision)
 )
 _LINES = Statement(
     select(

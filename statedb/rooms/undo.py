@@ -12,20 +12,15 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
 
-from statedb.db import changes, cuts, journal
-from statedb.db.entries import held
-from statedb.db.heads import Head
-from statedb.db.journal import Expiry, Ttl
+from statedb.db import changes, cuts
+from statedb.db.rewrite import Content, content_now, content_of, steps, take
 from statedb.db.statements import Statement
 from statedb.db.tables import agents, commit_agents, state_commits
 from statedb.db.tx import Tx
 from statedb.db.versions import Key, Window, merged
 from statedb.errors import InvalidValue, NoSuchRevision, VersionConflict
-from statedb.models import MISSING, Address, ChangeKind, Difference, Outcome, StateType, Version
-from statedb.times import moment
-from statedb.values import codec
+from statedb.models import MISSING, Address, Outcome, Version
 from statedb.values.arguments import natural
-from statedb.values.codec import Encoded
 from statedb.values.merge import Merge, alike, merge
 from statedb.values.same import same
 
@@ -39,44 +34,23 @@ def undo(tx: Tx, revision: int | Iterable[int], *, message: str | None = None) -
     a commit, and can be undone. Raises NoSuchRevision, and Compacted where what was before is no longer kept.
     """
     wanted = _checked(revision)
-    plan: dict[Address, _Content] = {}
+    plan: dict[Address, Content] = {}
     for each in wanted:
         _take_back(tx, each, plan, frozenset(wanted))
-    changed = [_Step(at, _now(tx, at), content, _encoded(tx, content)) for at, content in sorted(plan.items())]
-    changed = [step for step in changed if not _is_done(step)]
+    changed = steps(tx, sorted(plan.items()))
     if not changed:
         return Outcome(None, ())
     tx.writing.say(message or _message(tx, wanted))
-    outcome = Outcome(None, tuple(_stage(tx, step) for step in changed))
-    tx.outcomes += [outcome, *outcome.changes]
-    return outcome
-
-
-class _Content(NamedTuple):
-    """What a key holds: its value (MISSING: none), metadata, ttl in microseconds, and the version it is from."""
-
-    value: Any
-    metadata: str | None = None
-    ttl: int | None = None
-    version: int | None = None
-
-
-class _Step(NamedTuple):
-    """What an undo does to a key."""
-
-    at: Address
-    now: _Content
-    content: _Content
-    encoded: Encoded | None
+    return take(tx, changed)
 
 
 class _Clash(NamedTuple):
     """A key that cannot go back as it is."""
 
     at: Address
-    before: _Content
-    after: _Content
-    now: _Content
+    before: Content
+    after: Content
+    now: Content
     found: Merge
 
 
@@ -100,12 +74,12 @@ def _message(tx: Tx, wanted: list[int]) -> str:
     return f"undo revision {wanted[0]}" + (f": {said}" if said and not said.startswith("undo revision") else "")
 
 
-def _take_back(tx: Tx, revision: int, plan: dict[Address, _Content], wanted: frozenset[int]) -> None:
+def _take_back(tx: Tx, revision: int, plan: dict[Address, Content], wanted: frozenset[int]) -> None:
     """Add to the plan what each key that a commit changed is to hold."""
     clashes: list[_Clash] = []
     for at in _done_by(tx, revision):
         before, after = _as_of(tx, at, revision - 1), _as_of(tx, at, revision)
-        now = plan[at] if at in plan else _now(tx, at)
+        now = plan[at] if at in plan else content_now(tx, at)
         found = _merged(before, after, now)
         if found.conflicts or _only_metadata_clashes(before, after, now):
             clashes.append(_Clash(at, before, after, now, found))
@@ -132,21 +106,11 @@ def _touches(tx: Tx, revision: int, agent_id: str) -> bool:
     return tx.db.one(_TOUCHES, {"revision": revision, "agent": agent_id}) is not None
 
 
-def _as_of(tx: Tx, at: Address, revision: int) -> _Content:
-    return _content(tx.as_of(at, revision))
+def _as_of(tx: Tx, at: Address, revision: int) -> Content:
+    return content_of(tx.as_of(at, revision))
 
 
-def _now(tx: Tx, at: Address) -> _Content:
-    return _content(tx.find(at))
-
-
-def _content(head: Head | None) -> _Content:
-    if head is None or head.codec is None:
-        return _Content(MISSING)
-    return _Content(held(head.stored), head.metadata, head.ttl, head.version)
-
-
-def _merged(before: _Content, after: _Content, now: _Content) -> Merge:
+def _merged(before: Content, after: Content, now: Content) -> Merge:
     """Return what is left when the step from before to after is taken out of what stands now."""
     # To the merge what stands is theirs, whose order of members and elements stays; to whoever undoes it is ours. That
     # members stand in another order is no later change: an undo before may have put one back at the end.
@@ -155,7 +119,7 @@ def _merged(before: _Content, after: _Content, now: _Content) -> Merge:
     return Merge(found.value, tuple(replace(each, ours=each.theirs, theirs=each.ours) for each in found.conflicts))
 
 
-def _only_metadata_clashes(before: _Content, after: _Content, now: _Content) -> bool:
+def _only_metadata_clashes(before: Content, after: Content, now: Content) -> bool:
     """Tell whether the commit changed nothing but metadata, and that has been changed again.
 
     Beside a change of value it does not count: metadata often tells of the write it came with, and is new each time.
@@ -168,49 +132,17 @@ def _only_metadata_clashes(before: _Content, after: _Content, now: _Content) -> 
     )
 
 
-def _result(value: Any, before: _Content, after: _Content, now: _Content) -> _Content:
+def _result(value: Any, before: Content, after: Content, now: Content) -> Content:
     """Return what a key is to hold. What came of the commit goes back with the value; what came later stays."""
     if value is MISSING:
-        return _Content(MISSING)
+        return Content(MISSING)
     gone = now.value is MISSING
     untouched = after.value is not MISSING
-    return _Content(
+    return Content(
         value,
         before.metadata if gone or (untouched and now.metadata == after.metadata) else now.metadata,
         before.ttl if gone or (untouched and now.ttl == after.ttl) else now.ttl,
         before.version if same(value, before.value) else None,
-    )
-
-
-def _encoded(tx: Tx, content: _Content) -> Encoded | None:
-    return None if content.value is MISSING else codec.encode(content.value, tx.settings.max_value_bytes)
-
-
-def _is_done(step: _Step) -> bool:
-    """Tell whether a key holds already what it is to hold."""
-    return same(step.now.value, step.content.value) and step.now.metadata == step.content.metadata
-
-
-def _stage(tx: Tx, step: _Step) -> Difference:
-    at, now, content, encoded = step
-    if encoded is None:
-        staged = journal.put(tx, at, None)
-    else:
-        # In a session the clock is the session's, which a write restarts.
-        expiry = Ttl.KEEP if journal.session_of(tx, at) else Expiry.after(tx.now, content.ttl)
-        staged = journal.put(tx, at, encoded, metadata=content.metadata, expiry=expiry, source_version=content.version)
-    change: ChangeKind = "delete" if encoded is None else "create" if now.value is MISSING else "update"
-    return Difference(
-        agent_id=at.agent_id,
-        state_type=StateType(at.state_type),
-        key=at.key,
-        change=change,
-        old_value=None if now.value is MISSING else now.value,
-        new_value=None if encoded is None else content.value,
-        version=staged.head.version if staged else 0,
-        revision=0,
-        at=moment(tx.now),
-        by=tx.writing.actor,
     )
 
 
@@ -249,7 +181,7 @@ def _blamed(later: tuple[Version, ...]) -> str:
     return f"was changed again by revision {named}{more}"
 
 
-def _overlapping(tx: Tx, at: Address, revision: int, before: _Content, after: _Content) -> tuple[Version, ...]:
+def _overlapping(tx: Tx, at: Address, revision: int, before: Content, after: Content) -> tuple[Version, ...]:
     """Return the later versions of a key that changed the places in conflict, oldest first.
 
     Goes back from the newest to the one with which the conflict began; what was settled before that is no matter.
@@ -269,7 +201,7 @@ def _overlapping(tx: Tx, at: Address, revision: int, before: _Content, after: _C
     return tuple(reversed([*found, newer[0]] if newer else found))
 
 
-def _clashing(before: _Content, after: _Content, then: _Content) -> dict[str, Any]:
+def _clashing(before: Content, after: Content, then: Content) -> dict[str, Any]:
     """Return what stood at the places that could not have gone back."""
     if _only_metadata_clashes(before, after, then):
         return {"metadata": then.metadata}

@@ -19,7 +19,15 @@ from statedb.db.newest import NEWEST, Newest
 from statedb.db.sqlite.rowskept import RowsKept
 from statedb.db.sqlite.turnstile import Turnstile
 from statedb.db.statements import Parameters, Row, Statement
-from statedb.db.tables import agent_states, agents, sessions
+from statedb.db.tables import (
+    agent_states,
+    agents,
+    branches,
+    checkpoint_policies,
+    sessions,
+    state_checkpoints,
+    state_conflicts,
+)
 from statedb.errors import Corrupted, DiskFull, NotAStore, ReadOnly, StateDBError, StoreBusy
 from statedb.times import micros
 
@@ -27,7 +35,7 @@ Error = sqlite3.Error
 
 _LAST_ID = {
     table.name: Statement(select(func.coalesce(func.max(table.c.id), literal_column("0"))))
-    for table in (agents, agent_states, sessions)
+    for table in (agents, agent_states, sessions, branches, state_checkpoints, checkpoint_policies, state_conflicts)
 }
 
 DIALECT: Dialect = SQLiteDialect_pysqlite(paramstyle="qmark")

@@ -1,0 +1,35 @@
+"""What a commit does to things with a name: it makes a checkpoint, ends a branch, settles a conflict.
+
+The log keeps it as JSON beside the commit, under the commit's hash; the rows by which such a thing is found are made
+with it. So checkpoints, branches and conflicts have a history like everything else, and go wherever the log goes.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from sqlalchemy import bindparam, insert
+
+from statedb.db.statements import Statement
+from statedb.db.tables import commit_deeds
+
+if TYPE_CHECKING:
+    from statedb.db.tx import Tx
+
+
+@dataclass(frozen=True, slots=True)
+class Deed:
+    """One thing a commit does. `kind` is the commit's where it does nothing else, `said` what the log keeps of it.
+
+    `write` makes and changes the rows, at the commit's revision (`tx.revision`). What the deed relies on was read
+    through `tx.db`, so that no other commit comes in between: revisions among its rows stay as they are.
+    """
+
+    kind: str
+    said: dict[str, Any]
+    write: Callable[[Tx], None]
+
+
+INSERT_DEEDS = Statement(insert(commit_deeds).values(revision=bindparam("revision"), said=bindparam("said")))
