@@ -16,7 +16,7 @@ from statedb.db.current import Elsewhere, near
 from statedb.db.engine import AsyncEngine, AsyncHeld, async_engine
 from statedb.db.fork import remember
 from statedb.db.points import checked, resolve
-from statedb.db.tx import Context, Note, Point, Tx
+from statedb.db.tx import Context, Note, Point, Tx, on_branch
 from statedb.errors import InTransaction, StoreClosed, TransactionAborted
 from statedb.handles import AsyncAgent, async_agent
 from statedb.live.cache import Cache, made_cache
@@ -104,13 +104,22 @@ class AsyncStore(Async, Rooms[Async]):
 
         The point is looked up by the first call, which raises NoSuchRevision for one in the future.
         """
-        past = object.__new__(AsyncStore)
-        past.settings, past._root = self.settings, self._root
-        past._cache, past._level2 = None, None
-        past._context = replace(self._context, asked=checked(point), cache=None)
-        past._point = None
-        Rooms.__init__(past, past)
-        return past
+        return self._view(replace(self._context, asked=checked(point), cache=None))
+
+    def branch(self, name: str) -> AsyncStore:
+        """Return the store as it is on a branch, to read and to write; `main` is the trunk.
+
+        It is a view of this store. Its calls raise NoSuchBranch where there is none of that name.
+        """
+        return self._view(on_branch(self._context, name, self._root._cache))
+
+    def _view(self, context: Context) -> AsyncStore:
+        view = object.__new__(AsyncStore)
+        view.settings, view._root = self.settings, self._root
+        view._cache, view._level2 = context.cache, None
+        view._context, view._point = context, None
+        Rooms.__init__(view, view)
+        return view
 
     def transaction(
         self, *, message: str | None = None, actor: str | None = None, context: Mapping[str, Any] | None = None
@@ -145,7 +154,7 @@ class AsyncStore(Async, Rooms[Async]):
             return write
         if self._cache is not None and isinstance(operation, cached):
             return self._near(self._cache, operation, body)
-        snapshot = not operation.single or self._context.asked is not None
+        snapshot = not (operation.single and self._context.is_plain)
 
         async def read(*args: Any, **kwargs: Any) -> Any:
             return await self._fetch(lambda tx: body(tx, *args, **kwargs), snapshot)
@@ -236,7 +245,7 @@ class AsyncTransaction(Async, Rooms[Async]):
     """One commit, all or nothing: leaving the block commits, an exception takes everything back."""
 
     def __init__(self, store: AsyncStore, note: Note) -> None:
-        self.store, self._note = store._root, note
+        self.store, self._context, self._note = store._root, store._context, note
         self.outer = _innermost.get()
         while self.outer is not None and not self.outer.is_open:
             self.outer = self.outer.outer
@@ -271,7 +280,7 @@ class AsyncTransaction(Async, Rooms[Async]):
         if self._state != "new":
             raise InTransaction("a transaction can be entered once; begin another with store.transaction()")
         self.store._refuse_inside()
-        self._held = await self.store._opened().hold(self.store._context, self._note)
+        self._held = await self.store._opened().hold(self._context, self._note)
         self._state = "open"
         _innermost.set(self)
         seconds = self.store.settings.transaction_timeout

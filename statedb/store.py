@@ -16,7 +16,7 @@ from statedb.db.current import Elsewhere, near
 from statedb.db.engine import Engine, open_engine
 from statedb.db.fork import remember
 from statedb.db.points import checked, resolve
-from statedb.db.tx import Context, Note, Point, Tx
+from statedb.db.tx import Context, Note, Point, Tx, on_branch
 from statedb.handles import SyncAgent, sync_agent
 from statedb.live.cache import Cache, made_cache
 from statedb.live.level2 import Level2
@@ -82,15 +82,24 @@ class Store(Sync, Rooms[Sync]):
 
         Raises NoSuchRevision for a point in the future.
         """
-        past = object.__new__(Store)
-        past.settings, past._root = self.settings, self._root
-        past._engine, past._watchdog = self._engine, self._watchdog
-        past._cache, past._level2 = None, None
-        past._context = replace(self._context, asked=checked(point), cache=None)
-        past._point = None
-        Rooms.__init__(past, past)
-        past._read(lambda tx: None, (), {})
-        return past
+        return self._view(replace(self._context, asked=checked(point), cache=None))
+
+    def branch(self, name: str) -> Store:
+        """Return the store as it is on a branch, to read and to write; `main` is the trunk. Raises NoSuchBranch.
+
+        It is a view of this store, and closes with it. `store.branches` makes, compares, merges and ends branches.
+        """
+        return self._view(on_branch(self._context, name, self._root._cache))
+
+    def _view(self, context: Context) -> Store:
+        view = object.__new__(Store)
+        view.settings, view._root = self.settings, self._root
+        view._engine, view._watchdog = self._engine, self._watchdog
+        view._cache, view._level2 = context.cache, self._level2
+        view._context, view._point = context, None
+        Rooms.__init__(view, view)
+        view._read(lambda tx: tx.branch, (), {})
+        return view
 
     def transaction(
         self, *, message: str | None = None, actor: str | None = None, context: Mapping[str, Any] | None = None
@@ -122,7 +131,7 @@ class Store(Sync, Rooms[Sync]):
         elif operation.writes:
             run = partial(self._write, operation.alone)
         else:
-            run = self._glance if operation.single else self._read
+            run = self._glance if operation.single and self._context.is_plain else self._read
         if operation.apart:
             return lambda *args, **kwargs: self._finish(run(body, args, kwargs))
         return lambda *args, **kwargs: run(body, args, kwargs)

@@ -23,7 +23,7 @@ def changes(tx: Tx, since: int = 0, limit: int = 100, *, agent_id: str | None = 
     """
     since, limit = natural(since, "since"), natural(limit, "limit", 1)
     of = None if agent_id is None else name(agent_id, "agent_id")
-    cuts.settle(cuts.below(tx.db, tx.branch, since + 1, of), since + 1, partial=False)
+    cuts.settle(cuts.below(tx.db, tx.line, since + 1, of), since + 1, partial=False)
     top = tx.point.revision if tx.point else LARGEST
     return _all(tx, since, top, limit) if of is None else _of_agent(tx, of, since, top, limit)
 

@@ -50,7 +50,7 @@ def commits(
     rows = tx.db.all(_COMMITS[agent_id is not None, by is not None], given)
     if not rows:
         return Listing()
-    missing = cuts.settle(cuts.below(tx.db, tx.branch, rows[-1][0], agent_id), rows[-1][0], partial=partial)
+    missing = cuts.settle(cuts.below(tx.db, tx.line, rows[-1][0], agent_id), rows[-1][0], partial=partial)
     return Listing([_commit(tx, row, agent_id, values) for row in rows], missing)
 
 
@@ -63,7 +63,7 @@ def commit(tx: Tx, revision: int, *, partial: bool = False) -> Commit:
     if row is None or (tx.point and revision > tx.point.revision):
         raise NoSuchRevision(f"there is no revision {revision}")
     found = _commit(tx, row, None, True)
-    cuts.settle(cuts.below(tx.db, tx.branch, revision), revision, partial=partial)
+    cuts.settle(cuts.below(tx.db, tx.line, revision), revision, partial=partial)
     return found
 
 

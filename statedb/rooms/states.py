@@ -98,7 +98,7 @@ def _cut(tx: Tx, agent_id: str, state_type: str, wanted: Glob, partial: bool) ->
     """Return the names of the keys of a pattern that retention has cut at the point shown; Compacted unless partial."""
     if tx.point is None:
         return {}
-    cuts = in_range(tx.db, tx.branch, Address(agent_id, state_type, wanted.low), wanted.high, tx.point.revision)
+    cuts = in_range(tx.db, tx.line, Address(agent_id, state_type, wanted.low), wanted.high, tx.point.revision)
     picked = frozenset(wanted.pick([cut.at.key for cut in cuts]))
     missing = settle([cut for cut in cuts if cut.at.key in picked], tx.point.revision, partial=partial)
     return {at.key: at for at in missing}
@@ -295,7 +295,7 @@ def _clash(tx: Tx, at: Address, expected: int, ours: Any) -> VersionConflict | N
     version = standing.version if standing else 0
     if version == expected:
         return None
-    base = find_by_number(tx, head, expected) if head and expected else None
+    base = find_by_number(tx, at, head, expected) if head and expected else None
     return VersionConflict(
         f"{at.key} ({at.state_type} of {at.agent_id}) {f'is at version {version}' if version else 'has no value'}, and "
         f"{f'version {expected}' if expected else 'no value'} was expected; read it again, or settle it by on_conflict",

@@ -17,7 +17,7 @@ from statedb.db.rewrite import Content, content_now, content_of, steps, take
 from statedb.db.statements import Statement
 from statedb.db.tables import agents, commit_agents, state_commits
 from statedb.db.tx import Tx
-from statedb.db.versions import Key, Window, merged
+from statedb.db.versions import Key, Window, merged, strands
 from statedb.errors import InvalidValue, NoSuchRevision, VersionConflict
 from statedb.models import MISSING, Address, Outcome, Version
 from statedb.values.arguments import natural
@@ -92,7 +92,7 @@ def _take_back(tx: Tx, revision: int, plan: dict[Address, Content], wanted: froz
 def _done_by(tx: Tx, revision: int) -> list[Address]:
     """Return the keys a commit made versions of."""
     # Of what retention has cut nothing tells which commits it belonged to: half of one must not pass for the whole.
-    cut = [each for each in cuts.below(tx.db, tx.branch, revision) if _touches(tx, revision, each.at.agent_id)]
+    cut = [each for each in cuts.below(tx.db, tx.line, revision) if _touches(tx, revision, each.at.agent_id)]
     cuts.settle(cut, revision, partial=False)
     found = changes.between(tx, revision, revision, values=False)
     if not found:
@@ -187,11 +187,11 @@ def _overlapping(tx: Tx, at: Address, revision: int, before: Content, after: Con
     Goes back from the newest to the one with which the conflict began; what was settled before that is no matter.
     """
     head = tx.committed(at)
-    if head is None or head.id is None:
+    if head is None or not (lines := strands(tx, at, head)):
         return ()
     found: list[Version] = []
     newer: tuple[Version, dict[str, Any]] | None = None
-    for version in merged(tx, [Key(at, head.id, head.revision)], Window(since=revision)):
+    for version in merged(tx, [Key(at, lines)], Window(since=revision)):
         stands = _clashing(before, after, _as_of(tx, at, version.revision))
         if newer is not None and not same(stands, newer[1]):
             found.append(newer[0])
