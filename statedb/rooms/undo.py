@@ -95,10 +95,15 @@ def _done_by(tx: Tx, revision: int) -> list[Address]:
     cut = [each for each in cuts.below(tx.db, tx.line, revision) if _touches(tx, revision, each.at.agent_id)]
     cuts.settle(cut, revision, partial=False)
     found = changes.between(tx, revision, revision, values=False)
+    row = tx.db.one(_COMMIT, {"revision": revision})
+    if row is None:
+        raise NoSuchRevision(f"there is no revision {revision}")
+    if not any(level.branch == row[1] and revision <= level.top for level in tx.line):
+        raise InvalidValue(f"revision {revision} is a commit of another branch; undo it there")
     if not found:
-        if tx.db.one(_COMMIT, {"revision": revision}) is None:
-            raise NoSuchRevision(f"there is no revision {revision}")
-        raise InvalidValue(f"revision {revision} only moved expiries; it changed no value that could be taken back")
+        raise InvalidValue(
+            f"revision {revision} only moved expiries or names; it changed no value that could be taken back"
+        )
     return [Address(each.agent_id, each.state_type.value, each.key) for each in found]
 
 
@@ -209,7 +214,7 @@ def _clashing(before: Content, after: Content, then: Content) -> dict[str, Any]:
 
 
 _c, _a, _ca = state_commits.c, agents.c, commit_agents.c
-_COMMIT = Statement(select(_c.message).where(_c.revision == bindparam("revision")))
+_COMMIT = Statement(select(_c.message, _c.branch_id).where(_c.revision == bindparam("revision")))
 _TOUCHES = Statement(
     select(_ca.revision)
     .select_from(agents.join(commit_agents, _a.id == _ca.agent_id))
