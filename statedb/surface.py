@@ -3,7 +3,21 @@
 from __future__ import annotations
 
 from statedb.operation import Room, S_co, apart, bulk, cached, glance, read, write
-from statedb.rooms import blame, cache, feed, health, history, log, query, retention, states, transfer, undo, value
+from statedb.rooms import (
+    blame,
+    cache,
+    conflicts,
+    feed,
+    health,
+    history,
+    log,
+    query,
+    retention,
+    states,
+    transfer,
+    undo,
+    value,
+)
 
 
 class States(Room[S_co]):
@@ -36,6 +50,14 @@ class History(Room[S_co]):
     commits = read(log.commits)
     commit = read(log.commit)
     revert = write(history.revert)
+
+
+class Conflicts(Room[S_co]):
+    """What waits for somebody to say what a key is to hold."""
+
+    list = read(conflicts.list)
+    get = read(conflicts.get)
+    resolve = write(conflicts.resolve)
 
 
 class Feed(Room[S_co]):
@@ -86,6 +108,7 @@ class Rooms(Room[S_co]):
         super().__init__(shell)
         self.states: States[S_co] = States(shell)
         self.history: History[S_co] = History(shell)
+        self.conflicts: Conflicts[S_co] = Conflicts(shell)
         self.feed: Feed[S_co] = Feed(shell)
         self.retention: Retention[S_co] = Retention(shell)
         self.transfer: Transfer[S_co] = Transfer(shell)

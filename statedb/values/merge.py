@@ -21,7 +21,7 @@ from statedb.values import pointer
 from statedb.values.same import alike, is_list, is_object, json_type, same
 from statedb.values.sequence import Run, runs
 
-ClashKind = Literal["concurrent_modification", "deleted_modified", "type_mismatch"]
+ConflictKind = Literal["concurrent_modification", "deleted_modified", "type_mismatch"]
 Side = Literal["ours", "theirs"]
 Id = str | int
 Path = tuple[str, ...]
@@ -39,7 +39,7 @@ class Clash:
     """
 
     path: str
-    kind: ClashKind
+    kind: ConflictKind
     base: Any
     ours: Any
     theirs: Any
@@ -93,12 +93,13 @@ def _merged(base: Any, ours: Any, theirs: Any, path: Path, clashes: list[Clash])
             return _copied(theirs)
         if is_list(base) and (found := runs(base, ours, theirs)) is not None:
             return _sequence(base, ours, theirs, found, path, clashes)
-    clashes.append(_clash(base, ours, theirs, path))
+    clashes.append(whole_clash(base, ours, theirs, path))
     return _copied(theirs)
 
 
-def _clash(base: Any, ours: Any, theirs: Any, path: Path) -> Clash:
-    kind: ClashKind = "concurrent_modification"
+def whole_clash(base: Any, ours: Any, theirs: Any, path: Path = ()) -> Clash:
+    """Return the clash of two values as wholes."""
+    kind: ConflictKind = "concurrent_modification"
     if ours is MISSING or theirs is MISSING:
         kind = "deleted_modified"
     elif json_type(ours) is not json_type(theirs):
@@ -203,7 +204,7 @@ def _sequence(
         # That they differ in the order of members alone is never a conflict.
         if run.taken is None and not alike(parts[1], parts[2]):
             gone = bool(parts[0]) and not (parts[1] and parts[2])
-            kind: ClashKind = "deleted_modified" if gone else "concurrent_modification"
+            kind: ConflictKind = "deleted_modified" if gone else "concurrent_modification"
             where = pointer.render((*path, f"[{run.base.start}:{run.base.stop}]"))
             clashes.append(Clash(where, kind, *map(_copied, parts)))
     return [_copied(element) for element in merged]

@@ -242,7 +242,7 @@ def check_kept(base: Any, ours: Any, theirs: Any, value: Any) -> None:
 
 
 # Of few different elements, so that they meet and are moved; half of the lists hold none of them twice.
-ELEMENTS = st.sampled_from([1, 1.0, True, "a", "b", {"a": 1}, {"a": 1, "b": 2}, {"b": 2, "a": 1}])
+ELEMENTS = st.sampled_from([1, 1.0, True, "a", "b", {"a": 1}, {"a": 1, "b": 2}])
 LISTS = st.lists(ELEMENTS, max_size=6) | st.lists(ELEMENTS, max_size=6, unique_by=repr)
 
 
@@ -288,10 +288,10 @@ def test_an_element_that_one_side_alone_made_more_or_less_is_there_as_often_as_i
 
 
 @given(list_sides())
-def test_each_side_keeps_its_order_of_what_it_did_not_move(three: tuple[list[Any], list[Any], list[Any]]) -> None:
+def test_what_a_side_added_comes_out_in_its_order(three: tuple[list[Any], list[Any], list[Any]]) -> None:
     result = merge(*three)
-    if not result.conflicts and all(max(counts(side).values(), default=0) < 2 for side in (*three, result.value)):
-        base, ours, theirs, value = ([repr(each) for each in side] for side in (*three, result.value))
+    if not (result.conflicts or any(repeats(unordered(side)) for side in (*three, result.value))):
+        base, ours, theirs, value = ([repr(unordered(each)) for each in side] for side in (*three, result.value))
         for side in ours, theirs:
             added = [each for each in side if each not in base]
             assert [each for each in value if each in added] == added
