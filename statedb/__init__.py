@@ -10,6 +10,7 @@ from statedb.errors import (
     InTransaction,
     InvalidKey,
     InvalidValue,
+    NoSuchConflict,
     NoSuchRevision,
     NoSuchVersion,
     NotAStore,
@@ -46,6 +47,7 @@ from statedb.models import (
 )
 from statedb.store import Store
 from statedb.transaction import Joined, Transaction
+from statedb.values.conflict import Conflict, Resolution
 from statedb.values.diff import Modified, StateDiff
 from statedb.values.merge import Clash
 
@@ -62,6 +64,7 @@ __all__ = [
     "Clash",
     "Commit",
     "Compacted",
+    "Conflict",
     "Corrupted",
     "Difference",
     "DiskFull",
@@ -75,12 +78,14 @@ __all__ = [
     "Joined",
     "Listing",
     "Modified",
+    "NoSuchConflict",
     "NoSuchRevision",
     "NoSuchVersion",
     "NotAStore",
     "Outcome",
     "QueryRefused",
     "ReadOnly",
+    "Resolution",
     "Row",
     "Rows",
     "Settings",

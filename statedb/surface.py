@@ -7,6 +7,7 @@ from statedb.rooms import (
     blame,
     branches,
     cache,
+    conflicts,
     feed,
     health,
     history,
@@ -62,6 +63,14 @@ class Branches(Room[S_co]):
     diff = read(branches.diff)
 
 
+class Conflicts(Room[S_co]):
+    """What waits for somebody to say what a key is to hold."""
+
+    list = read(conflicts.list)
+    get = read(conflicts.get)
+    resolve = write(conflicts.resolve)
+
+
 class Feed(Room[S_co]):
     """Every change, in order."""
 
@@ -111,6 +120,7 @@ class Rooms(Room[S_co]):
         self.states: States[S_co] = States(shell)
         self.history: History[S_co] = History(shell)
         self.branches: Branches[S_co] = Branches(shell)
+        self.conflicts: Conflicts[S_co] = Conflicts(shell)
         self.feed: Feed[S_co] = Feed(shell)
         self.retention: Retention[S_co] = Retention(shell)
         self.transfer: Transfer[S_co] = Transfer(shell)

@@ -157,7 +157,7 @@ def _result(met: Meeting) -> Content:
     value, base, ours, theirs = met.settled.value, met.base, met.ours, met.theirs
     if value is MISSING:
         return _NOTHING
-    if ours.value is MISSING or same(value, theirs.value) and same(ours.value, base.value):
+    if ours.value is MISSING or (same(value, theirs.value) and same(ours.value, base.value)):
         return Content(value, theirs.metadata, theirs.ttl)
     if met.settled.method == "theirs" and theirs.value is not MISSING:
         return Content(value, theirs.metadata, theirs.ttl)

@@ -7,7 +7,6 @@ other what was before it. So what only the commit changed goes back, and what on
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
@@ -21,8 +20,8 @@ from statedb.db.versions import Key, Window, merged, strands
 from statedb.errors import InvalidValue, NoSuchRevision, VersionConflict
 from statedb.models import MISSING, Address, Outcome, Version
 from statedb.values.arguments import natural
-from statedb.values.merge import Merge, alike, merge
-from statedb.values.same import same
+from statedb.values.merge import Merge, merge
+from statedb.values.same import alike, same
 
 
 def undo(tx: Tx, revision: int | Iterable[int], *, message: str | None = None) -> Outcome:
@@ -117,11 +116,10 @@ def _as_of(tx: Tx, at: Address, revision: int) -> Content:
 
 def _merged(before: Content, after: Content, now: Content) -> Merge:
     """Return what is left when the step from before to after is taken out of what stands now."""
-    # To the merge what stands is theirs, whose order of members and elements stays; to whoever undoes it is ours. That
-    # members stand in another order is no later change: an undo before may have put one back at the end.
+    # The order of members and elements stays as it stands. That members stand in another is no later change: an undo
+    # before may have put one back at the end.
     standing = after.value if alike(after.value, now.value) else now.value
-    found = merge(after.value, before.value, standing)
-    return Merge(found.value, tuple(replace(each, ours=each.theirs, theirs=each.ours) for each in found.conflicts))
+    return merge(after.value, standing, before.value, prefer="ours")
 
 
 def _only_metadata_clashes(before: Content, after: Content, now: Content) -> bool:
