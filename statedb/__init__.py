@@ -50,6 +50,7 @@ from statedb.models import (
 )
 from statedb.store import Store
 from statedb.transaction import Joined, Transaction
+from statedb.values.autocheckpoint import AutoCheckpoint, Trigger
 from statedb.values.diff import Modified, StateDiff
 from statedb.values.merge import Clash
 
@@ -60,6 +61,7 @@ __all__ = [
     "Address",
     "AsyncStore",
     "AsyncTransaction",
+    "AutoCheckpoint",
     "Blame",
     "CacheStats",
     "Change",
@@ -104,6 +106,7 @@ __all__ = [
     "Tier",
     "Transaction",
     "TransactionAborted",
+    "Trigger",
     "ValueTooLarge",
     "Version",
     "VersionConflict",

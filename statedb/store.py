@@ -20,6 +20,7 @@ from statedb.db.tx import Context, Note, Point, Tx
 from statedb.handles import SyncAgent, sync_agent
 from statedb.live.cache import Cache, made_cache
 from statedb.live.level2 import Level2
+from statedb.live.schedule import Schedule
 from statedb.models import MISSING
 from statedb.operation import Body, Operation, Sync, Work, cached, through
 from statedb.surface import Rooms
@@ -40,7 +41,7 @@ class Store(Sync, Rooms[Sync]):
     def __init__(self, where: str | os.PathLike[str], **options: Unpack[Options]) -> None:
         self.settings = Settings.load(options)
         self._cache, self._level2 = made_cache(self.settings), None
-        self._context = Context(self.settings, cache=self._cache)
+        self._context = Context(self.settings, cache=self._cache, schedule=Schedule())
         self._point: Point | None = None
         self._root = self
         if self._cache is not None and self.settings.redis_url:

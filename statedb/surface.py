@@ -62,6 +62,10 @@ class Checkpoints(Room[S_co]):
     diff = read(checkpoints.diff)
     restore = write(checkpoints.restore)
     delete = write(checkpoints.delete)
+    configure = write(checkpoints.configure)
+    configuration = read(checkpoints.configuration)
+    signal = write(checkpoints.signal)
+    run_due = write(checkpoints.run_due)
 
 
 class Feed(Room[S_co]):

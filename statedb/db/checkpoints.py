@@ -10,8 +10,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select, update
 
-from statedb.db import journal
-from statedb.db.deeds import Deed
+from statedb.db.deeds import Deed, do
 from statedb.db.entries import json_object
 from statedb.db.rows import agent_id_of
 from statedb.db.statements import Row, Statement
@@ -63,8 +62,9 @@ def make(
         created_by=tx.writing.actor,
         metadata=json_object(metadata),
     )
-    said = {"checkpoint": name, "agent": agent_id, "type": type.value, "at": point, "metadata": made.metadata}
-    journal.do(tx, Making("checkpoint", said, lambda tx: _write(tx, made, metadata, point), made, point))
+    where = {"name": name, "agent": agent_id, "type": type.value, "at": point}
+    said = {"do": "checkpoint", **where, "metadata": made.metadata}
+    do(tx, Making("checkpoint", said, lambda tx: _write(tx, made, metadata, point), made, point))
     return made
 
 
@@ -89,8 +89,8 @@ def _write(tx: Tx, made: Checkpoint, metadata: str | None, point: Point | None) 
 
 def end(tx: Tx, checkpoint: Checkpoint) -> None:
     """Stage the end of a checkpoint, whose name is free from then on."""
-    said = {"checkpoint": checkpoint.name, "agent": checkpoint.agent_id, "ended": True}
-    journal.do(tx, Ending("checkpoint", said, lambda tx: _end(tx, checkpoint.id), checkpoint.id))
+    said = {"do": "end checkpoint", "name": checkpoint.name, "agent": checkpoint.agent_id}
+    do(tx, Ending("checkpoint", said, lambda tx: _end(tx, checkpoint.id), checkpoint.id))
 
 
 def _end(tx: Tx, id: int) -> None:

@@ -26,6 +26,7 @@ from statedb.db.statements import Parameters, Row, Statement
 from statedb.db.tables import MAIN
 from statedb.errors import InvalidValue, ReadOnly
 from statedb.live.cache import Cache
+from statedb.live.schedule import Schedule
 from statedb.models import Address, Entry, StateType
 from statedb.values.arguments import said
 from statedb.values.codec import NOTHING, Encoded, Stored
@@ -52,6 +53,8 @@ class Context:
     branch: int = MAIN
     cache: Cache | None = None
     """What the store keeps in memory of the trunk as it stands; None for any other branch or moment."""
+    schedule: Schedule | None = None
+    """What the store knows of automatic checkpoints."""
 
     def check_writable(self) -> None:
         """Raise ReadOnly where the shell shows the past."""
@@ -134,7 +137,9 @@ class Tx:
         "opening",
         "outcomes",
         "point",
+        "policies",
         "revision",
+        "schedule",
         "sessions",
         "settings",
         "staged",
@@ -147,6 +152,7 @@ class Tx:
     clock: int
     now: int
     newest: int
+    policies: int
     revision: int
     hash: bytes
     contents: Contents
@@ -159,6 +165,7 @@ class Tx:
         self.wall: Callable[[], int] = connection.wall
         self.branch = context.branch
         self.cache = context.cache
+        self.schedule = context.schedule
         self.glancing = False
         self.elsewhere: Any = None
         self.point: Point | None = None
@@ -188,6 +195,7 @@ class Tx:
             self._stand(self.connection.newest())
         else:
             self.revision, self.newest, self.hash, self.clock = after.revision, after.newest, after.hash, after.clock
+            self.policies = after.policies
             self.now = max(self.time(), self.newest)
         return self
 
@@ -202,13 +210,13 @@ class Tx:
         if name == "contents":
             self.contents = Contents(self.connection, {} if self.earlier is None else self.earlier.links)
             return self.contents
-        if name not in ("now", "newest", "revision", "hash", "clock"):
+        if name not in ("now", "newest", "revision", "hash", "clock", "policies"):
             raise AttributeError(name)
         self._stand(self.connection.newest())
         return getattr(self, name)
 
     def _stand(self, newest: Newest) -> None:
-        self.revision, self.newest, self.hash, self.clock = newest
+        self.revision, self.newest, self.hash, self.clock, self.policies = newest
         self.now = max(self.time(), self.newest)
 
     def time(self) -> int:
