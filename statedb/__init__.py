@@ -3,6 +3,7 @@
 from statedb.aio import AsyncStore, AsyncTransaction
 from statedb.config import TIERS, Settings, Tier
 from statedb.errors import (
+    CheckpointExists,
     Compacted,
     Corrupted,
     DiskFull,
@@ -10,6 +11,7 @@ from statedb.errors import (
     InTransaction,
     InvalidKey,
     InvalidValue,
+    NoSuchCheckpoint,
     NoSuchConflict,
     NoSuchRevision,
     NoSuchVersion,
@@ -31,6 +33,8 @@ from statedb.models import (
     Blame,
     CacheStats,
     Change,
+    Checkpoint,
+    CheckpointType,
     Commit,
     Difference,
     Entry,
@@ -47,6 +51,7 @@ from statedb.models import (
 )
 from statedb.store import Store
 from statedb.transaction import Joined, Transaction
+from statedb.values.autocheckpoint import AutoCheckpoint, Trigger
 from statedb.values.conflict import Conflict, Resolution
 from statedb.values.diff import Modified, StateDiff
 from statedb.values.merge import Clash
@@ -58,9 +63,13 @@ __all__ = [
     "Address",
     "AsyncStore",
     "AsyncTransaction",
+    "AutoCheckpoint",
     "Blame",
     "CacheStats",
     "Change",
+    "Checkpoint",
+    "CheckpointExists",
+    "CheckpointType",
     "Clash",
     "Commit",
     "Compacted",
@@ -78,6 +87,7 @@ __all__ = [
     "Joined",
     "Listing",
     "Modified",
+    "NoSuchCheckpoint",
     "NoSuchConflict",
     "NoSuchRevision",
     "NoSuchVersion",
@@ -101,6 +111,7 @@ __all__ = [
     "Tier",
     "Transaction",
     "TransactionAborted",
+    "Trigger",
     "ValueTooLarge",
     "Version",
     "VersionConflict",

@@ -21,6 +21,7 @@ from statedb.errors import InTransaction, StoreClosed, TransactionAborted
 from statedb.handles import AsyncAgent, async_agent
 from statedb.live.cache import Cache, made_cache
 from statedb.live.level2 import AsyncLevel2
+from statedb.live.schedule import Schedule
 from statedb.models import MISSING
 from statedb.operation import Async, Body, Operation, Work, cached, through
 from statedb.surface import Rooms
@@ -43,7 +44,7 @@ class AsyncStore(Async, Rooms[Async]):
         self.settings = Settings.load(options)
         self._cache = made_cache(self.settings)
         self._level2: AsyncLevel2 | None = None
-        self._context = Context(self.settings, cache=self._cache)
+        self._context = Context(self.settings, cache=self._cache, schedule=Schedule())
         self._where = where
         self._point: Point | None = None
         self._root = self
@@ -100,9 +101,10 @@ class AsyncStore(Async, Rooms[Async]):
         return async_agent(self, agent_id)
 
     def at(self, point: int | str | datetime | timedelta) -> AsyncStore:
-        """Return the store as it was: a revision, an ISO 8601 time, a datetime, or a timedelta ago. It is read-only.
+        """Return the store as it was: at a revision, an ISO 8601 time, a datetime, a timedelta ago, or a checkpoint.
 
-        The point is looked up by the first call, which raises NoSuchRevision for one in the future.
+        It is read-only. The point is looked up by the first call, which raises NoSuchRevision for one in the future,
+        and NoSuchCheckpoint.
         """
         return self._view(replace(self._context, asked=checked(point), cache=None))
 

@@ -20,6 +20,7 @@ from statedb.db.tx import Context, Note, Point, Tx, on_branch
 from statedb.handles import SyncAgent, sync_agent
 from statedb.live.cache import Cache, made_cache
 from statedb.live.level2 import Level2
+from statedb.live.schedule import Schedule
 from statedb.models import MISSING
 from statedb.operation import Body, Operation, Sync, Work, cached, through
 from statedb.surface import Rooms
@@ -40,7 +41,7 @@ class Store(Sync, Rooms[Sync]):
     def __init__(self, where: str | os.PathLike[str], **options: Unpack[Options]) -> None:
         self.settings = Settings.load(options)
         self._cache, self._level2 = made_cache(self.settings), None
-        self._context = Context(self.settings, cache=self._cache)
+        self._context = Context(self.settings, cache=self._cache, schedule=Schedule())
         self._point: Point | None = None
         self._root = self
         if self._cache is not None and self.settings.redis_url:
@@ -78,9 +79,9 @@ class Store(Sync, Rooms[Sync]):
         return sync_agent(self, agent_id)
 
     def at(self, point: int | str | datetime | timedelta) -> Store:
-        """Return the store as it was: a revision, an ISO 8601 time, a datetime, or a timedelta ago. It is read-only.
+        """Return the store as it was: at a revision, an ISO 8601 time, a datetime, a timedelta ago, or a checkpoint.
 
-        Raises NoSuchRevision for a point in the future.
+        It is read-only. Raises NoSuchRevision for a point in the future, and NoSuchCheckpoint.
         """
         return self._view(replace(self._context, asked=checked(point), cache=None))
 

@@ -7,12 +7,15 @@ from statedb.rooms import (
     blame,
     branches,
     cache,
+    checkpoints,
     conflicts,
     feed,
     health,
     history,
     log,
+    merge,
     query,
+    restore,
     retention,
     states,
     transfer,
@@ -61,6 +64,7 @@ class Branches(Room[S_co]):
     list = read(branches.list)
     delete = write(branches.delete)
     diff = read(branches.diff)
+    merge = write(merge.merge)
 
 
 class Conflicts(Room[S_co]):
@@ -69,6 +73,21 @@ class Conflicts(Room[S_co]):
     list = read(conflicts.list)
     get = read(conflicts.get)
     resolve = write(conflicts.resolve)
+
+
+class Checkpoints(Room[S_co]):
+    """Names for points."""
+
+    create = write(checkpoints.create)
+    list = read(checkpoints.list)
+    get = read(checkpoints.get)
+    diff = read(checkpoints.diff)
+    restore = write(checkpoints.restore)
+    delete = write(checkpoints.delete)
+    configure = write(checkpoints.configure)
+    configuration = read(checkpoints.configuration)
+    signal = write(checkpoints.signal)
+    run_due = write(checkpoints.run_due)
 
 
 class Feed(Room[S_co]):
@@ -113,6 +132,7 @@ class Rooms(Room[S_co]):
     """All the rooms of a shell, and what is asked of the store as a whole."""
 
     undo = write(undo.undo)
+    restore = write(restore.restore)
     query = apart(query.query)
 
     def __init__(self, shell: S_co) -> None:
@@ -121,6 +141,7 @@ class Rooms(Room[S_co]):
         self.history: History[S_co] = History(shell)
         self.branches: Branches[S_co] = Branches(shell)
         self.conflicts: Conflicts[S_co] = Conflicts(shell)
+        self.checkpoints: Checkpoints[S_co] = Checkpoints(shell)
         self.feed: Feed[S_co] = Feed(shell)
         self.retention: Retention[S_co] = Retention(shell)
         self.transfer: Transfer[S_co] = Transfer(shell)

@@ -131,7 +131,13 @@ class Transaction(Joined):
 def joining(operation: Operation[..., Any]) -> Body:
     """Return the body of an operation that joins a transaction."""
     if not operation.alone:
-        return through(operation)
+        body = through(operation)
+
+        def join(tx: Tx, /, *args: Any, **kwargs: Any) -> Any:
+            tx.joined = True
+            return body(tx, *args, **kwargs)
+
+        return join
 
     def refuse(*_args: Any, **_kwargs: Any) -> Any:
         raise InTransaction(f"{operation.name} makes commits of its own; call it on the store, outside a transaction")

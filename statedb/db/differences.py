@@ -11,6 +11,7 @@ from datetime import datetime
 
 from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, bindparam, select, union
 
+from statedb.db import cuts
 from statedb.db.entries import shown
 from statedb.db.heads import Head, past_of
 from statedb.db.spans import Seen, Side, candidates, seen_at, spans, standing
@@ -24,23 +25,28 @@ from statedb.db.tables import (
     state_versions,
 )
 from statedb.db.tx import Point, Tx
-from statedb.models import Address, ChangeKind, Difference, StateType
+from statedb.models import Address, ChangeKind, Difference, Listing, StateType
 from statedb.times import moment
 from statedb.values import codec
 
 
+def listed(tx: Tx, first: Point, second: Point, agent_id: str | None, *, partial: bool) -> Listing[Difference]:
+    """Return what differs between two points. Raises Compacted, or with `partial` names what cannot be told."""
+    lower = min(first, second).revision
+    missing = cuts.settle(cuts.below(tx.db, tx.line, lower, agent_id), lower, partial=partial)
+    known = set(missing)
+    found = between(tx, first, second, agent_id)
+    return Listing([each for each in found if (each.agent_id, each.state_type, each.key) not in known], missing)
+
+
 def between(tx: Tx, first: Point, second: Point, agent_id: str | None) -> Iterator[Difference]:
     """Yield the keys, of one agent or all, that differ from the first point to the second, in order of their names."""
-    if tx.ancestors:
-        return across(tx, Side(tx.line, first), Side(tx.line, second), agent_id)
-    before, after = _seen(tx, first, first, second, agent_id), _seen(tx, second, first, second, agent_id)
-    return _compared(before, after)
+    return _compared(*sides(tx, first, second, agent_id))
 
 
 def across(tx: Tx, first: Side, second: Side, agent_id: str | None) -> Iterator[Difference]:
     """Yield the keys that differ from one branch at a point to another at another."""
-    may_differ = candidates(tx, spans(first, second), (first.point.instant, second.point.instant), agent_id)
-    return _compared(standing(tx, first, may_differ), standing(tx, second, may_differ))
+    return _compared(*_sides(tx, first, second, agent_id))
 
 
 def _compared(before: dict[Address, Seen], after: dict[Address, Seen]) -> Iterator[Difference]:
@@ -48,6 +54,18 @@ def _compared(before: dict[Address, Seen], after: dict[Address, Seen]) -> Iterat
         found = _difference(at, before.get(at), after.get(at))
         if found is not None:
             yield found
+
+
+def sides(tx: Tx, first: Point, second: Point, agent_id: str | None) -> tuple[dict[Address, Seen], dict[Address, Seen]]:
+    """Return the keys that may differ, as they were at one point and at the other; one that was never there is not."""
+    if tx.ancestors:
+        return _sides(tx, Side(tx.line, first), Side(tx.line, second), agent_id)
+    return _seen(tx, first, first, second, agent_id), _seen(tx, second, first, second, agent_id)
+
+
+def _sides(tx: Tx, first: Side, second: Side, agent_id: str | None) -> tuple[dict[Address, Seen], dict[Address, Seen]]:
+    may_differ = candidates(tx, spans(first, second), (first.point.instant, second.point.instant), agent_id)
+    return standing(tx, first, may_differ), standing(tx, second, may_differ)
 
 
 def _seen(tx: Tx, point: Point, first: Point, second: Point, agent_id: str | None) -> dict[Address, Seen]:

@@ -15,6 +15,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from statedb.config import TIERS
+from statedb.db import automatic, deeds
 from statedb.db.bases import far_base
 from statedb.db.deeds import Deed
 from statedb.db.earlier import Left
@@ -26,6 +27,8 @@ from statedb.models import Address, StateType
 from statedb.times import LATEST, moment
 from statedb.values import codec
 from statedb.values.codec import Encoded
+
+do = deeds.do
 
 
 class Expiry(NamedTuple):
@@ -272,14 +275,6 @@ def _record_expired(tx: Tx, name: SessionName) -> None:
             expire(tx, Address(name.agent_id, StateType.SESSION.value, head.key), head)
 
 
-def do(tx: Tx, deed: Deed) -> None:
-    """Stage what is done to something with a name."""
-    assert tx.note is not None, "a transaction that only reads cannot write"
-    if tx.footprint is not None:
-        tx.footprint.whole = True
-    tx.deeds.append(deed)
-
-
 # ---- flushing
 
 
@@ -293,6 +288,8 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
     changed = {at: staged for at, staged in tx.staged.items() if _is_change(staged)}
     expired = {at: Staged(before, head, "expire", None) for at, (before, head) in tx.expired.items()}
     clocks = [session for session in tx.sessions.values() if session.moved]
+    if changed and origin is HERE and tx.policies:
+        automatic.watch(tx, changed)
     if not (changed or expired or clocks or tx.deeds):
         tx.staged.clear()
         return None

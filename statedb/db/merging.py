@@ -36,7 +36,6 @@ class Meeting(NamedTuple):
     base: Content
     ours: Content
     theirs: Content
-    conflict: Conflict
     settled: Settled
 
 
@@ -44,7 +43,7 @@ class Merging:
     """The merge of a branch into the one a transaction is on."""
 
     def __init__(self, tx: Tx, source: str, line: Line) -> None:
-        self._tx, self._source, self._line = tx, source, line
+        self._tx, self.source, self._line = tx, source, line
         self._ancestry = Ancestry(tx)
         self._now = newest_point(tx)
         self.theirs = self._ancestry.tip(line)
@@ -80,7 +79,7 @@ class Merging:
                 continue
             how = of_key(strategy, at.key, stands="ours", default="merge")
             settled = settle(how, base.value, mine.value, other.value, stands="ours", whole=False)
-            yield Meeting(at, base, mine, other, self._conflict(at, base, mine, other), settled)
+            yield Meeting(at, base, mine, other, settled)
 
     def steps(self, met: list[Meeting]) -> list[Step]:
         """Return the steps that make ours what was settled."""
@@ -99,24 +98,23 @@ class Merging:
                 found += take(self._tx, [step]).changes
         return found
 
+    def conflict(self, met: Meeting) -> Conflict:
+        """Return what both sides made of a key."""
+        return conflicts.found(self._tx, met.at, *self._sides(met), self.source)
+
     def record(self, met: Meeting) -> Conflict:
         """Stage a conflict for somebody to settle."""
-        return conflicts.record(self._tx, met.at, *self._sides(met.at, met.base, met.ours, met.theirs), self._source)
+        return conflicts.record(self._tx, met.at, *self._sides(met), self.source)
 
     # ---- inside
 
-    def _conflict(self, at: Address, base: Content, ours: Content, theirs: Content) -> Conflict:
-        return conflicts.found(self._tx, at, *self._sides(at, base, ours, theirs), self._source)
-
-    def _sides(self, at: Address, base: Content, ours: Content, theirs: Content) -> tuple[Held, Held, Held]:
-        on = self._bases_on, self._tx.branch, self._line[0].branch
-        sides = zip((base, ours, theirs), on, strict=True)
-        made = tuple(Held(side.value, side.version, None if side.version is None else branch) for side, branch in sides)
-        return made[0], made[1], made[2]
-
-    @property
-    def _bases_on(self) -> int | None:
-        return self.bases[0].branch if len(self.bases) == 1 else None
+    def _sides(self, met: Meeting) -> tuple[Held, Held, Held]:
+        base_on = self.bases[0].branch if len(self.bases) == 1 else None
+        return (
+            _held(met.base, base_on),
+            _held(met.ours, self._tx.branch),
+            _held(met.theirs, self._line[0].branch),
+        )
 
     def _contents_of(self, tips: list[Tip], keys: list[Address]) -> dict[Address, Content]:
         """Return what keys held at a base; of several, what their own merge makes of them."""
@@ -136,6 +134,10 @@ class Merging:
         # Whatever had a time is looked at now: what has expired on both sides nobody deleted.
         seen = standing(self._tx, Side(line, Point(revision, self._now.instant)), keys)
         return {at: _content(each) for at, each in seen.items()}
+
+
+def _held(side: Content, branch: int | None) -> Held:
+    return Held(side.value) if side.version is None or branch is None else Held(side.value, side.version, branch)
 
 
 def _content(seen: Seen) -> Content:

@@ -28,6 +28,7 @@ from statedb.db.statements import Parameters, Row, Statement
 from statedb.db.tables import MAIN
 from statedb.errors import InvalidValue, ReadOnly
 from statedb.live.cache import Cache
+from statedb.live.schedule import Schedule
 from statedb.models import Address, Entry, StateType
 from statedb.values.arguments import LARGEST, said
 from statedb.values.codec import NOTHING, Encoded, Stored
@@ -42,8 +43,8 @@ class Point(NamedTuple):
     instant: int
 
 
-Asked = int | datetime | timedelta
-"""A point before it is looked up: a revision, a time, or how long ago."""
+Asked = int | str | datetime | timedelta
+"""A point before it is looked up: a revision, a time, how long ago, or a checkpoint's name."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +57,8 @@ class Context:
     """The name of a branch; None for the trunk."""
     cache: Cache | None = None
     """What the store keeps in memory of the trunk as it stands; None for any other branch or moment."""
+    schedule: Schedule | None = None
+    """What the store knows of automatic checkpoints."""
 
     @property
     def is_plain(self) -> bool:
@@ -142,6 +145,7 @@ class Tx:
         "found",
         "glancing",
         "hash",
+        "joined",
         "kind",
         "merge_parent",
         "named",
@@ -151,7 +155,9 @@ class Tx:
         "opening",
         "outcomes",
         "point",
+        "policies",
         "revision",
+        "schedule",
         "sessions",
         "settings",
         "staged",
@@ -166,6 +172,7 @@ class Tx:
     clock: int
     now: int
     newest: int
+    policies: int
     revision: int
     hash: bytes
     contents: Contents
@@ -180,6 +187,7 @@ class Tx:
             self.branch, self.ancestors = MAIN, ()
         self.named = context.branch
         self.cache = context.cache
+        self.schedule = context.schedule
         self.glancing = False
         self.elsewhere: Any = None
         self.point: Point | None = None
@@ -193,6 +201,7 @@ class Tx:
         self.opening: Opening | None = None
         self.deeds: list[Deed] = []
         self.kind: str | None = None
+        self.joined = False
         self.merge_parent: int | None = None
         self.outcomes: list[Any] = []
         self.told: list[Any] = []
@@ -209,6 +218,7 @@ class Tx:
             self._stand(self.connection.newest())
         else:
             self.revision, self.newest, self.hash, self.clock = after.revision, after.newest, after.hash, after.clock
+            self.policies = after.policies
             self.now = max(self.time(), self.newest)
         return self
 
@@ -226,7 +236,7 @@ class Tx:
         if name in ("branch", "ancestors"):
             self.stand_on(self.named or TRUNK)
             return getattr(self, name)
-        if name not in ("now", "newest", "revision", "hash", "clock"):
+        if name not in ("now", "newest", "revision", "hash", "clock", "policies"):
             raise AttributeError(name)
         self._stand(self.connection.newest())
         return getattr(self, name)
@@ -244,7 +254,7 @@ class Tx:
         return (Level(self.branch, LARGEST), *self.ancestors)
 
     def _stand(self, newest: Newest) -> None:
-        self.revision, self.newest, self.hash, self.clock = newest
+        self.revision, self.newest, self.hash, self.clock, self.policies = newest
         self.now = max(self.time(), self.newest)
 
     def time(self) -> int:

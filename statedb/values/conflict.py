@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from statedb.models import StateType
+from statedb.models import Difference, StateType
 from statedb.values.merge import Clash, ConflictKind, merge, whole_clash
 
 
@@ -53,6 +53,27 @@ class Resolution:
     method: str
     requires_manual_review: bool
     revision: int
+
+
+@dataclass(frozen=True, slots=True)
+class MergeOutcome:
+    """What a merge of branches did, or would do.
+
+    `changes` are the keys it changes on the branch merged `into`, `conflicts` those that nobody could make one of, and
+    `resolutions` say of each key in conflict how it was settled, and whether a person must look. `revision` is the
+    commit it made: None until that is committed, and for good where it was a preview, where the conflicts were not
+    settled (`changes` are then what a merge without them would do), or where there was nothing new. `recorded` tells
+    whether the conflicts now wait in `store.conflicts`. `base` is the newest commit both had taken in, as a rule one.
+    """
+
+    revision: int | None
+    source: str
+    into: str
+    base: tuple[int, ...]
+    changes: tuple[Difference, ...]
+    conflicts: tuple[Conflict, ...]
+    resolutions: tuple[Resolution, ...]
+    recorded: bool = False
 
 
 def kind_of(clashes: tuple[Clash, ...]) -> ConflictKind:
