@@ -123,7 +123,8 @@ def _emptying(raw: psycopg.Connection[Any]) -> str | None:
     known = [table.name for table in reversed(metadata.sorted_tables) if table.name in tables]
     deletions = [f"delete from {SCHEMA}.{name}" for name in [*sorted(tables - set(known)), *known]]
     restarts = [f"select setval('{SCHEMA}.{name}', 1, false)" for name, kind in found if kind == "S"]
-    return "; ".join(deletions + restarts) if tables else None
+    trunk = f"insert into {SCHEMA}.branches (name, base, created_revision) values ('main', 0, 0)"
+    return "; ".join([*deletions, *restarts, trunk]) if tables else None
 
 
 class Databases:
