@@ -283,7 +283,7 @@ _LISTED = {
     True: Statement(_all.where(_x.ended_revision.is_(None))),
     False: Statement(_all),
 }
-_wanted = select_pairs("wanted", "id", "nothing").subquery("wanted")
+_wanted = select_pairs("wanted", "id", "unused").subquery("wanted")
 _SIDES = Statement(
     select(_s.conflict_id, _s.side, _s.version, _s.codec, _s.value, _s.data).select_from(
         conflict_sides.join(_wanted, _wanted.c.id == _s.conflict_id)
