@@ -12,11 +12,12 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from statedb.config import Options, Settings
+from statedb.db.context import Context, Point, on_branch
 from statedb.db.current import Elsewhere, near
 from statedb.db.engine import Engine, open_engine
 from statedb.db.fork import remember
 from statedb.db.points import checked, resolve
-from statedb.db.tx import Context, Note, Point, Tx, on_branch
+from statedb.db.tx import Note, Tx
 from statedb.handles import SyncAgent, sync_agent
 from statedb.live.cache import Cache, made_cache
 from statedb.live.level2 import Level2

@@ -7,8 +7,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from statedb.db.context import Context
 from statedb.db.engine import Engine, Held
-from statedb.db.tx import Context, Note, Tx
+from statedb.db.tx import Note, Tx
 from statedb.errors import InTransaction, TransactionAborted
 from statedb.handles import SyncAgent, sync_agent
 from statedb.operation import Body, Operation, Sync, through

@@ -17,6 +17,7 @@ from pydantic_core import from_json
 from sqlalchemy import Select, and_, bindparam, func, insert, select, update
 
 from statedb.db import checkpoints
+from statedb.db.context import Point
 from statedb.db.deeds import Deed, do
 from statedb.db.points import last_before
 from statedb.db.rows import agent_id_of
@@ -30,7 +31,7 @@ from statedb.db.tables import (
     state_commits,
     state_versions,
 )
-from statedb.db.tx import Point, Staged, Tx
+from statedb.db.tx import Staged, Tx
 from statedb.models import Address, Checkpoint, CheckpointType
 from statedb.times import moment
 from statedb.values import autocheckpoint

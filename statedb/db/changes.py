@@ -9,12 +9,13 @@ from typing import Any
 from sqlalchemy import and_, bindparam, literal_column, select
 
 from statedb.db.contents import Kept, kept
+from statedb.db.context import Point
 from statedb.db.entries import json_object, shown
 from statedb.db.lineage import line_by_id
 from statedb.db.spans import Side, standing
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import MAIN, agent_states, agents, branches, state_commits, state_versions, store_info
-from statedb.db.tx import Point, Tx
+from statedb.db.tx import Tx
 from statedb.models import Address, Change, StateType
 from statedb.times import moment
 from statedb.values.arguments import LARGEST

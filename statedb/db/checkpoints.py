@@ -10,13 +10,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select, update
 
+from statedb.db.context import Point
 from statedb.db.deeds import Deed, do
 from statedb.db.entries import json_object
 from statedb.db.lineage import upto
 from statedb.db.rows import agent_id_of
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import agents, branches, state_checkpoints, state_commits
-from statedb.db.tx import Point, Tx
+from statedb.db.tx import Tx
 from statedb.errors import CheckpointExists, InvalidValue, NoSuchCheckpoint, NoSuchRevision
 from statedb.models import Checkpoint, CheckpointType
 from statedb.times import micros, moment

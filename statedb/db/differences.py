@@ -12,6 +12,7 @@ from datetime import datetime
 from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, bindparam, select, union
 
 from statedb.db import cuts
+from statedb.db.context import Point
 from statedb.db.entries import shown
 from statedb.db.heads import Head, past_of
 from statedb.db.spans import Seen, Side, candidates, seen_at, spans, standing
@@ -24,7 +25,7 @@ from statedb.db.tables import (
     state_touches,
     state_versions,
 )
-from statedb.db.tx import Point, Tx
+from statedb.db.tx import Tx
 from statedb.models import Address, ChangeKind, Difference, Listing, StateType
 from statedb.times import moment
 from statedb.values import codec

@@ -13,13 +13,14 @@ from typing import NamedTuple
 from statedb.db import conflicts, journal
 from statedb.db.ancestry import Ancestry, Tip
 from statedb.db.conflicts import Held
+from statedb.db.context import Point
 from statedb.db.inherited import session
 from statedb.db.lineage import Line
 from statedb.db.points import newest_point
 from statedb.db.rewrite import Content, Step, content_now, content_of, steps, take
 from statedb.db.sessions import session_name
 from statedb.db.spans import Seen, Side, candidates, standing
-from statedb.db.tx import Point, Tx
+from statedb.db.tx import Tx
 from statedb.models import MISSING, Address, Difference, StateType
 from statedb.values.conflict import Conflict
 from statedb.values.merge import merge

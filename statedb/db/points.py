@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import bindparam, func, select
 
 from statedb.db import checkpoints
+from statedb.db.context import Asked, Point
 from statedb.db.statements import Statement
 from statedb.db.tables import state_commits
-from statedb.db.tx import Asked, Point, Tx
+from statedb.db.tx import Tx
 from statedb.errors import InvalidKey, InvalidValue, NoSuchRevision
 from statedb.times import EARLIEST, LATEST, micros, moment
 from statedb.values.arguments import LARGEST

@@ -9,12 +9,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Self
 
 from statedb.db import cuts
+from statedb.db.context import Point
 from statedb.db.differences import sides
 from statedb.db.heads import Head
 from statedb.db.points import newest_point
 from statedb.db.rewrite import Content, content_of, steps, take
 from statedb.db.spans import Seen
-from statedb.db.tx import Point, Tx
+from statedb.db.tx import Tx
 from statedb.errors import Erased, InvalidValue
 from statedb.models import MISSING, Address, Outcome, StateType
 from statedb.values.glob import glob, is_pattern

@@ -12,6 +12,7 @@ from typing import Any, NamedTuple
 from pydantic_core import to_json
 from sqlalchemy import ColumnElement, Select, and_, bindparam, literal_column, select, union
 
+from statedb.db.context import Point
 from statedb.db.heads import Head, past_of
 from statedb.db.inherited import session
 from statedb.db.lineage import Line, upto
@@ -28,7 +29,7 @@ from statedb.db.tables import (
     state_touches,
     state_versions,
 )
-from statedb.db.tx import Point, Tx
+from statedb.db.tx import Tx
 from statedb.models import Address, StateType
 
 

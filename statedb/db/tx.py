@@ -8,14 +8,13 @@ time and hash are assigned in one place.
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from dataclasses import dataclass, field
+from typing import Any
 
-from statedb.config import Settings
 from statedb.db import cuts, heads, inherited, ranges
 from statedb.db.connection import Connection
 from statedb.db.contents import Base, Contents
+from statedb.db.context import Context, Point
 from statedb.db.deeds import Deed
 from statedb.db.earlier import Earlier
 from statedb.db.footprint import Footprint, Watched
@@ -26,55 +25,11 @@ from statedb.db.ranges import Range
 from statedb.db.sessions import FIND_SESSION, UNWRITTEN, Opening, Session, SessionName, session_name
 from statedb.db.statements import Parameters, Row, Statement
 from statedb.db.tables import MAIN
-from statedb.errors import InvalidValue, ReadOnly
-from statedb.live.cache import Cache
-from statedb.live.schedule import Schedule
+from statedb.errors import InvalidValue
 from statedb.models import Address, Entry, StateType
 from statedb.values.arguments import LARGEST, said
 from statedb.values.codec import NOTHING, Encoded, Stored
 from statedb.values.glob import just_above
-from statedb.values.names import name as checked_name
-
-
-class Point(NamedTuple):
-    """A place in the log and the instant it is looked at: expiry changes what is visible without a commit."""
-
-    revision: int
-    instant: int
-
-
-Asked = int | str | datetime | timedelta
-"""A point before it is looked up: a revision, a time, how long ago, or a checkpoint's name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a shell stands for: the same operations over another context show another branch, moment or actor."""
-
-    settings: Settings
-    asked: Asked | None = None
-    branch: str | None = None
-    """The name of a branch; None for the trunk."""
-    cache: Cache | None = None
-    """What the store keeps in memory of the trunk as it stands; None for any other branch or moment."""
-    schedule: Schedule | None = None
-    """What the store knows of automatic checkpoints."""
-
-    @property
-    def is_plain(self) -> bool:
-        """Whether it shows the trunk as it stands, of which one statement may read all that is asked for."""
-        return self.asked is None and self.branch is None
-
-    def check_writable(self) -> None:
-        """Raise ReadOnly where the shell shows the past."""
-        if self.asked is not None:
-            raise ReadOnly(f"this store shows {self.asked!s}, and the past is not written; use the store itself")
-
-
-def on_branch(context: Context, name: str, cache: Cache | None) -> Context:
-    """Return a context that shows a branch, with the trunk's cache if it is the trunk as it stands."""
-    branch = None if checked_name(name, "the name of a branch") == TRUNK else name
-    return replace(context, branch=branch, cache=cache if branch is None and context.asked is None else None)
 
 
 @dataclass(slots=True)

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from statedb.db import branches as rows
 from statedb.db import cuts, differences
+from statedb.db.context import Point
 from statedb.db.lineage import line_of
 from statedb.db.points import Named, checked, newest_point, resolve
 from statedb.db.spans import Side
-from statedb.db.tx import Point, Tx
+from statedb.db.tx import Tx
 from statedb.models import Branch, Difference, Listing
 from statedb.values.names import name as checked_name
 
