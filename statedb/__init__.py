@@ -11,6 +11,7 @@ from statedb.errors import (
     InTransaction,
     InvalidKey,
     InvalidValue,
+    NoSuchBranch,
     NoSuchCheckpoint,
     NoSuchConflict,
     NoSuchRevision,
@@ -31,6 +32,7 @@ from statedb.models import (
     UNAVAILABLE,
     Address,
     Blame,
+    Branch,
     CacheStats,
     Change,
     Checkpoint,
@@ -44,6 +46,8 @@ from statedb.models import (
     Outcome,
     Row,
     Rows,
+    StateBranch,
+    StateHistory,
     StateType,
     StateWithHistory,
     Stats,
@@ -52,7 +56,7 @@ from statedb.models import (
 from statedb.store import Store
 from statedb.transaction import Joined, Transaction
 from statedb.values.autocheckpoint import AutoCheckpoint, Trigger
-from statedb.values.conflict import Conflict, Resolution
+from statedb.values.conflict import Conflict, MergeOutcome, Resolution
 from statedb.values.diff import Modified, StateDiff
 from statedb.values.merge import Clash
 
@@ -65,6 +69,7 @@ __all__ = [
     "AsyncTransaction",
     "AutoCheckpoint",
     "Blame",
+    "Branch",
     "CacheStats",
     "Change",
     "Checkpoint",
@@ -86,7 +91,9 @@ __all__ = [
     "InvalidValue",
     "Joined",
     "Listing",
+    "MergeOutcome",
     "Modified",
+    "NoSuchBranch",
     "NoSuchCheckpoint",
     "NoSuchConflict",
     "NoSuchRevision",
@@ -99,8 +106,10 @@ __all__ = [
     "Row",
     "Rows",
     "Settings",
+    "StateBranch",
     "StateDBError",
     "StateDiff",
+    "StateHistory",
     "StateType",
     "StateWithHistory",
     "Stats",

@@ -169,6 +169,25 @@ class Version:
     branch: str = "main"
 
 
+@dataclass(frozen=True, slots=True)
+class StateBranch:
+    """A branch on which a key has versions of its own: those after `base_version`, up to `head_version`."""
+
+    name: str
+    base_version: int
+    head_version: int
+    created_at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class StateHistory:
+    """The whole history of a key: its versions on this branch, newest first, and the other branches that have some."""
+
+    current_version: int
+    versions: tuple[Version, ...]
+    branches: tuple[StateBranch, ...]
+
+
 class Blame(dict[str, Version]):
     """Which version last set each leaf of a value, by JSON Pointer.
 

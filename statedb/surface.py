@@ -46,6 +46,7 @@ class History(Room[S_co]):
 
     versions = read(history.versions)
     get = read(history.get)
+    of = read(history.of)
     get_with_history = read(history.get_with_history)
     diff = read(history.diff)
     blame = read(blame.blame)
@@ -72,6 +73,7 @@ class Conflicts(Room[S_co]):
 
     list = read(conflicts.list)
     get = read(conflicts.get)
+    detect = read(merge.detect)
     resolve = write(conflicts.resolve)
 
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
 
-from sqlalchemy import Select, bindparam, func, select
+from sqlalchemy import Select, bindparam, func, literal_column, select
 
 from statedb.db.entries import TIER_OF, json_object
 from statedb.db.heads import Head
@@ -15,7 +15,7 @@ from statedb.db.lineage import upto
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import agent_states, agents, branches, state_commits, state_versions
 from statedb.db.tx import Tx
-from statedb.models import Address, Version
+from statedb.models import Address, StateBranch, Version
 from statedb.times import maybe, moment
 from statedb.values.arguments import LARGEST
 
@@ -138,6 +138,25 @@ _STRAND = Statement(
         .where(_x.state_id == _s.id, _x.revision <= bindparam("revision"))
         .scalar_subquery(),
     )
+)
+_BRANCHES = Statement(
+    select(branches.c.name, func.min(_v.version) - literal_column("1"), func.max(_v.version), _born.at)
+    .select_from(
+        agents.join(agent_states, _s.agent_id == agents.c.id)
+        .join(state_versions, _v.state_id == _s.id)
+        .join(branches, branches.c.id == _s.branch_id)
+        .join(_born.revision.table, _born.revision == branches.c.created_revision)
+    )
+    .where(
+        agents.c.name == bindparam("agent"),
+        _s.branch_id != bindparam("branch"),
+        _s.state_type == bindparam("state_type"),
+        _s.state_key == bindparam("key"),
+        _v.revision <= bindparam("top"),
+        branches.c.ended_revision.is_(None),
+    )
+    .group_by(branches.c.id, branches.c.name, _born.at)
+    .order_by(branches.c.id)
 )
 _OLDEST = Statement(
     select(_v.version).where(
@@ -279,6 +298,13 @@ def keys_in_range(tx: Tx, first: Address, high: str, top: int) -> list[Key]:
             if revision is not None or branch == tx.branch:
                 found[key].append(Strand(state, revision or 0, 0, floor))
     return [Key(first._replace(key=key), tuple(found[key])) for key in sorted(found)]
+
+
+def branches_of(tx: Tx, at: Address) -> list[StateBranch]:
+    """Return the other branches that have versions of a key of their own, in the order in which they were made."""
+    top = LARGEST if tx.point is None else tx.point.revision
+    rows = tx.db.all(_BRANCHES, {**tx.where(at), "top": top})
+    return [StateBranch(name, base, head, moment(made)) for name, base, head, made in rows]
 
 
 def version_of(at: Address, row: Row) -> Version:

@@ -15,6 +15,7 @@ from statedb.db.tx import Tx
 from statedb.db.versions import (
     Key,
     Window,
+    branches_of,
     find_by_number,
     keys_in_range,
     merged,
@@ -23,7 +24,7 @@ from statedb.db.versions import (
     strands,
 )
 from statedb.errors import Compacted, InvalidValue, NoSuchVersion
-from statedb.models import MISSING, Address, Difference, Entry, Listing, StateWithHistory, Version
+from statedb.models import MISSING, Address, Difference, Entry, Listing, StateHistory, StateWithHistory, Version
 from statedb.values import codec
 from statedb.values.arguments import natural, natural_or_all, said
 from statedb.values.diff import StateDiff
@@ -76,6 +77,14 @@ def get_with_history(
     head = tx.find(at)
     found = versions(tx, agent_id, state_type, key, limit=max_versions)
     return StateWithHistory(None if head is None else entry_of(tx, at, head), tuple(found))
+
+
+def of(tx: Tx, agent_id: str, state_type: str, key: str) -> StateHistory:
+    """Return all versions of a key, and the branches on which it has others; `current_version` 0: it has none."""
+    at = address(agent_id, state_type, key)
+    found = versions(tx, *at)
+    elsewhere = branches_of(tx, at)
+    return StateHistory(found[0].version if found else 0, tuple(found), tuple(elsewhere))
 
 
 def diff(tx: Tx, agent_id: str, state_type: str, key: str, old: int, new: int) -> StateDiff:

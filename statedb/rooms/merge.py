@@ -50,6 +50,26 @@ def merge(
     return found
 
 
+def detect(tx: Tx, branch: str | None = None, *, agent_id: str | None = None, key: str | None = None) -> list[Conflict]:
+    """Return what a merge of a branch into this one, or of each there is, would find in conflict; nothing is recorded.
+
+    `agent_id` and `key`, an exact name, narrow it. Raises NoSuchBranch.
+    """
+    named = [branch] if branch is not None else [each.name for each in branches.listed(tx)]
+    found: list[Conflict] = []
+    for name in named:
+        line = line_of(tx.db, checked_name(name, "the name of a branch"))
+        if line[0].branch != tx.branch:
+            merging = Merging(tx, name, line)
+            met = (each for each in merging.meetings("merge") if each.settled.clashes)
+            found += [
+                merging.conflict(each)
+                for each in met
+                if agent_id in (None, each.at.agent_id) and key in (None, each.at.key)
+            ]
+    return found
+
+
 # ---- inside
 
 
