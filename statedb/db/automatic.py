@@ -78,7 +78,9 @@ def configure(tx: Tx, agent_id: str, config: AutoCheckpoint | None) -> None:
         ),
     )
     if config is not None:
-        for each in checkpoints.newest_first(tx, agent_id, CheckpointType.AUTOMATIC)[config.max_checkpoints :]:
+        for each in checkpoints.newest_first(tx, agent_id, CheckpointType.AUTOMATIC, own=True)[
+            config.max_checkpoints :
+        ]:
             checkpoints.end(tx, each)
 
 
@@ -227,11 +229,12 @@ def _since(tx: Tx, policy: Policy) -> Point:
 def _make(tx: Tx, policy: Policy, point: Point | None, trigger: str) -> Checkpoint:
     """Stage an automatic checkpoint, and the end of those that are one too many."""
     agent_id = policy.agent_id
-    standing = checkpoints.newest_first(tx, agent_id, CheckpointType.AUTOMATIC, limit=policy.config.max_checkpoints)
+    most = policy.config.max_checkpoints
+    standing = checkpoints.newest_first(tx, agent_id, CheckpointType.AUTOMATIC, limit=most, own=True)
     called = _free_name(tx, agent_id, tx.now if point is None else point.instant)
     metadata = json_text({"trigger": trigger}, tx.settings.max_value_bytes).decode()
     made = checkpoints.make(tx, called, agent_id, CheckpointType.AUTOMATIC, metadata, point)
-    for each in standing[policy.config.max_checkpoints - 1 :]:
+    for each in standing[most - 1 :]:
         checkpoints.end(tx, each)
     return made
 
@@ -281,7 +284,7 @@ _LAST = Statement(
         _k.checkpoint_type == CheckpointType.AUTOMATIC.value,
         _k.created_revision > bindparam("configured"),
     )
-    .order_by(_k.id.desc())
+    .order_by(_k.created_revision.desc(), _k.id.desc())
     .limit(1)
 )
 

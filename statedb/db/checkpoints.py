@@ -153,12 +153,21 @@ def point_of(tx: Tx, checkpoint: Checkpoint) -> Point:
 
 
 def newest_first(
-    tx: Tx, agent_id: str | None, type: CheckpointType | None, before: int = LARGEST, limit: int = LARGEST
+    tx: Tx,
+    agent_id: str | None,
+    type: CheckpointType | None,
+    before: int = LARGEST,
+    limit: int = LARGEST,
+    *,
+    own: bool = False,
 ) -> list[Checkpoint]:
-    """Return the checkpoints of an agent, or of all and the store, made before the one of an id, newest first."""
+    """Return the checkpoints of an agent, or of all and the store, made before the one of an id, newest first.
+
+    With `own` only those of the branch itself, not what it has inherited.
+    """
     staged, over = _staged(tx)
     given = {"agent": agent_id, "type": type, "before": before, "limit": limit + len(over)}
-    rows = _rows(tx, _LISTED[agent_id is not None, type is not None], given)
+    rows = _rows(tx, _LISTED[agent_id is not None, type is not None], given, own=own)
     fresh = [
         each
         for each in reversed(staged)
@@ -183,7 +192,7 @@ def _staged(tx: Tx) -> tuple[list[Checkpoint], set[int]]:
     return [each for each in made if each.id not in over], over
 
 
-def _rows(tx: Tx, statement: Statement, given: dict[str, Any]) -> list[Checkpoint]:
+def _rows(tx: Tx, statement: Statement, given: dict[str, Any], *, own: bool = False) -> list[Checkpoint]:
     """Return the checkpoints a statement finds on the branch and beneath it, of those that stand there.
 
     Every lookup comes by here. What a branch sees of another's are those that stood when it was made.
@@ -191,7 +200,7 @@ def _rows(tx: Tx, statement: Statement, given: dict[str, Any]) -> list[Checkpoin
     shown = LARGEST if tx.point is None else tx.point.revision
     return [
         _checkpoint(row)
-        for branch, top in upto(tx.line, shown)
+        for branch, top in upto(tx.line[:1] if own else tx.line, shown)
         for row in tx.db.all(statement, {**given, "branch": branch, "top": top})
     ]
 

@@ -175,6 +175,13 @@ def get(tx: Tx, id: int) -> Conflict:
     return _as_left(tx, *_read(tx, [row]))
 
 
+def by_id(tx: Tx, id: int) -> Conflict:
+    """Return a conflict of any branch."""
+    row = tx.db.one(_ONE, {"id": id, "top": LARGEST})
+    assert row is not None, "a conflict has a row for ever"
+    return _read(tx, [row])[0]
+
+
 def listed(tx: Tx, resolved: bool | None, wanted: Callable[[Address], bool]) -> list[Conflict]:
     """Return the branch's conflicts whose keys are wanted, in the order recorded: open, settled, or (None) all."""
     open_now = resolved is False and tx.point is None

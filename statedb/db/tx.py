@@ -201,7 +201,7 @@ class Tx:
         if self.footprint is not None:
             self.footprint.wider.add(("", "branch", name, just_above(name)))
         mine, *beneath = line_of(self.connection, name)
-        self.branch, self.ancestors = mine.branch, tuple(beneath)
+        self.named, self.branch, self.ancestors = name, mine.branch, tuple(beneath)
 
     @property
     def line(self) -> Line:

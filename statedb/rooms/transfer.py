@@ -10,18 +10,22 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from pydantic import ValidationError
+from pydantic_core import from_json
 from sqlalchemy import Select, bindparam, func, select
 
-from statedb.db import journal
+from statedb.db import carried, journal
 from statedb.db.contents import Kept, kept
 from statedb.db.entries import json_object
 from statedb.db.journal import Expiry, default_ttl
+from statedb.db.lineage import TRUNK
 from statedb.db.rows import Origin
 from statedb.db.sessions import SessionName
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import (
     agent_states,
     agents,
+    branches,
+    commit_deeds,
     session_touches,
     sessions,
     state_commits,
@@ -56,11 +60,13 @@ def export(tx: Tx, *, since: int = 0, limit: int = 100) -> list[dict[str, Any]]:
     top = min(head(tx), since + limit)
     given = {"first": since + 1, "last": top}
     [[store, _]] = tx.db.all(_STORE, {})
-    records = {row[0]: _record(row, store) for row in tx.db.all(_COMMITS, given)}
+    records = {row[0]: _record(tx, row, store) for row in tx.db.all(_COMMITS, given)}
     changed = tx.db.all(_CHANGES, given)
     held = tx.contents.wholes([Kept(*row[_HELD:]) for row in changed])
     for row, stored in zip(changed, held, strict=True):
         records[row[0]].setdefault("changes", []).append(_change(row[:_HELD], stored))
+    for revision, said in tx.db.all(_DEEDS, given):
+        records[revision]["deeds"] = carried.told(tx, from_json(said))
     for row in tx.db.all(_TOUCHES, given):
         records[row[0]].setdefault("touches", []).append(_where(row) | {"ttl": row[4], "expires_at": row[5]})
     for revision, agent, called, ttl, expires_at in tx.db.all(_CLOCKS, given):
@@ -69,9 +75,11 @@ def export(tx: Tx, *, since: int = 0, limit: int = 100) -> list[dict[str, Any]]:
     return list(records.values())
 
 
-def _record(row: Row, store: str) -> dict[str, Any]:
-    revision, kind, at, origin_at, origin, origin_revision, actor, message, context = row
+def _record(tx: Tx, row: Row, store: str) -> dict[str, Any]:
+    revision, kind, at, origin_at, origin, origin_revision, actor, message, context, branch, merged = row
     said = {"origin_at": origin_at, "by": actor, "message": message, "context": json_object(context)}
+    said["branch"] = None if branch == TRUNK else branch
+    said["merged"] = None if merged is None else carried.origin_of(tx, merged)
     made = f"{origin or store}:{origin_revision or revision}"
     return {"revision": revision, "kind": kind, "at": at, "origin": made} | _told(said)
 
@@ -164,6 +172,8 @@ def _timed(given: Any) -> tuple[int, Imported]:
 def _append(tx: Tx, record: Record) -> bool:
     made = record.at if record.origin_at is None else record.origin_at
     _be_at(tx, record.at, Note.of(record.by, record.message, record.context))
+    if record.branch != (tx.named or TRUNK):
+        tx.stand_on(record.branch)
     for change in record.changes:
         _apply(tx, change, made)
     for moved in record.touches:
@@ -172,6 +182,9 @@ def _append(tx: Tx, record: Record) -> bool:
     for clock in record.sessions:
         session = SessionName(name(clock.agent, "agent_id"), name(clock.name, "session name"))
         journal.set_session(tx, session, Expiry(clock.ttl, clock.expires_at))
+    for said in record.deeds:
+        carried.redo(tx, said)
+    tx.merge_parent = None if record.merged is None else carried.revision_of(tx, record.merged)
     store, _, revision = record.origin.rpartition(":")
     return journal.flush(tx, origin=Origin(made, store, int(revision), record.kind)) is not None
 
@@ -230,8 +243,9 @@ def _within(found: Select[*tuple[Any, ...]], revision: Any, *then: Any) -> State
 _STORE = Statement(select(_i.id, _i.created_at))
 _COMMITS = _within(
     select(
-        _c.revision, _c.kind, _c.at, _c.origin_at, _c.origin, _c.origin_revision, _c.actor, _c.message, _c.context
-    ),
+        _c.revision, _c.kind, _c.at, _c.origin_at, _c.origin, _c.origin_revision, _c.actor, _c.message, _c.context,
+        branches.c.name, _c.merge_parent,
+    ).join_from(state_commits, branches, branches.c.id == _c.branch_id),
     _c.revision,
 )  # fmt: skip
 _HELD = 9
@@ -249,6 +263,7 @@ _CHANGES = _within(
     _v.revision,
     *_name,
 )  # fmt: skip
+_DEEDS = _within(select(commit_deeds.c.revision, commit_deeds.c.said), commit_deeds.c.revision)
 _TOUCHES = _within(
     select(_t.revision, _a.name, _s.state_type, _s.state_key, _t.ttl, _t.expires_at).select_from(
         state_touches.join(agent_states, _s.id == _t.state_id).join(agents, _a.id == _s.agent_id)

@@ -3,10 +3,12 @@
     {"revision": 7, "kind": "write", "at": 1763629200000000, "by": "ui", "message": "…", "origin": "<store>:7",
      "changes": [{"agent": "a", "type": "persistent", "key": "prefs", "change": "update", "value": {…}}],
      "touches": [{"agent": "a", "type": "local", "key": "draft", "ttl": 60000000, "expires_at": …}],
-     "sessions": [{"agent": "a", "name": "c7", "ttl": …, "expires_at": …}]}
+     "sessions": [{"agent": "a", "name": "c7", "ttl": …, "expires_at": …}],
+     "branch": "lab", "merged": "<store>:5", "deeds": [{"do": "checkpoint", "name": "before", …}]}
 
-Times are microseconds. Members that would say nothing are left out. Loading the records of a store into an empty one
-gives the same history: the same revisions, versions, times and values.
+`branch` is left out for the trunk; `merged` is the commit that a merge took in. Times are microseconds. Members that
+would say nothing are left out. Loading the records of a store into an empty one gives the same history: the same
+revisions, versions, times and values.
 """
 
 from __future__ import annotations
@@ -28,6 +30,10 @@ Stamp = Annotated[int, Field(ge=EARLIEST, le=LATEST)]
 """A time: microseconds since 1970."""
 Span = Annotated[int, Field(gt=0, le=LATEST)]
 """A time to live, in microseconds."""
+
+
+Origin = Annotated[str, Field(pattern=r"^.+:\d{1,18}$")]
+"""A commit, by the store that first made it and its revision there."""
 
 
 class Strict(BaseModel):
@@ -91,7 +97,7 @@ class Record(Strict):
     revision: int
     kind: CommitKind
     at: Stamp
-    origin: str = Field(pattern=r"^.+:\d{1,18}$")
+    origin: Origin
     origin_at: Stamp | None = None
     by: str | None = None
     message: str | None = None
@@ -99,6 +105,9 @@ class Record(Strict):
     changes: list[Change] = []
     touches: list[Touch] = []
     sessions: list[Clock] = []
+    branch: str = "main"
+    merged: Origin | None = None
+    deeds: list[dict[str, Any]] = []
 
     @model_validator(mode="after")
     def _is_of_its_kind(self) -> Self:
