@@ -202,8 +202,13 @@ def _staged(tx: Tx) -> dict[int | None, Conflict]:
 
 def _as_left(tx: Tx, conflict: Conflict) -> Conflict:
     """Return a conflict as this transaction leaves it."""
-    ended = (deed.resolution for deed in tx.deeds if isinstance(deed, Settling) and deed.id == conflict.id)
-    return replace(conflict, resolution=next(ended, conflict.resolution))
+    ended = [deed.resolution for deed in tx.deeds if isinstance(deed, Settling) and deed.id == conflict.id]
+    if not ended:
+        return conflict
+    left = replace(conflict, resolution=ended[0])
+    if not conflict.revision:
+        tx.outcomes.append(left)  # which learns its revision as the one it is a copy of does
+    return left
 
 
 def _read(tx: Tx, rows: list[Row]) -> list[Conflict]:

@@ -193,6 +193,40 @@ def test_a_conflict_is_settled_as_told(store: Store, how: Any, value: Any, versi
     assert store.states.get(*PREFS) == value
 
 
+def test_a_conflict_is_settled_by_the_strategies_other_names_and_by_pattern(store: Store) -> None:
+    ours, theirs = {"b": 3}, {"a": 2}
+    said: list[tuple[Any, Any]] = [
+        ("local_wins", ours),
+        ("last_writer_wins", ours),
+        ("remote_wins", theirs),
+        ("first_writer_wins", theirs),
+        ("manual", theirs),
+        ({"x/*": "theirs", "k/*": "ours"}, ours),
+        ({"k/5": "theirs", "k/*": "remote_wins", "*": "ours"}, theirs),
+        ({"*": lambda base, ours, theirs: [base, ours, theirs]}, [{"a": 1}, ours, theirs]),
+    ]
+    for number, (how, value) in enumerate(said):
+        where = ("a", "shared", f"k/{number}")
+        store.states.set(*where, {"a": 1})
+        store.states.set(*where, theirs)
+        entry = store.states.set(*where, ours, expected_version=1, on_conflict=how)
+        assert (entry.value, entry.version) == (value, 2 if value == theirs else 3)
+        assert store.states.get(*where) == value
+    assert [each.key for each in store.conflicts.list()] == ["k/4"]
+    with pytest.raises(VersionConflict):
+        store.states.set(*where, ours, expected_version=1, on_conflict={"other": "ours"})
+
+
+def test_lists_merge_by_runs_of_elements(store: Store) -> None:
+    store.states.set(*PREFS, {"tags": ["a", "b", "c"], "n": 1})
+    store.states.set(*PREFS, {"tags": ["a", "b", "c", "d"], "n": 2})
+    mine = {"tags": ["z", "a", "c"], "n": 1}
+    merged = store.states.set(*PREFS, mine, expected_version=1, on_conflict="merge")
+    assert merged.value == {"tags": ["z", "a", "c", "d"], "n": 2}
+    with pytest.raises(VersionConflict, match=r"Both sides changed /tags/\[3:3\]"):
+        store.states.set(*PREFS, {"tags": ["a", "b", "c", "x"]}, expected_version=1, on_conflict="merge")
+
+
 def test_a_function_may_settle_for_nothing_where_there_never_was_anything(store: Store) -> None:
     with pytest.raises(VersionConflict):
         store.states.set(*PREFS, 1, expected_version=3, on_conflict=lambda base, ours, theirs: theirs)
