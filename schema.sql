@@ -227,7 +227,7 @@ CREATE INDEX ix_session_touches_history ON session_touches (session_id, revision
 CREATE INDEX ix_sessions_expires_at ON sessions (expires_at)
 WHERE expires_at IS NOT NULL;
 
-CREATE INDEX ix_state_checkpoints_agent ON state_checkpoints (agent_id, id);
+CREATE INDEX ix_state_checkpoints_agent ON state_checkpoints (agent_id, created_revision);
 
 CREATE INDEX ix_state_checkpoints_name ON state_checkpoints (checkpoint_name);
 

@@ -20,6 +20,7 @@ from statedb.db.points import checked, resolve
 from statedb.db.tx import Note, Tx
 from statedb.errors import InTransaction, StoreClosed, TransactionAborted
 from statedb.handles import AsyncAgent, async_agent
+from statedb.keeper import AsyncKeeper
 from statedb.live.cache import Cache, made_cache
 from statedb.live.level2 import AsyncLevel2
 from statedb.live.schedule import Schedule
@@ -45,7 +46,9 @@ class AsyncStore(Async, Rooms[Async]):
         self.settings = Settings.load(options)
         self._cache = made_cache(self.settings)
         self._level2: AsyncLevel2 | None = None
-        self._context = Context(self.settings, cache=self._cache, schedule=Schedule())
+        self._schedule = Schedule()
+        self._keeper: AsyncKeeper | None = None
+        self._context = Context(self.settings, cache=self._cache, schedule=self._schedule)
         self._where = where
         self._point: Point | None = None
         self._root = self
@@ -68,12 +71,16 @@ class AsyncStore(Async, Rooms[Async]):
                 self._cache.stamped_by(engine.stamp)
                 remember(self._cache)
             self._engine = engine
+            self._keeper = AsyncKeeper(self.settings.clock, self._make_due)
+            self._schedule.alarm = self._keeper.alarm
         return self
 
     async def close(self) -> None:
         """Finish what is queued and close; every call from now on raises StoreClosed. Again is fine."""
         if self._root is not self or self._engine is None:
             return
+        if self._keeper is not None:
+            await self._keeper.stop()
         engine, self._engine = self._engine, None
         self._why_closed = "the store is closed; open it again"
         if self._apart:
@@ -224,6 +231,9 @@ class AsyncStore(Async, Rooms[Async]):
         self._apart.discard(running)
         if not running.cancelled():
             running.exception()  # looked at, so that asyncio does not report what nobody waits for
+
+    async def _make_due(self) -> None:
+        await self.checkpoints.run_due()
 
     def _placed(self, tx: Tx) -> Tx:
         """Return a reading transaction at the point this store shows."""

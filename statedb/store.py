@@ -19,6 +19,7 @@ from statedb.db.fork import remember
 from statedb.db.points import checked, resolve
 from statedb.db.tx import Note, Tx
 from statedb.handles import SyncAgent, sync_agent
+from statedb.keeper import Keeper
 from statedb.live.cache import Cache, made_cache
 from statedb.live.level2 import Level2
 from statedb.live.schedule import Schedule
@@ -42,7 +43,8 @@ class Store(Sync, Rooms[Sync]):
     def __init__(self, where: str | os.PathLike[str], **options: Unpack[Options]) -> None:
         self.settings = Settings.load(options)
         self._cache, self._level2 = made_cache(self.settings), None
-        self._context = Context(self.settings, cache=self._cache, schedule=Schedule())
+        self._schedule = Schedule()
+        self._context = Context(self.settings, cache=self._cache, schedule=self._schedule)
         self._point: Point | None = None
         self._root = self
         if self._cache is not None and self.settings.redis_url:
@@ -52,7 +54,9 @@ class Store(Sync, Rooms[Sync]):
             self._cache.stamped_by(self._engine.stamp)
             remember(self._cache)
         self._watchdog = Watchdog(self.settings.transaction_timeout)
-        self._finalizer = weakref.finalize(self, _close, self._engine, self._watchdog, self._level2)
+        self._keeper = Keeper(self.settings.clock, _weakly(self))
+        self._schedule.alarm = self._keeper.alarm
+        self._finalizer = weakref.finalize(self, _close, self._engine, self._watchdog, self._keeper, self._level2)
         Rooms.__init__(self, self)
 
     def __enter__(self) -> Self:
@@ -180,9 +184,22 @@ class Store(Sync, Rooms[Sync]):
         return tx
 
 
-def _close(engine: Engine, watchdog: Watchdog, level2: Level2 | None) -> None:
-    # The engine first: the watchdog may have to take a forgotten transaction back. A forked child has no watchdog.
+def _weakly(store: Store) -> Callable[[], object]:
+    """Return what makes a store's due checkpoints, and does not keep the store from being forgotten."""
+    found = weakref.ref(store)
+
+    def look() -> None:
+        there = found()
+        if there is not None:
+            there.checkpoints.run_due()
+
+    return look
+
+
+def _close(engine: Engine, watchdog: Watchdog, keeper: Keeper, level2: Level2 | None) -> None:
+    # The engine first: the watchdog may have to take a forgotten transaction back. A forked child has neither thread.
     if engine.close():
         watchdog.stop()
+        keeper.stop()
         if level2 is not None:
             level2.close()

@@ -25,7 +25,7 @@ ORDER = [
     ["rooms"],
     ["operation"],
     ["surface", "handles"],
-    ["watchdog"],
+    ["watchdog", "keeper"],
     ["transaction"],
     ["store", "aio"],
     ["caching"],

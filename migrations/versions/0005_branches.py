@@ -55,7 +55,7 @@ def _checkpoints() -> None:
         sa.Column("ended_revision", sa.BigInteger),
         sa.PrimaryKeyConstraint("id", name="pk_state_checkpoints"),
     )
-    op.create_index("ix_state_checkpoints_agent", "state_checkpoints", ["agent_id", "id"])
+    op.create_index("ix_state_checkpoints_agent", "state_checkpoints", ["agent_id", "created_revision"])
     op.create_index("ix_state_checkpoints_name", "state_checkpoints", ["checkpoint_name"])
     op.create_table(
         "checkpoint_policies",

@@ -8,7 +8,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select, update
+from sqlalchemy import ColumnElement, Select, and_, bindparam, func, insert, or_, select, update
 
 from statedb.db.context import Point
 from statedb.db.deeds import Deed, do
@@ -156,22 +156,23 @@ def newest_first(
     tx: Tx,
     agent_id: str | None,
     type: CheckpointType | None,
-    before: int = LARGEST,
+    before: Checkpoint | None = None,
     limit: int = LARGEST,
     *,
     own: bool = False,
 ) -> list[Checkpoint]:
-    """Return the checkpoints of an agent, or of all and the store, made before the one of an id, newest first.
+    """Return the checkpoints of an agent, or of all and the store, made before another one, newest first.
 
     With `own` only those of the branch itself, not what it has inherited.
     """
     staged, over = _staged(tx)
-    given = {"agent": agent_id, "type": type, "before": before, "limit": limit + len(over)}
+    edge = (LARGEST, LARGEST) if before is None else (before.created_revision or LARGEST, before.id)
+    given = {"agent": agent_id, "type": type, "edge": edge[0], "before": edge[1], "limit": limit + len(over)}
     rows = _rows(tx, _LISTED[agent_id is not None, type is not None], given, own=own)
     fresh = [
         each
         for each in reversed(staged)
-        if each.id < before and agent_id in (None, each.agent_id) and type in (None, each.type)
+        if edge[0] == LARGEST and each.id < edge[1] and agent_id in (None, each.agent_id) and type in (None, each.type)
     ]
     return [*fresh, *(each for each in rows if each.id not in over)][:limit]
 
@@ -262,13 +263,15 @@ def _standing(*wanted: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
 
 
 def _newest_first(of_agent: bool, of_type: bool) -> Statement:
-    wanted = [_p.id < bindparam("before")]
+    # Not by id alone: a server gives them out in blocks.
+    made = _p.created_revision
+    wanted = [or_(made < bindparam("edge"), and_(made == bindparam("edge"), _p.id < bindparam("before")))]
     if of_agent:
         mine = select(_a.id).where(_a.name == bindparam("agent"))
         wanted.append(_p.agent_id == mine.scalar_subquery())
     if of_type:
         wanted.append(_p.checkpoint_type == bindparam("type"))
-    return Statement(_standing(*wanted).order_by(_p.id.desc()).limit(bindparam("limit")))
+    return Statement(_standing(*wanted).order_by(made.desc(), _p.id.desc()).limit(bindparam("limit")))
 
 
 _NAMED = Statement(_standing(_p.checkpoint_name == bindparam("name")).order_by(_p.id))

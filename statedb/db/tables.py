@@ -243,7 +243,8 @@ state_checkpoints = Table(
     Column("created_revision", BigInteger, ForeignKey("state_commits.revision"), nullable=False),
     Column("ended_revision", BigInteger),
 )
-Index("ix_state_checkpoints_agent", state_checkpoints.c.agent_id, state_checkpoints.c.id)
+# In the order they were made, which that of their ids is not where several make them.
+Index("ix_state_checkpoints_agent", state_checkpoints.c.agent_id, state_checkpoints.c.created_revision)
 Index("ix_state_checkpoints_name", state_checkpoints.c.checkpoint_name)
 
 # When an agent's automatic checkpoints are made.

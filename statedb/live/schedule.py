@@ -3,7 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Any
+from typing import Any, NamedTuple
+
+
+class Tally(NamedTuple):
+    """Changes counted since a revision, up to the commit that has this hash, and when the first of them was made."""
+
+    since: int
+    upto: int
+    hash: bytes | None
+    number: int
+    first: int | None
 
 
 class Schedule:
@@ -11,6 +21,7 @@ class Schedule:
 
     def __init__(self) -> None:
         self._known: tuple[int, Mapping[Any, Any]] = 0, {}
+        self.tallies: dict[Any, Tally] = {}
         self.alarm: Callable[[int], object] | None = None
         """Called with the time, in microseconds, at which a checkpoint falls due that nobody may be there to make."""
 

@@ -13,7 +13,7 @@ from statedb.db.restore import restore as brought_back
 from statedb.db.tx import Tx
 from statedb.errors import InvalidKey, InvalidValue
 from statedb.models import Checkpoint, CheckpointType, Difference, Listing, Outcome
-from statedb.values.arguments import LARGEST, natural, natural_or_all
+from statedb.values.arguments import natural_or_all
 from statedb.values.autocheckpoint import SIGNALS, AutoCheckpoint
 from statedb.values.metadata import metadata_text
 from statedb.values.names import name as a_name
@@ -49,15 +49,16 @@ def list(
     *,
     type: str | None = None,
     limit: int | None = None,
-    before: Checkpoint | int | None = None,
+    before: Checkpoint | None = None,
 ) -> Listing[Checkpoint]:
     """Return the checkpoints of an agent, or without one all there are, newest first; at most `limit` of them.
 
     To go on, pass the last one as `before`. `type` picks those of one type.
     """
-    edge = before.id if isinstance(before, Checkpoint) else LARGEST if before is None else natural(before, "before")
+    if before is not None and not isinstance(before, Checkpoint):
+        raise InvalidValue(f"before is {before!r:.80}; it is the last checkpoint of the page before")
     kind = None if type is None else _type(type)
-    return Listing(checkpoints.newest_first(tx, _agent(agent_id), kind, edge, natural_or_all(limit, "limit")))
+    return Listing(checkpoints.newest_first(tx, _agent(agent_id), kind, before, natural_or_all(limit, "limit")))
 
 
 def get(tx: Tx, name: str, *, agent_id: str | None = None) -> Checkpoint:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from types import MappingProxyType
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -12,6 +11,7 @@ from pydantic_core import from_json, to_json
 from statedb.errors import InvalidKey, InvalidValue
 from statedb.models import Address
 from statedb.values.arguments import natural
+from statedb.values.frozen import frozen
 from statedb.values.glob import BEYOND, Glob, glob
 from statedb.values.names import name, tier
 
@@ -53,7 +53,7 @@ class Trigger:
             minutes(said["minutes"])
         self.extent  # noqa: B018  (looked at, so that what it refuses is refused at once)
         if isinstance(self.condition, Mapping):
-            object.__setattr__(self, "condition", MappingProxyType(dict(self.condition)))
+            object.__setattr__(self, "condition", frozen(dict(self.condition)))
 
     @property
     def count(self) -> int:

@@ -184,7 +184,7 @@ def test_names_that_could_not_be_asked_for_are_refused(store: Store) -> None:
     for wrong in wrongs:
         with pytest.raises((InvalidKey, InvalidValue)):
             store.checkpoints.create("x", **wrong)
-    for wrong in ({"limit": -1}, {"before": "x"}, {"type": "weekly"}):
+    for wrong in ({"limit": -1}, {"before": "x"}, {"before": 1}, {"type": "weekly"}):
         with pytest.raises(InvalidValue):
             store.checkpoints.list(**wrong)
     assert (named(store), store.transfer.head()) == ([], 0)
@@ -207,7 +207,7 @@ def test_a_list_is_read_in_pages_and_by_type(store: Store) -> None:
         seen += [each.name for each in page]
         last = page[-1]
     assert seen == named(store)
-    assert named(store, before=store.checkpoints.get("c1").id) == ["c0"]
+    assert named(store, before=store.checkpoints.get("c1")) == ["c0"]
 
 
 def test_the_past_shows_the_checkpoints_there_were(store: Store) -> None:

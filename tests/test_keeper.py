@@ -1,0 +1,185 @@
+"""The keeper: what it is told to look at, when, and that it keeps nobody from leaving. No test waits for a time."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import multiprocessing
+import subprocess
+import sys
+import threading
+from typing import Any
+
+import pytest
+
+from statedb import AsyncStore, AutoCheckpoint, Store, StoreBusy, StoreClosed, Trigger
+from statedb.db import automatic
+from statedb.keeper import AsyncKeeper, Keeper
+from tests.helpers import HANG, Clock, run
+from tests.places import only_sqlite
+
+SOON = AutoCheckpoint(triggers=[Trigger("time_interval", 0.0001)])
+LATE = AutoCheckpoint(triggers=[Trigger("time_interval", 60)])
+
+
+def keepers() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "statedb-keeper"]
+
+
+@pytest.fixture(autouse=True)
+def quick(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("statedb.keeper.REST", 0.0)
+    monkeypatch.setattr("statedb.keeper.AGAIN", 0.0)
+
+
+def test_it_looks_when_something_is_due_and_not_before(clock: Clock) -> None:
+    looked = threading.Semaphore(0)
+    keeper = Keeper(clock, looked.release)
+    assert keepers() == []
+    keeper.alarm(clock.micros + 10**12)
+    assert len(keepers()) == 1
+    keeper.alarm(clock.micros)
+    assert looked.acquire(timeout=HANG)
+    keeper.stop()
+    keeper.stop()
+    keeper.alarm(clock.micros)
+    assert keepers() == []
+    assert not looked.acquire(blocking=False)
+
+
+def test_what_fails_is_looked_at_again(clock: Clock) -> None:
+    failures, done = [StoreBusy("somebody else writes"), StoreBusy("still")], threading.Event()
+
+    def look() -> None:
+        if failures:
+            raise failures.pop()
+        done.set()
+
+    keeper = Keeper(clock, look)
+    keeper.alarm(clock.micros)
+    assert done.wait(HANG)
+    keeper.stop()
+
+
+def test_it_ends_with_its_store(clock: Clock) -> None:
+    def look() -> None:
+        raise StoreClosed("closed")
+
+    keeper = Keeper(clock, look)
+    keeper.alarm(clock.micros)
+    for thread in keepers():
+        thread.join(HANG)
+    assert keepers() == []
+
+
+def test_on_a_loop_it_is_the_same(clock: Clock) -> None:
+    async def main() -> None:
+        looked, failures = asyncio.Semaphore(0), [StoreBusy("somebody else writes")]
+
+        async def look() -> None:
+            if failures:
+                raise failures.pop()
+            looked.release()
+
+        keeper = AsyncKeeper(clock, look)
+        keeper.alarm(clock.micros + 10**12)
+        keeper.alarm(clock.micros)
+        await looked.acquire()
+        await keeper.stop()
+        keeper.alarm(clock.micros)
+        await asyncio.sleep(0)
+        await asyncio.sleep(0)
+        assert looked.locked()
+
+    run(main())
+
+
+# ---- in a store
+
+
+@pytest.fixture
+def made(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
+    """Is set once a checkpoint was made by time alone."""
+    found, run_due = threading.Event(), automatic.run_due
+
+    def telling(tx: Any) -> Any:
+        result = run_due(tx)
+        if result:
+            found.set()
+        return result
+
+    monkeypatch.setattr("statedb.db.automatic.run_due", telling)
+    return found
+
+
+def test_a_store_where_nobody_writes_any_more_gets_its_last_checkpoint(anywhere: str, made: threading.Event) -> None:
+    with Store(anywhere, durability="normal") as store:
+        store.checkpoints.configure("a", SOON)
+        assert keepers() == []
+        store.states.set("b", "local", "k", 1)
+        assert keepers() == [], "nobody waits who has written nothing that a policy is for"
+        store.states.set("a", "local", "k", 1)
+        assert made.wait(HANG)
+        while not store.checkpoints.list("a"):  # it is on its way into the log
+            pass
+        [checkpoint] = store.checkpoints.list("a")
+        assert (checkpoint.revision, checkpoint.metadata) == (3, {"trigger": "time_interval"})
+    assert keepers() == []
+
+
+def test_so_does_one_on_a_loop(anywhere: str) -> None:
+    async def main() -> None:
+        async with AsyncStore(anywhere, durability="normal") as store:
+            await store.checkpoints.configure("a", SOON)
+            async with store.transaction() as tx:
+                await tx.states.set("a", "local", "k", 1)
+            while not await store.checkpoints.list("a"):
+                await asyncio.sleep(0)
+            assert [each.revision for each in await store.checkpoints.list("a")] == [2]
+
+    run(main())
+    assert keepers() == []
+
+
+@only_sqlite
+def test_a_store_that_is_forgotten_takes_its_keeper_along(where: str) -> None:
+    store = Store(where, durability="normal")
+    store.checkpoints.configure("a", LATE)
+    store.states.set("a", "local", "k", 1)
+    [keeper] = keepers()
+    del store
+    gc.collect()
+    keeper.join(HANG)
+    assert keepers() == []
+
+
+LEFT_OPEN = """
+import sys
+from statedb import *
+store = Store(sys.argv[1])
+store.checkpoints.configure("a", AutoCheckpoint(triggers=[Trigger("time_interval", 60)]))
+store.states.set("a", "local", "k", 1)
+"""
+
+
+def test_it_keeps_no_program_from_its_end(anywhere: str) -> None:
+    ended = subprocess.run([sys.executable, "-c", LEFT_OPEN, anywhere], timeout=HANG, capture_output=True, check=False)
+    assert (ended.returncode, ended.stderr) == (0, b"")
+
+
+def in_a_child(store: Store) -> None:
+    with pytest.raises(StoreClosed):
+        store.states.set("a", "local", "k", 2)
+    store.close()
+
+
+@only_sqlite
+def test_a_forked_child_leaves_it_alone(where: str) -> None:
+    with Store(where, durability="normal") as store:
+        store.checkpoints.configure("a", LATE)
+        store.states.set("a", "local", "k", 1)
+        child = multiprocessing.get_context("fork").Process(target=in_a_child, args=(store,))
+        child.start()
+        child.join(HANG)
+        assert child.exitcode == 0
+        assert len(keepers()) == 1
