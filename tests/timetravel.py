@@ -1,0 +1,162 @@
+"""Branches in plain Python: every commit keeps a copy of all a branch holds, and a merge base is sought among them all.
+
+A commit knows its parents, the later one first only where it was merged; a branch is the row of commits it sees, its
+parent's up to where it was forked included. Whatever a store may work out of numbers is found here by looking.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Any
+
+from statedb import MISSING
+from statedb.values.merge import alike, merge
+from statedb.values.same import same
+
+Where = tuple[str, str, str]
+Held = dict[Where, Any]
+"""What a branch holds; a key that holds nothing is not there."""
+Strategy = str | Callable[[Any, Any, Any], Any]
+
+TRUNK = "main"
+
+
+@dataclass(frozen=True)
+class Node:
+    """A commit: all that its branch held then, and the keys it made a version of."""
+
+    revision: int
+    at: int
+    parents: tuple[int, ...]
+    held: Held
+    wrote: frozenset[Where]
+
+
+@dataclass
+class Line:
+    """A branch: the revisions of the commits it sees, oldest first."""
+
+    id: int
+    seen: list[int] = field(default_factory=lambda: [0])
+
+    @property
+    def tip(self) -> int:
+        return self.seen[-1]
+
+    def as_of(self, revision: int) -> int:
+        """Return the newest commit seen by then."""
+        return self.seen[bisect_right(self.seen, revision) - 1]
+
+
+@dataclass(frozen=True)
+class Point:
+    """What a checkpoint names: a revision of a branch."""
+
+    branch: int
+    revision: int
+
+
+@dataclass
+class Merging:
+    """What a merge is to bring about, by key: any of these values, one for each merge base; and what is in conflict."""
+
+    values: dict[Where, list[Any]] = field(default_factory=dict)
+    clashing: list[set[Where]] = field(default_factory=list)
+
+
+class Model:
+    def __init__(self) -> None:
+        self.nodes: dict[int, Node] = {0: Node(0, 0, (), {}, frozenset())}
+        self.lines: dict[str, Line] = {TRUNK: Line(1)}
+        self.ids = {1}
+
+    # ---- reading
+
+    def now(self, name: str) -> Held:
+        return self.nodes[self.lines[name].tip].held
+
+    def at(self, name: str, revision: int) -> Held:
+        return self.nodes[self.lines[name].as_of(revision)].held
+
+    def versions(self, name: str, where: Where, revision: int | None = None) -> list[tuple[int, Any]]:
+        """Return the revisions that made versions of a key, oldest first, and what each held."""
+        seen = [each for each in self.lines[name].seen if revision is None or each <= revision]
+        return [(each, self.nodes[each].held.get(where, MISSING)) for each in seen if where in self.nodes[each].wrote]
+
+    def ancestors(self, revision: int) -> set[int]:
+        """Return a commit and all it came from."""
+        found, pending = set[int](), [revision]
+        while pending:
+            each = pending.pop()
+            if each not in found:
+                found.add(each)
+                pending += self.nodes[each].parents
+        return found
+
+    def bases(self, a: int, b: int) -> list[int]:
+        """Return the common ancestors of two commits that are no other common ancestor's ancestors."""
+        common = self.ancestors(a) & self.ancestors(b)
+        return sorted(each for each in common if not any(each in self.ancestors(n) for n in common if n != each))
+
+    # ---- what a change would be
+
+    def difference(self, old: Held, new: Held) -> Held:
+        """Return what keys hold that differ, MISSING where they hold nothing any more."""
+        changed = {where for where in old.keys() | new.keys() if not held_same(old, new, where)}
+        return {where: new.get(where, MISSING) for where in sorted(changed)}
+
+    def merging(self, source: str, into: str, how: Strategy) -> Merging:
+        theirs, ours = self.lines[source].tip, self.lines[into].tip
+        found = Merging()
+        for base in self.bases(ours, theirs):
+            sides = [self.nodes[each].held for each in (base, ours, theirs)]
+            clashing = set[Where]()
+            for where in sorted(set[Where]().union(*sides)):
+                was, mine, yours = (side.get(where, MISSING) for side in sides)
+                value, clash = settled(was, mine, yours, how)
+                found.values.setdefault(where, []).append(value)
+                clashing |= {where} if clash else set()
+            found.clashing.append(clashing)
+        return found
+
+    # ---- writing
+
+    def commit(self, name: str, revision: int, at: int, changes: Held, merged: Iterable[int] = ()) -> None:
+        line = self.lines[name]
+        held = {where: value for where, value in {**self.now(name), **changes}.items() if value is not MISSING}
+        self.nodes[revision] = Node(revision, at, (line.tip, *merged), held, frozenset(changes))
+        line.seen.append(revision)
+
+    def fork(self, name: str, parent: str, revision: int, id: int) -> None:
+        assert id not in self.ids, "an id is never used again"
+        self.ids.add(id)
+        self.lines[name] = Line(id, [each for each in self.lines[parent].seen if each <= revision])
+
+    def drop(self, name: str) -> None:
+        del self.lines[name]
+
+
+def held_same(a: Held, b: Held, where: Where) -> bool:
+    return same(a.get(where, MISSING), b.get(where, MISSING))
+
+
+def held_alike(a: Any, b: Any) -> bool:
+    """Tell whether two values are the same but for the order of members, which a merge may choose."""
+    return a is b or (MISSING not in (a, b) and alike(a, b))
+
+
+def settled(base: Any, ours: Any, theirs: Any, how: Strategy) -> tuple[Any, bool]:
+    """Return what a key is to hold, and whether the sides are in conflict that nothing settles.
+
+    Of `merge` it is known that a place in conflict keeps what its last argument has there.
+    """
+    mine = merge(base, theirs, ours)
+    if not mine.conflicts or how == "ours":
+        return mine.value, False
+    if how == "theirs":
+        return merge(base, ours, theirs).value, False
+    if callable(how):
+        return how(base, ours, theirs), False
+    return ours, True
