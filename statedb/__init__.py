@@ -3,6 +3,7 @@
 from statedb.aio import AsyncStore, AsyncTransaction
 from statedb.config import TIERS, Settings, Tier
 from statedb.errors import (
+    CheckpointExists,
     Compacted,
     Corrupted,
     DiskFull,
@@ -10,6 +11,7 @@ from statedb.errors import (
     InTransaction,
     InvalidKey,
     InvalidValue,
+    NoSuchCheckpoint,
     NoSuchRevision,
     NoSuchVersion,
     NotAStore,
@@ -30,6 +32,8 @@ from statedb.models import (
     Blame,
     CacheStats,
     Change,
+    Checkpoint,
+    CheckpointType,
     Commit,
     Difference,
     Entry,
@@ -59,6 +63,9 @@ __all__ = [
     "Blame",
     "CacheStats",
     "Change",
+    "Checkpoint",
+    "CheckpointExists",
+    "CheckpointType",
     "Clash",
     "Commit",
     "Compacted",
@@ -75,6 +82,7 @@ __all__ = [
     "Joined",
     "Listing",
     "Modified",
+    "NoSuchCheckpoint",
     "NoSuchRevision",
     "NoSuchVersion",
     "NotAStore",

@@ -100,9 +100,10 @@ class AsyncStore(Async, Rooms[Async]):
         return async_agent(self, agent_id)
 
     def at(self, point: int | str | datetime | timedelta) -> AsyncStore:
-        """Return the store as it was: a revision, an ISO 8601 time, a datetime, or a timedelta ago. It is read-only.
+        """Return the store as it was: at a revision, an ISO 8601 time, a datetime, a timedelta ago, or a checkpoint.
 
-        The point is looked up by the first call, which raises NoSuchRevision for one in the future.
+        It is read-only. The point is looked up by the first call, which raises NoSuchRevision for one in the future,
+        and NoSuchCheckpoint.
         """
         past = object.__new__(AsyncStore)
         past.settings, past._root = self.settings, self._root

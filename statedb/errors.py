@@ -2,7 +2,7 @@
 
     StateDBError
     ├── opening   StoreTooNew · NotAStore · StoreClosed
-    ├── asking    InvalidKey · InvalidValue ── ValueTooLarge
+    ├── asking    InvalidKey ── CheckpointExists · InvalidValue ── ValueTooLarge
     │             NoSuchRevision · NoSuchVersion · NoSuchCheckpoint · NoSuchBranch · NoSuchConflict
     │             Compacted ── Erased
     │             ReadOnly · QueryRefused
@@ -60,6 +60,10 @@ class StoreClosed(StateDBError):
 
 class InvalidKey(StateDBError, ValueError):
     """An agent_id, key, state_type or name that cannot be one."""
+
+
+class CheckpointExists(InvalidKey):
+    """A checkpoint's name that another one has, of the same agent or of the whole store."""
 
 
 class InvalidValue(StateDBError, ValueError):

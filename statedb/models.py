@@ -235,11 +235,13 @@ class Difference:
 class Outcome:
     """What taking something back did: the keys it changed, and the revision of the commit it made.
 
-    `revision` is None until that is committed, and stays so where nothing changed.
+    `revision` is None until that is committed, and stays so where nothing changed. `missing` names the keys of which
+    what was there is not kept, under `partial=True`; they stay as they are.
     """
 
     revision: int | None
     changes: tuple[Difference, ...]
+    missing: tuple[Address, ...] = ()
 
 
 class CheckpointType(StrEnum):

@@ -78,9 +78,9 @@ class Store(Sync, Rooms[Sync]):
         return sync_agent(self, agent_id)
 
     def at(self, point: int | str | datetime | timedelta) -> Store:
-        """Return the store as it was: a revision, an ISO 8601 time, a datetime, or a timedelta ago. It is read-only.
+        """Return the store as it was: at a revision, an ISO 8601 time, a datetime, a timedelta ago, or a checkpoint.
 
-        Raises NoSuchRevision for a point in the future.
+        It is read-only. Raises NoSuchRevision for a point in the future, and NoSuchCheckpoint.
         """
         past = object.__new__(Store)
         past.settings, past._root = self.settings, self._root

@@ -3,7 +3,22 @@
 from __future__ import annotations
 
 from statedb.operation import Room, S_co, apart, bulk, cached, glance, read, write
-from statedb.rooms import blame, cache, feed, health, history, log, query, retention, states, transfer, undo, value
+from statedb.rooms import (
+    blame,
+    cache,
+    checkpoints,
+    feed,
+    health,
+    history,
+    log,
+    query,
+    restore,
+    retention,
+    states,
+    transfer,
+    undo,
+    value,
+)
 
 
 class States(Room[S_co]):
@@ -36,6 +51,17 @@ class History(Room[S_co]):
     commits = read(log.commits)
     commit = read(log.commit)
     revert = write(history.revert)
+
+
+class Checkpoints(Room[S_co]):
+    """Names for points."""
+
+    create = write(checkpoints.create)
+    list = read(checkpoints.list)
+    get = read(checkpoints.get)
+    diff = read(checkpoints.diff)
+    restore = write(checkpoints.restore)
+    delete = write(checkpoints.delete)
 
 
 class Feed(Room[S_co]):
@@ -80,12 +106,14 @@ class Rooms(Room[S_co]):
     """All the rooms of a shell, and what is asked of the store as a whole."""
 
     undo = write(undo.undo)
+    restore = write(restore.restore)
     query = apart(query.query)
 
     def __init__(self, shell: S_co) -> None:
         super().__init__(shell)
         self.states: States[S_co] = States(shell)
         self.history: History[S_co] = History(shell)
+        self.checkpoints: Checkpoints[S_co] = Checkpoints(shell)
         self.feed: Feed[S_co] = Feed(shell)
         self.retention: Retention[S_co] = Retention(shell)
         self.transfer: Transfer[S_co] = Transfer(shell)

@@ -28,8 +28,8 @@ Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Only what this one wrote.")]
 
 POINT = (
-    "a revision, an ISO 8601 time, how long ago (45s, 10m, 2h, 3d, 1w, '5 minutes ago'), or a day (today, "
-    "'yesterday 14:00', 'last friday 18:00', 'nov 19 2026 08:00'); UTC unless it names a zone"
+    "a revision, an ISO 8601 time, how long ago (45s, 10m, 2h, 3d, 1w, '5 minutes ago'), a day (today, "
+    "'yesterday 14:00', 'last friday 18:00', 'nov 19 2026 08:00'), or a checkpoint's name; UTC unless it names a zone"
 )
 At = Annotated[str | None, typer.Option("--at", metavar="POINT", help=f"As it was then: {POINT}.")]
 Since = Annotated[str | None, typer.Option("--since", metavar="POINT", help="Only what came after this point.")]

@@ -7,33 +7,42 @@ from datetime import UTC, datetime, timedelta
 
 from statedb.cli.arguments import POINT
 from statedb.cli.exits import Usage
+from statedb.errors import InvalidKey
+from statedb.values.names import name
 
 _AGO = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw])(?: ago)?", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
 _MOST_DIGITS = 18
 
 
-Asked = int | datetime | timedelta
+Asked = int | str | datetime | timedelta
 """A point as `Store.at` takes it."""
 
 
 def point(text: str) -> Asked:
-    """Return the point a text means. Usage where it means none.
+    """Return the point a text means: a revision, a time or how long ago, or else a checkpoint of that name.
 
-    Digits alone are a revision, though ISO 8601 would read eight of them as a day.
+    Digits alone are a revision, though ISO 8601 would read eight of them as a day. Usage where it can be no name.
     """
     number = revision(text)
-    return moment(text) if number is None else number
+    if number is not None:
+        return number
+    found = _moment(text)
+    return _name(text) if found is None else found
 
 
-def moment(text: str) -> datetime | timedelta:
-    """Return the time a text means, or how long ago. Usage where it means none."""
+def _moment(text: str) -> datetime | timedelta | None:
     if ago := _AGO.fullmatch(text):
         return _span(float(ago[1]), _UNITS[ago[2]])
-    found = _iso(text) or _spoken(text)
-    if found is None:
-        raise Usage(f"{text!r:.80} names no point in time; give {POINT}")
-    return found
+    found = _iso(text)
+    return _spoken(text) if found is None else found
+
+
+def _name(text: str) -> str:
+    try:
+        return name(text, "the name")
+    except InvalidKey as error:
+        raise Usage(f"{text!r:.80} names no point; give {POINT} ({error!s:.200})") from None
 
 
 def revision(text: str) -> int | None:

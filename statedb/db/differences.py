@@ -12,6 +12,7 @@ from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, bindparam, select, union
 
+from statedb.db import cuts
 from statedb.db.entries import shown
 from statedb.db.heads import Head, past_of
 from statedb.db.statements import Row, Statement
@@ -24,7 +25,7 @@ from statedb.db.tables import (
     state_versions,
 )
 from statedb.db.tx import Point, Tx
-from statedb.models import Address, ChangeKind, Difference, StateType
+from statedb.models import Address, ChangeKind, Difference, Listing, StateType
 from statedb.times import moment
 
 
@@ -42,16 +43,25 @@ class Seen(NamedTuple):
         return self.change == "expire" or (not self.visible and self.head.codec is not None)
 
 
+def listed(tx: Tx, first: Point, second: Point, agent_id: str | None, *, partial: bool) -> Listing[Difference]:
+    """Return what differs between two points. Raises Compacted, or with `partial` names what cannot be told."""
+    lower = min(first, second).revision
+    missing = cuts.settle(cuts.below(tx.db, tx.branch, lower, agent_id), lower, partial=partial)
+    known = set(missing)
+    found = between(tx, first, second, agent_id)
+    return Listing([each for each in found if (each.agent_id, each.state_type, each.key) not in known], missing)
+
+
 def between(tx: Tx, first: Point, second: Point, agent_id: str | None) -> Iterator[Difference]:
     """Yield the keys, of one agent or all, that differ from the first point to the second, in order of their names."""
-    before, after = _seen(tx, first, first, second, agent_id), _seen(tx, second, first, second, agent_id)
+    before, after = seen(tx, first, first, second, agent_id), seen(tx, second, first, second, agent_id)
     for at in sorted({**before, **after}):
         found = _difference(at, before.get(at), after.get(at))
         if found is not None:
             yield found
 
 
-def _seen(tx: Tx, point: Point, first: Point, second: Point, agent_id: str | None) -> dict[Address, Seen]:
+def seen(tx: Tx, point: Point, first: Point, second: Point, agent_id: str | None) -> dict[Address, Seen]:
     """Return the keys that may differ, as of one of the two points."""
     earlier, later = sorted((first, second))
     given = {

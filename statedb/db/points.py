@@ -7,12 +7,14 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, select
 
+from statedb.db import checkpoints
 from statedb.db.statements import Statement
 from statedb.db.tables import state_commits
 from statedb.db.tx import Asked, Point, Tx
-from statedb.errors import InvalidValue, NoSuchRevision
+from statedb.errors import InvalidKey, InvalidValue, NoSuchRevision
 from statedb.times import EARLIEST, LATEST, micros, moment
 from statedb.values.arguments import LARGEST
+from statedb.values.names import name
 
 _c = state_commits.c
 _x = state_commits.alias("x").c
@@ -30,22 +32,39 @@ Named = int | str | datetime | timedelta
 
 
 def checked(asked: Any) -> Asked:
-    """Return a point that can be looked up: a text becomes the datetime it means. Raises InvalidValue for no point."""
+    """Return a point that can be looked up. Raises InvalidValue for what cannot be one.
+
+    A text becomes the datetime it means, or else is taken for a checkpoint's name.
+    """
     if isinstance(asked, datetime | timedelta) or type(asked) is int:
         return asked
     try:
-        return datetime.fromisoformat(str(asked) if isinstance(asked, str) else "")
-    except ValueError:
+        if not isinstance(asked, str):
+            raise InvalidKey(f"it is {type(asked).__name__}")
+        return time_in(asked) or name(asked, "the name")
+    except InvalidKey as error:
         raise InvalidValue(
-            f"{asked!r:.80} names no point: give a revision, a time (ISO 8601 or datetime), or how long ago (timedelta)"
+            f"{asked!r:.80} names no point: give a revision, a time (ISO 8601 or datetime), how long ago (timedelta), "
+            f"or a checkpoint's name ({error!s:.200})"
         ) from None
 
 
-def resolve(tx: Tx, asked: Asked) -> Point:
-    """Return the place in the log of a checked point. NoSuchRevision for the future.
+def time_in(text: str) -> datetime | None:
+    """Return the time a text means in ISO 8601, None where it means none."""
+    try:
+        return datetime.fromisoformat(str(text))
+    except ValueError:
+        return None
 
-    A revision means its commit's own time; a time means the last commit at or before it, looked at then.
+
+def resolve(tx: Tx, asked: Asked, agent_id: str | None = None) -> Point:
+    """Return the place in the log of a checked point. NoSuchRevision for the future, NoSuchCheckpoint.
+
+    A revision means its commit's own time; a time means the last commit at or before it, looked at then. Of the
+    checkpoints of one name `agent_id` says whose is meant, as `checkpoints.meant` has it.
     """
+    if isinstance(asked, str):
+        return checkpoints.point_of(tx, checkpoints.meant(tx, asked, agent_id))
     newest, now = newest_point(tx)
     if isinstance(asked, int):
         return _at_revision(tx, asked, newest)
@@ -53,11 +72,11 @@ def resolve(tx: Tx, asked: Asked) -> Point:
     return _at_time(tx, instant, newest, now)
 
 
-def span(tx: Tx, since: Named | None, until: Named | None) -> tuple[int, int]:
-    """Return the revision after which, and the one up to which, something is asked for."""
+def span(tx: Tx, since: Named | None, until: Named | None, agent_id: str | None = None) -> tuple[int, int]:
+    """Return the revision after which, and the one up to which, something of an agent or of all is asked for."""
     top = tx.point.revision if tx.point else LARGEST
-    first = 0 if since is None else resolve(tx, checked(since)).revision
-    return first, top if until is None else min(top, resolve(tx, checked(until)).revision)
+    first = 0 if since is None else resolve(tx, checked(since), agent_id).revision
+    return first, top if until is None else min(top, resolve(tx, checked(until), agent_id).revision)
 
 
 def micros_of(ago: timedelta) -> int:

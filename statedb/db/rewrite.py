@@ -58,10 +58,13 @@ def steps(tx: Tx, plan: Iterable[tuple[Address, Content]]) -> list[Step]:
     return [step for step in found if not _is_done(step)]
 
 
-def take(tx: Tx, wanted: list[Step], *, only_show: bool = False) -> Outcome:
-    """Stage steps and return what they change; all or nothing, or with `only_show` nothing."""
+def take(tx: Tx, wanted: list[Step], *, only_show: bool = False, missing: tuple[Address, ...] = ()) -> Outcome:
+    """Stage steps and return what they change; all or nothing, or with `only_show` nothing.
+
+    `missing` goes with what is returned: keys for which there is no step, since nobody knows what they held.
+    """
     changes = tuple(_shown(tx, step) if only_show else _stage(tx, step) for step in wanted)
-    outcome = Outcome(None, changes)
+    outcome = Outcome(None, changes, missing)
     if not only_show:
         tx.outcomes += [outcome, *changes]
     return outcome
@@ -87,8 +90,12 @@ def _stage(tx: Tx, step: Step) -> Difference:
 
 
 def _shown(tx: Tx, step: Step) -> Difference:
-    head = tx.head(step.at)
-    return _difference(tx, step, (head.version if head else 0) + 1)
+    head = tx.committed(step.at)
+    if head is None:
+        return _difference(tx, step, 1)
+    # That its time has passed unnoticed is recorded first, as a version of its own.
+    unnoticed = head.codec is not None and not tx.alive(head)
+    return _difference(tx, step, head.version + 1 + unnoticed)
 
 
 def _difference(tx: Tx, step: Step, version: int) -> Difference:

@@ -39,8 +39,8 @@ class Point(NamedTuple):
     instant: int
 
 
-Asked = int | datetime | timedelta
-"""A point before it is looked up: a revision, a time, or how long ago."""
+Asked = int | str | datetime | timedelta
+"""A point before it is looked up: a revision, a time, how long ago, or a checkpoint's name."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -50,7 +50,7 @@ def versions(
     has cut some, what is left is returned, and `missing` names the key.
     """
     at = address(agent_id, state_type, key)
-    window = Window(*span(tx, since, until), said(by, "by"))
+    window = Window(*span(tx, since, until, at.agent_id), said(by, "by"))
     most = natural_or_all(limit, "limit")
     head = tx.committed(at)
     if head is not None and head.id is not None:
@@ -88,17 +88,13 @@ def changes(
 ) -> Listing[Difference]:
     """Return the keys that hold something else at the second point than at the first, in order of their names.
 
-    A point is a revision, an ISO 8601 time, a datetime, or a timedelta ago; the second may be the earlier one. Keys
-    whose time merely passed in between are included. Raises Compacted where retention has cut keys since, or with
-    `partial` names those in `missing`. The cost follows what changed.
+    A point is a revision, an ISO 8601 time, a datetime, a timedelta ago, or a checkpoint's name; the second may be the
+    earlier one. Keys whose time merely passed in between are included. Raises Compacted where retention has cut keys
+    since, or with `partial` names those in `missing`. The cost follows what changed.
     """
     of = None if agent_id is None else name(agent_id, "agent_id")
-    a, b = resolve(tx, checked(first)), resolve(tx, checked(second))
-    lower = min(a, b).revision
-    missing = cuts.settle(cuts.below(tx.db, tx.branch, lower, of), lower, partial=partial)
-    known = set(missing)
-    found = differences.between(tx, a, b, of)
-    return Listing([each for each in found if (each.agent_id, each.state_type, each.key) not in known], missing)
+    a, b = resolve(tx, checked(first), of), resolve(tx, checked(second), of)
+    return differences.listed(tx, a, b, of, partial=partial)
 
 
 def bisect(

@@ -39,12 +39,13 @@ def commits(
     the values of their changes out (None), which spares reading them. Where retention has cut versions as young as
     these commits, raises Compacted, or with `partial` names the keys in `missing`.
     """
-    after, top = span(tx, since, until)
+    of = None if agent_id is None else name(agent_id, "agent_id")
+    after, top = span(tx, since, until, of)
     given: dict[str, Any] = {
         "since": after,
         "top": top if before is None else min(top, natural(before, "before") - 1),
         "limit": natural_or_all(limit, "limit"),
-        "agent": None if agent_id is None else name(agent_id, "agent_id"),
+        "agent": of,
         "by": said(by, "by"),
     }
     rows = tx.db.all(_COMMITS[agent_id is not None, by is not None], given)

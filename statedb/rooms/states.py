@@ -23,6 +23,7 @@ from statedb.values.codec import Encoded
 from statedb.values.frozen import thawed
 from statedb.values.glob import Glob, glob
 from statedb.values.merge import merge
+from statedb.values.metadata import metadata_text
 from statedb.values.names import address, name, tier
 from statedb.values.patch import json_patch, merge_patch
 from statedb.values.typed import as_json
@@ -351,11 +352,7 @@ def _expiry(tx: Tx, ttl: Lifetime, otherwise: Ttl) -> Expiry | Ttl:
 
 
 def _metadata(tx: Tx, metadata: Mapping[str, Any] | None) -> str | None:
-    if metadata is None:
-        return None
-    if not isinstance(metadata, Mapping):
-        raise InvalidValue(f"metadata is {type(metadata).__name__}; it is a dict")
-    return codec.json_text(dict(metadata), tx.settings.max_value_bytes).decode()
+    return metadata_text(metadata, tx.settings.max_value_bytes)
 
 
 def _kept_metadata(tx: Tx, head: Head | None, metadata: Mapping[str, Any] | None) -> str | None:

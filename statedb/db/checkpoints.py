@@ -1,0 +1,258 @@
+"""Checkpoints: names for points. Making one is one row, however much there is to be seen at its point.
+
+A name belongs to one agent or to the whole store, on one branch, until the checkpoint ends; then it may be used again.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select, update
+
+from statedb.db import journal
+from statedb.db.deeds import Deed
+from statedb.db.entries import json_object
+from statedb.db.rows import agent_id_of
+from statedb.db.statements import Row, Statement
+from statedb.db.tables import agents, branches, state_checkpoints, state_commits
+from statedb.db.tx import Point, Tx
+from statedb.errors import CheckpointExists, InvalidValue, NoSuchCheckpoint, NoSuchRevision
+from statedb.models import Checkpoint, CheckpointType
+from statedb.times import micros, moment
+from statedb.values.arguments import LARGEST
+
+
+@dataclass(frozen=True, slots=True)
+class Making(Deed):
+    """A checkpoint that a transaction makes, before it is in the log; `point` None is the transaction's own commit."""
+
+    checkpoint: Checkpoint
+    point: Point | None
+
+
+@dataclass(frozen=True, slots=True)
+class Ending(Deed):
+    """The end of a checkpoint, before it is in the log."""
+
+    id: int
+
+
+# ---- making and ending
+
+
+def make(
+    tx: Tx, name: str, agent_id: str | None, type: CheckpointType, metadata: str | None, point: Point | None
+) -> Checkpoint:
+    """Stage a checkpoint of a point, or with None of the very commit that makes it. Raises CheckpointExists."""
+    if (other := one(tx, name, agent_id)) is not None:
+        raise CheckpointExists(
+            f"there is a checkpoint {name!r:.80} {_whose(agent_id)} already, made at {other.created_at.isoformat()}; "
+            "delete it first, or choose another name"
+        )
+    made = Checkpoint(
+        id=tx.connection.new_id(state_checkpoints),
+        name=name,
+        agent_id=agent_id,
+        type=type,
+        branch=_branch_name(tx),
+        revision=0 if point is None else point.revision,
+        at=moment(tx.now if point is None else point.instant),
+        created_revision=0,
+        created_at=moment(tx.now),
+        created_by=tx.writing.actor,
+        metadata=json_object(metadata),
+    )
+    said = {"checkpoint": name, "agent": agent_id, "type": type.value, "at": point, "metadata": made.metadata}
+    journal.do(tx, Making("checkpoint", said, lambda tx: _write(tx, made, metadata, point), made, point))
+    return made
+
+
+def _write(tx: Tx, made: Checkpoint, metadata: str | None, point: Point | None) -> None:
+    revision, instant = point or Point(tx.revision, tx.now)
+    object.__setattr__(made, "revision", revision)
+    object.__setattr__(made, "created_revision", tx.revision)
+    row = {
+        "id": made.id,
+        "branch_id": tx.branch,
+        "agent_id": None if made.agent_id is None else agent_id_of(tx, made.agent_id),
+        "checkpoint_name": made.name,
+        "checkpoint_type": made.type.value,
+        "revision": revision,
+        "instant": instant,
+        "metadata": metadata,
+        "created_revision": tx.revision,
+        "ended_revision": None,
+    }
+    tx.connection.run(_INSERT, row)
+
+
+def end(tx: Tx, checkpoint: Checkpoint) -> None:
+    """Stage the end of a checkpoint, whose name is free from then on."""
+    said = {"checkpoint": checkpoint.name, "agent": checkpoint.agent_id, "ended": True}
+    journal.do(tx, Ending("checkpoint", said, lambda tx: _end(tx, checkpoint.id), checkpoint.id))
+
+
+def _end(tx: Tx, id: int) -> None:
+    tx.connection.run(_UPDATE_ENDED, {"ended_revision": tx.revision, "row": id})
+
+
+# ---- finding
+
+
+def one(tx: Tx, name: str, agent_id: str | None) -> Checkpoint | None:
+    """Return the checkpoint of exactly this name of an agent, or with None of the whole store."""
+    return next((each for each in _named(tx, name) if each.agent_id == agent_id), None)
+
+
+def meant(tx: Tx, name: str, agent_id: str | None = None) -> Checkpoint:
+    """Return the checkpoint that is meant by a name, be it an agent's or the whole store's.
+
+    Where an agent is told, his own comes first, then the store's. Where none is: the store's, or else the only agent's
+    that has one of that name. Raises InvalidValue where several have, NoSuchCheckpoint where there is none.
+    """
+    found = {each.agent_id: each for each in _named(tx, name)}
+    for whose in (agent_id, None):
+        if whose in found:
+            return found[whose]
+    if agent_id is not None or not found:
+        raise _no_such(name, agent_id)
+    if len(found) > 1:
+        whose_all = sorted(each for each in found if each is not None)
+        more = f" and {len(whose_all) - 5:,} more" if len(whose_all) > 5 else ""
+        raise InvalidValue(
+            f"{name!r:.80} is a checkpoint of several agents ({', '.join(whose_all[:5])}{more}); say whose is meant, "
+            "by agent_id, or give its revision"
+        )
+    return next(iter(found.values()))
+
+
+def sole(tx: Tx, name: str, agent_id: str | None) -> Checkpoint:
+    """Return an agent's checkpoint, and nobody else's; without an agent the one that is meant. NoSuchCheckpoint."""
+    if agent_id is None:
+        return meant(tx, name)
+    found = one(tx, name, agent_id)
+    if found is None:
+        raise _no_such(name, agent_id)
+    return found
+
+
+def point_of(tx: Tx, checkpoint: Checkpoint) -> Point:
+    """Return the point a checkpoint names. NoSuchRevision for the commit of the transaction that runs."""
+    if any(isinstance(deed, Making) and deed.checkpoint is checkpoint and deed.point is None for deed in tx.deeds):
+        raise NoSuchRevision(
+            f"the checkpoint {checkpoint.name!r:.80} names the commit of this transaction, which is not made yet"
+        )
+    return Point(checkpoint.revision, micros(checkpoint.at))
+
+
+def newest_first(
+    tx: Tx, agent_id: str | None, type: CheckpointType | None, before: int = LARGEST, limit: int = LARGEST
+) -> list[Checkpoint]:
+    """Return the checkpoints of an agent, or of all and the store, made before the one of an id, newest first."""
+    staged, over = _staged(tx)
+    given = {"agent": agent_id, "type": type, "before": before, "limit": limit + len(over)}
+    rows = _rows(tx, _LISTED[agent_id is not None, type is not None], given)
+    fresh = [
+        each
+        for each in reversed(staged)
+        if each.id < before and agent_id in (None, each.agent_id) and type in (None, each.type)
+    ]
+    return [*fresh, *(each for each in rows if each.id not in over)][:limit]
+
+
+# ---- inside
+
+
+def _named(tx: Tx, name: str) -> list[Checkpoint]:
+    staged, over = _staged(tx)
+    found = [each for each in _rows(tx, _NAMED, {"name": name}) if each.id not in over]
+    return found + [each for each in staged if each.name == name]
+
+
+def _staged(tx: Tx) -> tuple[list[Checkpoint], set[int]]:
+    """Return the checkpoints the transaction makes, oldest first, and the ids of those it ends."""
+    over = {deed.id for deed in tx.deeds if isinstance(deed, Ending)}
+    made = [deed.checkpoint for deed in tx.deeds if isinstance(deed, Making)]
+    return [each for each in made if each.id not in over], over
+
+
+def _rows(tx: Tx, statement: Statement, given: dict[str, Any]) -> list[Checkpoint]:
+    """Return the checkpoints a statement finds on the branch, of those that stand at the moment that is shown.
+
+    Every lookup comes by here: where a branch sees more than its own, it is told here.
+    """
+    top = LARGEST if tx.point is None else tx.point.revision
+    return [_checkpoint(row) for row in tx.db.all(statement, {**given, "branch": tx.branch, "top": top})]
+
+
+def _checkpoint(row: Row) -> Checkpoint:
+    id, name, agent, type, branch, revision, instant, created, created_at, created_by, metadata = row
+    return Checkpoint(
+        id, name, agent, CheckpointType(type), branch, revision, moment(instant), created, moment(created_at),
+        created_by, json_object(metadata),
+    )  # fmt: skip
+
+
+def _branch_name(tx: Tx) -> str:
+    row = tx.connection.settled(_BRANCH, {"id": tx.branch})
+    assert row is not None, "a transaction runs on a branch there is"
+    return str(row[0])
+
+
+def _no_such(name: str, agent_id: str | None) -> NoSuchCheckpoint:
+    return NoSuchCheckpoint(
+        f"there is no checkpoint {name!r:.80} {_whose(agent_id)}, and it is no revision or ISO 8601 time; "
+        "checkpoints.list() shows those there are"
+    )
+
+
+def _whose(agent_id: str | None) -> str:
+    return "of the whole store" if agent_id is None else f"of {agent_id}"
+
+
+# ---- statements
+
+_p, _a, _b, _c = state_checkpoints.c, agents.c, branches.c, state_commits.c
+
+_INSERT = Statement(
+    insert(state_checkpoints).values({column.name: bindparam(column.name) for column in state_checkpoints.columns})
+)
+_UPDATE_ENDED = Statement(
+    update(state_checkpoints).where(_p.id == bindparam("row")).values(ended_revision=bindparam("ended_revision"))
+)
+_BRANCH = Statement(select(_b.name).where(_b.id == bindparam("id")))
+
+
+def _standing(*wanted: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:
+    return (
+        select(
+            _p.id, _p.checkpoint_name, _a.name, _p.checkpoint_type, _b.name, _p.revision, _p.instant,
+            _p.created_revision, _c.at, _c.actor, _p.metadata,
+        )
+        .select_from(
+            state_checkpoints.join(branches, _b.id == _p.branch_id)
+            .join(state_commits, _c.revision == _p.created_revision)
+            .outerjoin(agents, _a.id == _p.agent_id)
+        )
+        .where(
+            _p.branch_id == bindparam("branch"),
+            _p.created_revision <= bindparam("top"),
+            func.coalesce(_p.ended_revision, bindparam("never", LARGEST + 1)) > bindparam("top"),
+            *wanted,
+        )
+    )  # fmt: skip
+
+
+def _newest_first(of_agent: bool, of_type: bool) -> Statement:
+    wanted = [_p.id < bindparam("before")]
+    if of_agent:
+        mine = select(_a.id).where(_a.name == bindparam("agent"))
+        wanted.append(_p.agent_id == mine.scalar_subquery())
+    if of_type:
+        wanted.append(_p.checkpoint_type == bindparam("type"))
+    return Statement(_standing(*wanted).order_by(_p.id.desc()).limit(bindparam("limit")))
+
+
+_NAMED = Statement(_standing(_p.checkpoint_name == bindparam("name")).order_by(_p.id))
+_LISTED = {(of, by): _newest_first(of, by) for of in (False, True) for by in (False, True)}

@@ -1,0 +1,143 @@
+"""Checkpoints: names for points, of one agent or of the whole store."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from statedb.db import checkpoints, differences
+from statedb.db.points import Named, checked, newest_point, resolve, time_in
+from statedb.db.restore import Extent
+from statedb.db.restore import restore as brought_back
+from statedb.db.tx import Tx
+from statedb.errors import InvalidKey, InvalidValue
+from statedb.models import Checkpoint, CheckpointType, Difference, Listing, Outcome
+from statedb.values.arguments import LARGEST, natural, natural_or_all
+from statedb.values.metadata import metadata_text
+from statedb.values.names import name as a_name
+
+
+def create(
+    tx: Tx,
+    name: str,
+    *,
+    agent_id: str | None = None,
+    type: str = CheckpointType.MANUAL.value,
+    metadata: Mapping[str, Any] | None = None,
+    at: Named | None = None,
+    message: str | None = None,
+) -> Checkpoint:
+    """Name a point, now or another one, for an agent or the whole store.
+
+    It costs the same however much the store holds, and is a commit of its own; inside a transaction it is the
+    transaction's, and covers all that writes. `type` is one of manual, automatic, milestone and backup. Raises
+    InvalidKey for a name that is none, or that `at` would take for a time, and CheckpointExists.
+    """
+    called, of, kind = _fresh_name(name), _agent(agent_id), _type(type)
+    kept = metadata_text(metadata, tx.settings.max_value_bytes)
+    point = None if at is None else resolve(tx, checked(at), of)
+    made = checkpoints.make(tx, called, of, kind, kept, point)
+    tx.writing.say(message)
+    return made
+
+
+def list(
+    tx: Tx,
+    agent_id: str | None = None,
+    *,
+    type: str | None = None,
+    limit: int | None = None,
+    before: Checkpoint | int | None = None,
+) -> Listing[Checkpoint]:
+    """Return the checkpoints of an agent, or without one all there are, newest first; at most `limit` of them.
+
+    To go on, pass the last one as `before`. `type` picks those of one type.
+    """
+    edge = before.id if isinstance(before, Checkpoint) else LARGEST if before is None else natural(before, "before")
+    kind = None if type is None else _type(type)
+    return Listing(checkpoints.newest_first(tx, _agent(agent_id), kind, edge, natural_or_all(limit, "limit")))
+
+
+def get(tx: Tx, name: str, *, agent_id: str | None = None) -> Checkpoint:
+    """Return a checkpoint of an agent; without one the store's, or else the only agent's that has one of that name.
+
+    Raises NoSuchCheckpoint, and InvalidValue where several agents have one.
+    """
+    return checkpoints.sole(tx, a_name(name, "checkpoint name"), _agent(agent_id))
+
+
+def diff(
+    tx: Tx, name: str, *, agent_id: str | None = None, to: Named | None = None, partial: bool = False
+) -> Listing[Difference]:
+    """Return what has changed since a checkpoint, up to now or another point: of its agent, or of the whole store.
+
+    With an agent his checkpoint is meant, or else the store's, of which only that agent's part is looked at. Raises
+    NoSuchCheckpoint, and Compacted where retention has cut keys since, or with `partial` names them in `missing`.
+    """
+    found, of = _meant(tx, name, agent_id)
+    second = newest_point(tx) if to is None else resolve(tx, checked(to), of)
+    return differences.listed(tx, checkpoints.point_of(tx, found), second, of, partial=partial)
+
+
+def restore(
+    tx: Tx,
+    name: str,
+    *,
+    agent_id: str | None = None,
+    state_type: str | None = None,
+    keys: str | Iterable[str] | None = None,
+    dry_run: bool = False,
+    message: str | None = None,
+    partial: bool = False,
+) -> Outcome:
+    """Bring back what a checkpoint names: its agent, or the whole store, as `restore` does for any point.
+
+    With an agent his checkpoint is meant, or else the store's, of which only that agent's part goes back.
+    """
+    found, of = _meant(tx, name, agent_id)
+    extent = Extent.of(of, state_type, keys)
+    said = message or f"restore to {found.name}"
+    return brought_back(tx, checkpoints.point_of(tx, found), extent, said=said, dry_run=dry_run, partial=partial)
+
+
+def delete(tx: Tx, name: str, *, agent_id: str | None = None, message: str | None = None) -> bool:
+    """End a checkpoint of an agent, or without one of the whole store; False where there is none of that name.
+
+    What it names stays in the log, and the name may be used again.
+    """
+    found = checkpoints.one(tx, a_name(name, "checkpoint name"), _agent(agent_id))
+    if found is None:
+        return False
+    checkpoints.end(tx, found)
+    tx.writing.say(message)
+    return True
+
+
+# ---- inside
+
+
+def _meant(tx: Tx, name: str, agent_id: str | None) -> tuple[Checkpoint, str | None]:
+    """Return the checkpoint that is meant, and the agent it is about."""
+    of = _agent(agent_id)
+    found = checkpoints.meant(tx, a_name(name, "checkpoint name"), of)
+    return found, of or found.agent_id
+
+
+def _fresh_name(text: str) -> str:
+    called = a_name(text, "checkpoint name")
+    if time_in(called) is not None:
+        raise InvalidKey(f"{called!r:.80} is a time wherever a point is asked for; call the checkpoint something else")
+    return called
+
+
+def _agent(agent_id: str | None) -> str | None:
+    return None if agent_id is None else a_name(agent_id, "agent_id")
+
+
+def _type(type: str) -> CheckpointType:
+    try:
+        return CheckpointType(type)
+    except ValueError:
+        raise InvalidValue(
+            f"type is {type!r:.80}; a checkpoint's is one of {', '.join(each.value for each in CheckpointType)}"
+        ) from None
