@@ -13,13 +13,13 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, precondition, rule, run_state_machine_as_test
 
 from statedb import MISSING, VersionConflict
-from statedb.errors import NoSuchBranch, NoSuchCheckpoint
+from statedb.errors import CheckpointExists, InvalidValue, NoSuchBranch, NoSuchCheckpoint
 from statedb.times import moment
 from statedb.values.merge import merge
 from statedb.values.same import same
 from tests.helpers import SHELLS, Clock
 from tests.places import Places
-from tests.timetravel import TRUNK, Held, Merging, Model, Point, Strategy, Where, held_alike
+from tests.timetravel import TRUNK, Held, Merging, Model, Strategy, Where, held_alike
 
 EFFORT = int(os.environ.get("TEST_EFFORT", "1"))
 
@@ -66,7 +66,6 @@ class Machine(RuleBasedStateMachine):
         self.where = self.places.another()
         self.store: Any = self.open()
         self.head = 0
-        self.marks: dict[tuple[str, str | None], Point] = {}
 
     def open(self) -> Any:
         return SHELLS[self.shell](self.where, clock=self.clock, durability="normal")
@@ -116,11 +115,9 @@ class Machine(RuleBasedStateMachine):
         name, _ = self.on(pick)
         if name == TRUNK:
             return
-        line = self.model.lines[name]
         self.store.branches.delete(name)
         self.made(True)
         self.model.drop(name)
-        self.marks = {mark: point for mark, point in self.marks.items() if point.branch != line.id}
         with pytest.raises(NoSuchBranch):
             self.store.branch(name).states.get("a", "local", "k")
 
@@ -217,51 +214,52 @@ class Machine(RuleBasedStateMachine):
     @rule(pick=picks, mark=st.sampled_from(MARKS), agent=st.none() | st.sampled_from(AGENTS), ago=st.none() | agos)
     def mark(self, pick: int, mark: str, agent: str | None, ago: int | None) -> None:
         name, lab = self.on(pick)
-        if (mark, agent) in self.marks:
-            return
+        marks = self.model.lines[name].marks
         at = None if ago is None else max(0, self.head - ago)
+        if (mark, agent) in marks:
+            with pytest.raises(CheckpointExists):
+                lab.checkpoints.create(mark, agent_id=agent, at=at)
+            self.made(False)
+            return
         made = lab.checkpoints.create(mark, agent_id=agent, at=at)
         self.made(True)
         assert (made.name, made.agent_id, made.branch) == (mark, agent, name)
-        self.marks[mark, agent] = Point(self.model.lines[name].id, self.head if at is None else at)
+        marks[mark, agent] = self.head if at is None else at
 
-    def marked(self, pick: int) -> tuple[str, str | None, Point, str]:
-        """Return one of the checkpoints there are, its point, and the name of its branch."""
-        (mark, agent), point = sorted(self.marks.items(), key=repr)[pick % len(self.marks)]
-        return mark, agent, point, next(name for name, line in self.model.lines.items() if line.id == point.branch)
+    @rule(pick=picks, mark=st.sampled_from(MARKS), agent=st.none() | st.sampled_from(AGENTS))
+    def unmark(self, pick: int, mark: str, agent: str | None) -> None:
+        name, lab = self.on(pick)
+        was = self.model.lines[name].marks.pop((mark, agent), None)
+        assert lab.checkpoints.delete(mark, agent_id=agent) == (was is not None)
+        self.made(was is not None)
 
-    @precondition(lambda self: self.marks)
-    @rule(pick=picks)
-    def unmark(self, pick: int) -> None:
-        mark, agent, _, name = self.marked(pick)
-        lab = self.store.branch(name)
-        lab.checkpoints.delete(mark, agent_id=agent)
-        self.made(True)
-        del self.marks[mark, agent]
-        with pytest.raises(NoSuchCheckpoint):
-            lab.checkpoints.get(mark, agent_id=agent)
-
-    @precondition(lambda self: self.marks)
-    @rule(pick=picks)
-    def restore_mark(self, pick: int) -> None:
-        mark, agent, point, name = self.marked(pick)
-        lab = self.store.branch(name)
-        then = self.model.at(name, point.revision)
-        narrow = {} if agent is None else {"agent_id": agent}
+    @rule(pick=picks, mark=st.sampled_from(MARKS), agent=st.none() | st.sampled_from(AGENTS))
+    def restore_mark(self, pick: int, mark: str, agent: str | None) -> None:
+        name, lab = self.on(pick)
+        meant = self.model.lines[name].marked(mark, agent)
+        if meant is None:
+            with pytest.raises((NoSuchCheckpoint, InvalidValue)):
+                lab.checkpoints.restore(mark, agent_id=agent)
+            return
+        narrow = {} if meant[1] is None else {"agent_id": meant[1]}
+        then = self.model.at(name, meant[0])
         self.restored(name, lab, then, narrow, lambda **how: lab.checkpoints.restore(mark, agent_id=agent, **how))
 
-    @precondition(lambda self: self.marks)
-    @rule(pick=picks)
-    def look_at_mark(self, pick: int) -> None:
-        mark, agent, point, name = self.marked(pick)
-        lab = self.store.branch(name)
-        then, now = self.model.at(name, point.revision), self.model.now(name)
-        if agent is None:
-            assert contents(lab.at(mark)) == then
+    @rule(pick=picks, mark=st.sampled_from(MARKS), agent=st.none() | st.sampled_from(AGENTS))
+    def look_at_mark(self, pick: int, mark: str, agent: str | None) -> None:
+        name, lab = self.on(pick)
+        marks = self.model.lines[name].marks
+        listed = {(each.name, each.agent_id): each.revision for each in lab.checkpoints.list()}
+        assert listed == marks
+        meant = self.model.lines[name].marked(mark, agent)
+        if meant is None:
+            return
+        then, now = self.model.at(name, meant[0]), self.model.now(name)
+        if (mark, None) in marks:
+            assert contents(lab.at(mark)) == self.model.at(name, marks[mark, None])
         since = self.model.difference(then, now)
-        of_agent = {where: value for where, value in since.items() if agent in (None, where[0])}
+        of_agent = {where: value for where, value in since.items() if meant[1] in (None, where[0])}
         assert landed(lab.checkpoints.diff(mark, agent_id=agent)) == of_agent
-        assert lab.checkpoints.get(mark, agent_id=agent).revision == point.revision
 
     # ---- the rest
 

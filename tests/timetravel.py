@@ -36,10 +36,11 @@ class Node:
 
 @dataclass
 class Line:
-    """A branch: the revisions of the commits it sees, oldest first."""
+    """A branch: the revisions of the commits it sees, oldest first, and of its checkpoints, by name and agent."""
 
     id: int
     seen: list[int] = field(default_factory=lambda: [0])
+    marks: dict[tuple[str, str | None], int] = field(default_factory=dict)
 
     @property
     def tip(self) -> int:
@@ -49,13 +50,16 @@ class Line:
         """Return the newest commit seen by then."""
         return self.seen[bisect_right(self.seen, revision) - 1]
 
+    def marked(self, mark: str, agent: str | None) -> tuple[int, str | None] | None:
+        """Return the revision a name means and the agent it is about; None where it means nothing, or several things.
 
-@dataclass(frozen=True)
-class Point:
-    """What a checkpoint names: a revision of a branch."""
-
-    branch: int
-    revision: int
+        An agent's own comes first, then the store's; where no agent is told, the only one's who has it will do.
+        """
+        for whose in (agent, None):
+            if (mark, whose) in self.marks:
+                return self.marks[mark, whose], agent
+        having = [whose for each, whose in self.marks if each == mark]
+        return (self.marks[mark, having[0]], having[0]) if agent is None and len(having) == 1 else None
 
 
 @dataclass
