@@ -21,7 +21,7 @@ from psycopg import sql
 from psycopg.conninfo import make_conninfo
 from sqlalchemy.engine import URL, make_url
 
-from statedb.db.tables import MAIN, metadata
+from statedb.db.tables import metadata
 
 RUN = "STATEDB_TEST_RUN"
 """Names the folder of this run to its workers."""
@@ -121,13 +121,8 @@ def _emptying(raw: psycopg.Connection[Any]) -> str | None:
     kept = {"store_info", "alembic_version"}
     tables = {name for name, kind in found if kind == "r"} - kept
     known = [table.name for table in reversed(metadata.sorted_tables) if table.name in tables]
-    trunk = {"branches": f" where id > {MAIN}"}  # which is there from the beginning
-    deletions = [f"delete from {SCHEMA}.{name}{trunk.get(name, '')}" for name in [*sorted(tables - set(known)), *known]]
-    restarts = [
-        f"select setval('{SCHEMA}.{name}', {MAIN}, {str(name.startswith('branches_')).lower()})"
-        for name, kind in found
-        if kind == "S"
-    ]
+    deletions = [f"delete from {SCHEMA}.{name}" for name in [*sorted(tables - set(known)), *known]]
+    restarts = [f"select setval('{SCHEMA}.{name}', 1, false)" for name, kind in found if kind == "S"]
     return "; ".join(deletions + restarts) if tables else None
 
 
