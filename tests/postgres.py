@@ -122,8 +122,11 @@ def _emptying(raw: psycopg.Connection[Any]) -> str | None:
     tables = {name for name, kind in found if kind == "r"} - kept
     known = [table.name for table in reversed(metadata.sorted_tables) if table.name in tables]
     deletions = [f"delete from {SCHEMA}.{name}" for name in [*sorted(tables - set(known)), *known]]
-    restarts = [f"select setval('{SCHEMA}.{name}', 1, false)" for name, kind in found if kind == "S"]
-    return "; ".join(deletions + restarts) if tables else None
+    restarts = [
+        f"select setval('{SCHEMA}.{name}', 1, {name.startswith('branches')})" for name, kind in found if kind == "S"
+    ]
+    trunk = f"insert into {SCHEMA}.branches (id, name, base, created_revision) values (1, 'main', 0, 0)"
+    return "; ".join([*deletions, *restarts, trunk]) if tables else None
 
 
 class Databases:

@@ -40,6 +40,8 @@ def _moment(text: str) -> datetime | timedelta | None:
 
 def _name(text: str) -> str:
     try:
+        if text.isascii() and text.isdigit():
+            raise InvalidKey("no revision is as high as that")
         return name(text, "the name")
     except InvalidKey as error:
         raise Usage(f"{text!r:.80} names no point; give {POINT} ({error!s:.200})") from None

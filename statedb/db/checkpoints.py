@@ -133,7 +133,7 @@ def sole(tx: Tx, name: str, agent_id: str | None) -> Checkpoint:
         return meant(tx, name)
     found = one(tx, name, agent_id)
     if found is None:
-        raise _no_such(name, agent_id)
+        raise NoSuchCheckpoint(f"there is no checkpoint {name!r:.80} of {agent_id}")
     return found
 
 
@@ -201,10 +201,8 @@ def _branch_name(tx: Tx) -> str:
 
 
 def _no_such(name: str, agent_id: str | None) -> NoSuchCheckpoint:
-    return NoSuchCheckpoint(
-        f"there is no checkpoint {name!r:.80} {_whose(agent_id)}, and it is no revision or ISO 8601 time; "
-        "checkpoints.list() shows those there are"
-    )
+    whose = "" if agent_id is None else f" of {agent_id} or the whole store"
+    return NoSuchCheckpoint(f"there is no checkpoint {name!r:.80}{whose}, and it names no point in any other way")
 
 
 def _whose(agent_id: str | None) -> str:

@@ -54,14 +54,19 @@ def listed(tx: Tx, first: Point, second: Point, agent_id: str | None, *, partial
 
 def between(tx: Tx, first: Point, second: Point, agent_id: str | None) -> Iterator[Difference]:
     """Yield the keys, of one agent or all, that differ from the first point to the second, in order of their names."""
-    before, after = seen(tx, first, first, second, agent_id), seen(tx, second, first, second, agent_id)
+    before, after = sides(tx, first, second, agent_id)
     for at in sorted({**before, **after}):
         found = _difference(at, before.get(at), after.get(at))
         if found is not None:
             yield found
 
 
-def seen(tx: Tx, point: Point, first: Point, second: Point, agent_id: str | None) -> dict[Address, Seen]:
+def sides(tx: Tx, first: Point, second: Point, agent_id: str | None) -> tuple[dict[Address, Seen], dict[Address, Seen]]:
+    """Return the keys that may differ, as they were at one point and at the other; one that was never there is not."""
+    return _seen(tx, first, first, second, agent_id), _seen(tx, second, first, second, agent_id)
+
+
+def _seen(tx: Tx, point: Point, first: Point, second: Point, agent_id: str | None) -> dict[Address, Seen]:
     """Return the keys that may differ, as of one of the two points."""
     earlier, later = sorted((first, second))
     given = {

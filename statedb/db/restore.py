@@ -9,7 +9,7 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Self
 
 from statedb.db import cuts
-from statedb.db.differences import Seen, seen
+from statedb.db.differences import Seen, sides
 from statedb.db.heads import Head
 from statedb.db.points import newest_point
 from statedb.db.rewrite import Content, content_of, steps, take
@@ -81,8 +81,7 @@ def _plan(tx: Tx, point: Point, extent: Extent, missing: list[Address], *, parti
 
 def _changed_since(tx: Tx, point: Point, agent_id: str | None) -> Iterator[tuple[Address, Seen | None]]:
     """Yield the keys that may have changed since a point, each as it was there (None: it had never been written)."""
-    now = newest_point(tx)
-    before, after = seen(tx, point, point, now, agent_id), seen(tx, now, point, now, agent_id)
+    before, after = sides(tx, point, newest_point(tx), agent_id)
     yield from ((at, before.get(at)) for at in {**before, **after})
     # What this transaction alone has changed stands in the log as it was at the point.
     for at in [*tx.staged, *tx.expired]:

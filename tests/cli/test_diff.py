@@ -138,7 +138,7 @@ def test_a_terminal_shows_a_diff_in_colour(program: Program) -> None:
         (*PREFS, "--patch", "--merge-patch"),
         ("--from", "1", "--patch"),
         (*PREFS, "x"),
-        (*PREFS, "--from", "soon"),
+        (*PREFS, "--from", ""),
         (*PREFS, "1", "0"),
     ],
     ids=str,

@@ -180,7 +180,7 @@ def test_a_key_that_looks_like_a_glob_is_read_with_get(cli: Cli) -> None:
 
 
 def test_at_a_point_that_is_none_or_not_yet_is_an_error(told: Cli) -> None:
-    assert "names no point" in told.wrong("at", "then", "a")
+    assert "there is no checkpoint" in told.refused("at", "then", "a")
     assert "lies in the future" in told.refused("at", "9000-01-01", "a")
     assert "there is no revision 99" in told.refused("at", "99", "a")
 

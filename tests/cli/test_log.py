@@ -137,7 +137,7 @@ def test_log_with_patches_as_json_has_the_values(told: Cli) -> None:
 
 def test_log_of_two_forms_is_wrong_usage(told: Cli) -> None:
     assert "--oneline has no place" in told.wrong("log", "--oneline", "-p")
-    assert "names no point" in told.wrong("log", "--since", "soon")
+    assert "there is no checkpoint" in told.refused("log", "--since", "soon")
     assert told.refused("log", "--since", "99") == "there is no revision 99: the store is at 7"
 
 

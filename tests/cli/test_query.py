@@ -63,7 +63,7 @@ def test_a_query_sees_the_past(told: Cli) -> None:
     assert told.ok("query", value, "--at", "2", "--json").json == [{"value": '{"theme":"light"}'}]
     assert told.ok("query", value, "--at", "2023-11-14T22:13:20Z", "--json").json == [{"value": '{"theme":"dark"}'}]
     assert told.ok("query", value, "--at", "0", "--json").json == []
-    assert "names no point" in told.wrong("query", value, "--at", "soon")
+    assert "there is no checkpoint" in told.refused("query", value, "--at", "soon")
 
 
 def test_part_of_an_answer_is_asked_for_and_what_is_missing_named(told: Cli, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -185,7 +185,7 @@ def test_get_reads_the_past(cli: Cli) -> None:
     assert cli.ok("get", *PREFS, "--at", "0s").json == 3
     assert cli.refused("get", *PREFS, "--at", "0") == "prefs (persistent of a) has no value at 0"
     assert "there is no revision 9" in cli.refused("get", *PREFS, "--at", "9")
-    assert "names no point" in cli.wrong("get", *PREFS, "--at", "then")
+    assert "there is no checkpoint" in cli.refused("get", *PREFS, "--at", "then")
 
 
 def test_get_of_a_day_before_the_store_finds_nothing(cli: Cli) -> None:

@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from statedb import Difference, InvalidValue, NoSuchRevision, Store
+from statedb import Difference, NoSuchCheckpoint, NoSuchRevision, Store
 from tests.helpers import Clock
 from tests.places import Places
 
@@ -148,7 +148,7 @@ def test_points_of_every_kind_name_the_two_ends(store: Store, clock: Clock) -> N
         store.history.changes(1, 3)
     with pytest.raises(NoSuchRevision):
         store.at(1).history.changes(1, 2)
-    with pytest.raises(InvalidValue):
+    with pytest.raises(NoSuchCheckpoint):
         store.history.changes(1, "soon")
 
 

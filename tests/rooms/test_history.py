@@ -10,7 +10,7 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from statedb import InvalidValue, NoSuchRevision, NoSuchVersion, ReadOnly, Store
+from statedb import InvalidValue, NoSuchCheckpoint, NoSuchRevision, NoSuchVersion, ReadOnly, Store
 from tests.helpers import Clock, calls
 from tests.places import Places
 
@@ -288,7 +288,7 @@ def test_versions_and_commits_are_picked_by_author_and_time(store: Store, clock:
     for wrong in wrongs:
         with pytest.raises(NoSuchRevision):
             store.history.versions(*K, **wrong)
-    with pytest.raises(InvalidValue):
+    with pytest.raises(NoSuchCheckpoint):
         store.history.commits(since="soon")
 
 

@@ -204,7 +204,7 @@ def test_values_are_written_as_they_were(cli: Cli, folder: Path) -> None:
     cli.ok("export", *OF, "--output", str(folder), "--at", "1")
     assert _names(folder) == ["k.json"]
     assert (folder / "k.json").read_text() == "1\n"
-    assert "names no point" in cli.wrong("export", *OF, "--output", str(folder / "x"), "--at", "whenever")
+    assert "there is no checkpoint" in cli.refused("export", *OF, "--output", str(folder / "x"), "--at", "whenever")
 
 
 def test_what_has_expired_is_not_written(cli: Cli, folder: Path) -> None:
