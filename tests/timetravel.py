@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Literal
 
 from statedb import MISSING
 from statedb.values.merge import alike, merge
@@ -18,7 +18,7 @@ from statedb.values.same import same
 Where = tuple[str, str, str]
 Held = dict[Where, Any]
 """What a branch holds; a key that holds nothing is not there."""
-Strategy = str | Callable[[Any, Any, Any], Any]
+Strategy = Literal["merge", "ours", "theirs"] | Callable[[Any, Any, Any], Any]
 
 TRUNK = "main"
 
@@ -152,15 +152,11 @@ def held_alike(a: Any, b: Any) -> bool:
 
 
 def settled(base: Any, ours: Any, theirs: Any, how: Strategy) -> tuple[Any, bool]:
-    """Return what a key is to hold, and whether the sides are in conflict that nothing settles.
-
-    Of `merge` it is known that a place in conflict keeps what its last argument has there.
-    """
-    mine = merge(base, theirs, ours)
-    if not mine.conflicts or how == "ours":
-        return mine.value, False
-    if how == "theirs":
-        return merge(base, ours, theirs).value, False
+    """Return what a key is to hold, and whether the sides are in conflict that nothing settles."""
+    if how == "merge":
+        found = merge(base, ours, theirs)
+        return ours if found.conflicts else found.value, bool(found.conflicts)
     if callable(how):
-        return how(base, ours, theirs), False
-    return ours, True
+        found = merge(base, ours, theirs)
+        return how(base, ours, theirs) if found.conflicts else found.value, False
+    return merge(base, ours, theirs, prefer=how).value, False

@@ -10,7 +10,8 @@ import multiprocessing
 import random
 import time
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from multiprocessing.connection import Connection
 from typing import Any
@@ -28,9 +29,10 @@ KILLS_OF_A_STORE = 25
 
 OLD, NEW, HALF = "at the old revision", "at the new one", "at the new one, its checkpoint still to come"
 
-_OTHERS = (
-    "select count(*) from pg_stat_activity "
-    "where datname = current_database() and pid <> pg_backend_pid() and backend_type = 'client backend'"
+_SESSIONS = (
+    "select count(*) from pg_stat_activity where datname = current_database() and backend_type = 'client backend'"
+)
+    "select count(*) from pg_stat_activity where datname = current_database() and backend_type = 'client backend'"
 )
 
 
@@ -122,9 +124,7 @@ def _tear(torn: Torn, kills: int, where: str, chance: random.Random) -> None:
     with Store(where, durability="normal") as store:
         _write(store, 0)
         large.ready(store, 1)
-    begun = time.perf_counter()
-    assert _go(where, torn.name, 1, None), "nobody killed it"
-    span, turn = time.perf_counter() - begun, 1  # too long, since it is with the time the process took to start
+    span, turn = _timed(where, torn.name, 1), 1
     stands = NEW
     for _ in range(kills):
         with Store(where, durability="normal") as store:
@@ -132,15 +132,34 @@ def _tear(torn: Torn, kills: int, where: str, chance: random.Random) -> None:
                 turn += 1
                 large.ready(store, turn)
             head = store.transfer.head()
-        torn.finished += _go(where, torn.name, turn, chance.uniform(0, span))
+        torn.finished += _killed(where, torn.name, turn, chance.uniform(0, span))
         with Store(where, durability="normal") as store:
             stands = _checked(store, large, head, turn)
         torn.found[stands] += 1
         span *= 1.25 if stands == OLD else 0.8
 
 
-def _go(where: str, name: str, turn: int, after: float | None) -> bool:
+def _timed(where: str, name: str, turn: int) -> float:
+    """Have a process make a change, and return how long that took it."""
+    with _ready(where, name, turn) as pipe:
+        begun = time.perf_counter()
+        pipe.send("go")
+        assert pipe.poll(HANG)
+        return time.perf_counter() - begun
+
+
+def _killed(where: str, name: str, turn: int, after: float) -> bool:
     """Have a process make a change, and kill it after so many seconds; tell whether it had come to its end by then."""
+    with _ready(where, name, turn) as pipe:
+        pipe.send("go")
+        time.sleep(after)  # the moment of the kill, which is what this is about
+    return _has_said(pipe)
+
+
+@contextmanager
+def _ready(where: str, name: str, turn: int) -> Iterator[Connection]:
+    """Give the pipe to a process that is ready to make a change. It is killed at the end of the block."""
+    sessions = _sessions(where)
     ours, theirs = multiprocessing.Pipe()
     process = FORKED.Process(target=work, args=(where, name, turn, theirs))
     process.start()
@@ -148,17 +167,16 @@ def _go(where: str, name: str, turn: int, after: float | None) -> bool:
     try:
         assert ours.poll(HANG)
         ours.recv()
-        ours.send("go")
-        if after is None:
-            assert ours.poll(HANG)
-        else:
-            time.sleep(after)  # the moment of the kill, which is what this is about
+        yield ours
     finally:
         process.kill()
         process.join()
-    if is_url(where):  # its session ends a moment later, and what it was sent before is still carried out
-        until(lambda: raw(where, _OTHERS) == [(0,)], "the killed process's sessions end")
-    return _has_said(ours)
+    # On a server its session ends a moment later, and what it was sent before is still carried out.
+    until(lambda: _sessions(where) <= sessions, "the killed process's sessions end")
+
+
+def _sessions(where: str) -> int:
+    return int(raw(where, _SESSIONS)[0][0]) if is_url(where) else 0
 
 
 def _has_said(pipe: Connection) -> bool:
