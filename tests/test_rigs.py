@@ -13,7 +13,7 @@ from tests.rigs.server import Server
 from tests.rigs.torn import LARGE, tear
 
 SECONDS = 2.0
-KILLS = 4
+KILLS = 2
 
 
 def test_the_feed_has_no_gap(where: str, tmp_path: Path) -> None:

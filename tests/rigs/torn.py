@@ -32,8 +32,6 @@ OLD, NEW, HALF = "at the old revision", "at the new one", "at the new one, its c
 _SESSIONS = (
     "select count(*) from pg_stat_activity where datname = current_database() and backend_type = 'client backend'"
 )
-    "select count(*) from pg_stat_activity where datname = current_database() and backend_type = 'client backend'"
-)
 
 
 @dataclass(frozen=True)
