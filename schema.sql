@@ -217,6 +217,8 @@ WHERE session_id IS NOT NULL;
 CREATE UNIQUE INDEX ix_branches_name ON branches (name)
 WHERE ended_revision IS NULL;
 
+CREATE INDEX ix_checkpoint_policies_created_revision ON checkpoint_policies (created_revision);
+
 CREATE INDEX ix_session_touches_expires_at ON session_touches (expires_at)
 WHERE expires_at IS NOT NULL;
 

@@ -12,6 +12,7 @@ from statedb.errors import (
     InvalidKey,
     InvalidValue,
     NoSuchCheckpoint,
+    NoSuchConflict,
     NoSuchRevision,
     NoSuchVersion,
     NotAStore,
@@ -50,6 +51,8 @@ from statedb.models import (
 )
 from statedb.store import Store
 from statedb.transaction import Joined, Transaction
+from statedb.values.autocheckpoint import AutoCheckpoint, Trigger
+from statedb.values.conflict import Conflict, Resolution
 from statedb.values.diff import Modified, StateDiff
 from statedb.values.merge import Clash
 
@@ -60,6 +63,7 @@ __all__ = [
     "Address",
     "AsyncStore",
     "AsyncTransaction",
+    "AutoCheckpoint",
     "Blame",
     "CacheStats",
     "Change",
@@ -69,6 +73,7 @@ __all__ = [
     "Clash",
     "Commit",
     "Compacted",
+    "Conflict",
     "Corrupted",
     "Difference",
     "DiskFull",
@@ -83,12 +88,14 @@ __all__ = [
     "Listing",
     "Modified",
     "NoSuchCheckpoint",
+    "NoSuchConflict",
     "NoSuchRevision",
     "NoSuchVersion",
     "NotAStore",
     "Outcome",
     "QueryRefused",
     "ReadOnly",
+    "Resolution",
     "Row",
     "Rows",
     "Settings",
@@ -104,6 +111,7 @@ __all__ = [
     "Tier",
     "Transaction",
     "TransactionAborted",
+    "Trigger",
     "ValueTooLarge",
     "Version",
     "VersionConflict",

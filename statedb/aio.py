@@ -12,15 +12,17 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from statedb.config import Options, Settings
+from statedb.db.context import Context, Point, on_branch
 from statedb.db.current import Elsewhere, near
 from statedb.db.engine import AsyncEngine, AsyncHeld, async_engine
 from statedb.db.fork import remember
 from statedb.db.points import checked, resolve
-from statedb.db.tx import Context, Note, Point, Tx
+from statedb.db.tx import Note, Tx
 from statedb.errors import InTransaction, StoreClosed, TransactionAborted
 from statedb.handles import AsyncAgent, async_agent
 from statedb.live.cache import Cache, made_cache
 from statedb.live.level2 import AsyncLevel2
+from statedb.live.schedule import Schedule
 from statedb.models import MISSING
 from statedb.operation import Async, Body, Operation, Work, cached, through
 from statedb.surface import Rooms
@@ -43,7 +45,7 @@ class AsyncStore(Async, Rooms[Async]):
         self.settings = Settings.load(options)
         self._cache = made_cache(self.settings)
         self._level2: AsyncLevel2 | None = None
-        self._context = Context(self.settings, cache=self._cache)
+        self._context = Context(self.settings, cache=self._cache, schedule=Schedule())
         self._where = where
         self._point: Point | None = None
         self._root = self
@@ -105,13 +107,22 @@ class AsyncStore(Async, Rooms[Async]):
         It is read-only. The point is looked up by the first call, which raises NoSuchRevision for one in the future,
         and NoSuchCheckpoint.
         """
-        past = object.__new__(AsyncStore)
-        past.settings, past._root = self.settings, self._root
-        past._cache, past._level2 = None, None
-        past._context = replace(self._context, asked=checked(point), cache=None)
-        past._point = None
-        Rooms.__init__(past, past)
-        return past
+        return self._view(replace(self._context, asked=checked(point), cache=None))
+
+    def branch(self, name: str) -> AsyncStore:
+        """Return the store as it is on a branch, to read and to write; `main` is the trunk.
+
+        It is a view of this store. Its calls raise NoSuchBranch where there is none of that name.
+        """
+        return self._view(on_branch(self._context, name, self._root._cache))
+
+    def _view(self, context: Context) -> AsyncStore:
+        view = object.__new__(AsyncStore)
+        view.settings, view._root = self.settings, self._root
+        view._cache, view._level2 = context.cache, None
+        view._context, view._point = context, None
+        Rooms.__init__(view, view)
+        return view
 
     def transaction(
         self, *, message: str | None = None, actor: str | None = None, context: Mapping[str, Any] | None = None
@@ -146,7 +157,7 @@ class AsyncStore(Async, Rooms[Async]):
             return write
         if self._cache is not None and isinstance(operation, cached):
             return self._near(self._cache, operation, body)
-        snapshot = not operation.single or self._context.asked is not None
+        snapshot = not (operation.single and self._context.is_plain)
 
         async def read(*args: Any, **kwargs: Any) -> Any:
             return await self._fetch(lambda tx: body(tx, *args, **kwargs), snapshot)
@@ -237,7 +248,7 @@ class AsyncTransaction(Async, Rooms[Async]):
     """One commit, all or nothing: leaving the block commits, an exception takes everything back."""
 
     def __init__(self, store: AsyncStore, note: Note) -> None:
-        self.store, self._note = store._root, note
+        self.store, self._context, self._note = store._root, store._context, note
         self.outer = _innermost.get()
         while self.outer is not None and not self.outer.is_open:
             self.outer = self.outer.outer
@@ -272,7 +283,7 @@ class AsyncTransaction(Async, Rooms[Async]):
         if self._state != "new":
             raise InTransaction("a transaction can be entered once; begin another with store.transaction()")
         self.store._refuse_inside()
-        self._held = await self.store._opened().hold(self.store._context, self._note)
+        self._held = await self.store._opened().hold(self._context, self._note)
         self._state = "open"
         _innermost.set(self)
         seconds = self.store.settings.transaction_timeout

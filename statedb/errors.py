@@ -93,7 +93,7 @@ class NoSuchBranch(StateDBError, LookupError):
 
 
 class NoSuchConflict(StateDBError, LookupError):
-    """A conflict that was never recorded."""
+    """A conflict that was never recorded, or is settled already."""
 
 
 class Compacted(StateDBError, LookupError):

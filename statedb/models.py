@@ -166,6 +166,7 @@ class Version:
     size: int
     expires_at: datetime | None
     metadata: dict[str, Any] | None
+    branch: str = "main"
 
 
 class Blame(dict[str, Version]):
@@ -300,7 +301,10 @@ class StateWithHistory:
 
 @dataclass(frozen=True, slots=True)
 class Commit:
-    """One revision of the store and all it changed. `origin_at` is when it was first made, here or elsewhere."""
+    """One revision of the store and all it changed. `origin_at` is when it was first made, here or elsewhere.
+
+    `branch` is the one it belongs to; `merged` the newest commit of the branch that a merge took in.
+    """
 
     revision: int
     kind: CommitKind
@@ -310,6 +314,8 @@ class Commit:
     message: str | None
     context: dict[str, Any] | None
     changes: tuple[Change, ...]
+    branch: str = "main"
+    merged: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

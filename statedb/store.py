@@ -12,14 +12,16 @@ from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
 from statedb.config import Options, Settings
+from statedb.db.context import Context, Point, on_branch
 from statedb.db.current import Elsewhere, near
 from statedb.db.engine import Engine, open_engine
 from statedb.db.fork import remember
 from statedb.db.points import checked, resolve
-from statedb.db.tx import Context, Note, Point, Tx
+from statedb.db.tx import Note, Tx
 from statedb.handles import SyncAgent, sync_agent
 from statedb.live.cache import Cache, made_cache
 from statedb.live.level2 import Level2
+from statedb.live.schedule import Schedule
 from statedb.models import MISSING
 from statedb.operation import Body, Operation, Sync, Work, cached, through
 from statedb.surface import Rooms
@@ -40,7 +42,7 @@ class Store(Sync, Rooms[Sync]):
     def __init__(self, where: str | os.PathLike[str], **options: Unpack[Options]) -> None:
         self.settings = Settings.load(options)
         self._cache, self._level2 = made_cache(self.settings), None
-        self._context = Context(self.settings, cache=self._cache)
+        self._context = Context(self.settings, cache=self._cache, schedule=Schedule())
         self._point: Point | None = None
         self._root = self
         if self._cache is not None and self.settings.redis_url:
@@ -82,15 +84,24 @@ class Store(Sync, Rooms[Sync]):
 
         It is read-only. Raises NoSuchRevision for a point in the future, and NoSuchCheckpoint.
         """
-        past = object.__new__(Store)
-        past.settings, past._root = self.settings, self._root
-        past._engine, past._watchdog = self._engine, self._watchdog
-        past._cache, past._level2 = None, None
-        past._context = replace(self._context, asked=checked(point), cache=None)
-        past._point = None
-        Rooms.__init__(past, past)
-        past._read(lambda tx: None, (), {})
-        return past
+        return self._view(replace(self._context, asked=checked(point), cache=None))
+
+    def branch(self, name: str) -> Store:
+        """Return the store as it is on a branch, to read and to write; `main` is the trunk. Raises NoSuchBranch.
+
+        It is a view of this store, and closes with it. `store.branches` makes, compares, merges and ends branches.
+        """
+        return self._view(on_branch(self._context, name, self._root._cache))
+
+    def _view(self, context: Context) -> Store:
+        view = object.__new__(Store)
+        view.settings, view._root = self.settings, self._root
+        view._engine, view._watchdog = self._engine, self._watchdog
+        view._cache, view._level2 = context.cache, self._level2
+        view._context, view._point = context, None
+        Rooms.__init__(view, view)
+        view._read(lambda tx: tx.branch, (), {})
+        return view
 
     def transaction(
         self, *, message: str | None = None, actor: str | None = None, context: Mapping[str, Any] | None = None
@@ -122,7 +133,7 @@ class Store(Sync, Rooms[Sync]):
         elif operation.writes:
             run = partial(self._write, operation.alone)
         else:
-            run = self._glance if operation.single else self._read
+            run = self._glance if operation.single and self._context.is_plain else self._read
         if operation.apart:
             return lambda *args, **kwargs: self._finish(run(body, args, kwargs))
         return lambda *args, **kwargs: run(body, args, kwargs)

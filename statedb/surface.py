@@ -5,12 +5,15 @@ from __future__ import annotations
 from statedb.operation import Room, S_co, apart, bulk, cached, glance, read, write
 from statedb.rooms import (
     blame,
+    branches,
     cache,
     checkpoints,
+    conflicts,
     feed,
     health,
     history,
     log,
+    merge,
     query,
     restore,
     retention,
@@ -53,6 +56,25 @@ class History(Room[S_co]):
     revert = write(history.revert)
 
 
+class Branches(Room[S_co]):
+    """Lines of commits side by side."""
+
+    create = write(branches.create)
+    get = read(branches.get)
+    list = read(branches.list)
+    delete = write(branches.delete)
+    diff = read(branches.diff)
+    merge = write(merge.merge)
+
+
+class Conflicts(Room[S_co]):
+    """What waits for somebody to say what a key is to hold."""
+
+    list = read(conflicts.list)
+    get = read(conflicts.get)
+    resolve = write(conflicts.resolve)
+
+
 class Checkpoints(Room[S_co]):
     """Names for points."""
 
@@ -62,6 +84,10 @@ class Checkpoints(Room[S_co]):
     diff = read(checkpoints.diff)
     restore = write(checkpoints.restore)
     delete = write(checkpoints.delete)
+    configure = write(checkpoints.configure)
+    configuration = read(checkpoints.configuration)
+    signal = write(checkpoints.signal)
+    run_due = write(checkpoints.run_due)
 
 
 class Feed(Room[S_co]):
@@ -113,6 +139,8 @@ class Rooms(Room[S_co]):
         super().__init__(shell)
         self.states: States[S_co] = States(shell)
         self.history: History[S_co] = History(shell)
+        self.branches: Branches[S_co] = Branches(shell)
+        self.conflicts: Conflicts[S_co] = Conflicts(shell)
         self.checkpoints: Checkpoints[S_co] = Checkpoints(shell)
         self.feed: Feed[S_co] = Feed(shell)
         self.retention: Retention[S_co] = Retention(shell)

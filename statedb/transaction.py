@@ -7,8 +7,9 @@ from collections.abc import Callable
 from types import TracebackType
 from typing import Any, Self, TypeVar
 
+from statedb.db.context import Context
 from statedb.db.engine import Engine, Held
-from statedb.db.tx import Context, Note, Tx
+from statedb.db.tx import Note, Tx
 from statedb.errors import InTransaction, TransactionAborted
 from statedb.handles import SyncAgent, sync_agent
 from statedb.operation import Body, Operation, Sync, through
@@ -131,7 +132,13 @@ class Transaction(Joined):
 def joining(operation: Operation[..., Any]) -> Body:
     """Return the body of an operation that joins a transaction."""
     if not operation.alone:
-        return through(operation)
+        body = through(operation)
+
+        def join(tx: Tx, /, *args: Any, **kwargs: Any) -> Any:
+            tx.joined = True
+            return body(tx, *args, **kwargs)
+
+        return join
 
     def refuse(*_args: Any, **_kwargs: Any) -> Any:
         raise InTransaction(f"{operation.name} makes commits of its own; call it on the store, outside a transaction")

@@ -197,7 +197,7 @@ def test_the_cost_does_not_grow_with_what_there_is(stores: tuple[Filled, Filled]
     assert many <= most
 
 
-@pytest.mark.parametrize("asked", ["versions(limit)", "at(R).get"])
+@pytest.mark.parametrize("asked", ["at(R).get"])
 def test_the_counts_show_that_the_index_of_the_history_is_gone(stores: tuple[Filled, Filled], asked: str) -> None:
     """Without it a key's history is looked for among everybody's: the guard above would fail."""
     with closing(sqlite3.connect(stores[1].path, isolation_level=None)) as raw:

@@ -88,7 +88,16 @@ def test_every_public_name_is_there_and_documented() -> None:
 
 def test_every_operation_is_documented_and_shows_its_own_signature() -> None:
     with statedb.Store(":memory:") as store:
-        for room in (store, store.states, store.history, store.feed, store.retention, store.transfer, store.health):
+        for room in (
+            store,
+            store.states,
+            store.history,
+            store.feed,
+            store.retention,
+            store.transfer,
+            store.health,
+            store.conflicts,
+        ):
             for name, operation in inspect.getmembers(type(room)):
                 if isinstance(operation, Operation):
                     call = getattr(room, name)

@@ -67,6 +67,7 @@ def _checkpoints() -> None:
         sa.PrimaryKeyConstraint("id", name="pk_checkpoint_policies"),
         sa.UniqueConstraint("branch_id", "agent_id", name="uq_checkpoint_policies_branch_id_agent_id"),
     )
+    op.create_index("ix_checkpoint_policies_created_revision", "checkpoint_policies", ["created_revision"])
 
 
 def _conflicts() -> None:

@@ -34,7 +34,7 @@ def far_base(tx: Tx, at: Address, before: Head | None, encoded: Encoded) -> Base
     if before is None or before.id is None or before.codec is None or len(encoded.plain) < delta.FROM:
         return None
     run, place = divmod(before.version + 1, RUN)
-    if place or (tx.footprint is not None and tx.earlier is not None and at in tx.earlier.heads):
+    if place or (tx.footprint is not None and tx.earlier is not None and at in tx.earlier.on(tx.branch).heads):
         return None
     first = RUN * (run & (run - 1))
     chain = tx.contents.chain(before.id, before.revision)
@@ -59,6 +59,8 @@ def _near_base(staged: Staged) -> Base | None:
     before, encoded = staged.before, staged.encoded
     if before is None or before.codec in (None, codec.ERASED) or encoded is None or len(encoded.plain) < delta.FROM:
         return None
+    if before.id is None:
+        return None  # a branch's first version of a key: what it has inherited is another row's
     if staged.head.version % RUN == 0:
         return None
     try:

@@ -2,32 +2,39 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from typing import Any
 
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import and_, bindparam, literal_column, select
 
 from statedb.db.contents import Kept, kept
+from statedb.db.context import Point
 from statedb.db.entries import json_object, shown
+from statedb.db.lineage import line_by_id
+from statedb.db.spans import Side, standing
 from statedb.db.statements import Row, Statement
-from statedb.db.tables import agent_states, agents, state_commits, state_versions, store_info
+from statedb.db.tables import MAIN, agent_states, agents, branches, state_commits, state_versions, store_info
 from statedb.db.tx import Tx
-from statedb.models import Change, StateType
+from statedb.models import Address, Change, StateType
 from statedb.times import moment
+from statedb.values.arguments import LARGEST
 from statedb.values.codec import NOTHING, Stored
 
 _v, _s, _a, _c, _i = state_versions.c, agent_states.c, agents.c, state_commits.c, store_info.c
 _old = state_versions.alias("old").c
 _x = state_versions.alias("x").c
 
-COMMIT_COLUMNS = (_c.revision, _c.kind, _c.at, _c.origin_at, _c.actor, _c.message, _c.context)
+COMMIT_COLUMNS = (
+    _c.revision, _c.kind, _c.at, _c.origin_at, _c.actor, _c.message, _c.context, branches.c.name, _c.merge_parent,
+)  # fmt: skip
 
 # A commit's changes in the order of their names, which is the same wherever the commit goes.
 _name = (_a.name, _s.state_type, _s.state_key)
 
 _WHAT = (
     _v.revision, _i.id, _c.origin, _c.origin_revision, _a.name, _s.state_type, _s.state_key, _v.change, _v.version,
-    _c.at, _c.actor, _v.metadata,
+    _c.at, _c.actor, _v.metadata, _s.branch_id, _v.parent_version,
 )  # fmt: skip
 
 _joined = (
@@ -45,25 +52,54 @@ _before = and_(
 _within = and_(_v.revision >= bindparam("first"), _v.revision <= bindparam("last"))
 
 _HELD = len(kept())
-_CHANGES = Statement(
+_BRANCH, _PARENT = len(_WHAT) - 2, len(_WHAT) - 1
+_changed = (
     select(*_WHAT, *kept(_v), *kept(_old))
     .select_from(_joined.outerjoin(_old.revision.table, _before))
     .where(_within)
     .order_by(_v.revision, *_name)
 )
+_CHANGES = Statement(_changed)
+_CHANGES_OF_BRANCH = Statement(_changed.where(_s.branch_id + literal_column("0") == bindparam("branch")))
 _CHANGES_BARE = Statement(select(*_WHAT).select_from(_joined).where(_within).order_by(_v.revision, *_name))
 
 
-def between(tx: Tx, first: int, last: int, *, values: bool = True) -> list[Change]:
-    """Return what the commits from `first` to `last` changed, in order. Without values they are None."""
-    given = {"first": first, "last": last}
+def between(tx: Tx, first: int, last: int, *, values: bool = True, branch: int | None = None) -> list[Change]:
+    """Return what the commits from `first` to `last`, of one branch or all, changed. Without values they are None."""
+    given = {"first": first, "last": last, "branch": branch}
     if not values:
         return list(_changes((row, NOTHING, NOTHING) for row in tx.db.all(_CHANGES_BARE, given)))
-    rows = tx.db.all(_CHANGES, given)
+    rows = tx.db.all(_CHANGES if branch is None else _CHANGES_OF_BRANCH, given)
     new, old = [Kept(*row[-2 * _HELD : -_HELD]) for row in rows], [Kept(*row[-_HELD:]) for row in rows]
     tx.contents.prepare([*old, *new])
     whole = tx.contents.whole
-    return list(_changes((row, whole(n), whole(o)) for row, n, o in zip(rows, new, old, strict=True)))
+    beneath = _beneath(tx, rows, old)
+    return list(
+        _changes(
+            (row, whole(n), beneath[row[_BRANCH], Address(*row[4:7])] if _is_first(row, o) else whole(o))
+            for row, n, o in zip(rows, new, old, strict=True)
+        )
+    )
+
+
+def _is_first(row: Row, old: Kept) -> bool:
+    """Tell whether a version is a branch's first of a key that it has inherited."""
+    absent: Any = old.state  # NULL, where the join found no row
+    return absent is None and row[_PARENT] is not None and row[_BRANCH] != MAIN
+
+
+def _beneath(tx: Tx, rows: list[Row], old: list[Kept]) -> dict[tuple[int, Address], Stored]:
+    """Return what branches had inherited where they wrote for the first time."""
+    wanted: dict[int, set[Address]] = defaultdict(set)
+    for row, before in zip(rows, old, strict=True):
+        if _is_first(row, before):
+            wanted[row[_BRANCH]].add(Address(*row[4:7]))
+    found: dict[tuple[int, Address], Stored] = {}
+    for branch, keys in wanted.items():
+        side = Side(line_by_id(tx.db, branch)[1:], Point(LARGEST, 0))
+        there = standing(tx, side, sorted(keys))
+        found |= {(branch, at): there[at].head.stored if at in there else NOTHING for at in keys}
+    return found
 
 
 def _changes(rows: Iterable[tuple[Row, Stored, Stored]]) -> Iterator[Change]:
@@ -75,7 +111,7 @@ def _changes(rows: Iterable[tuple[Row, Stored, Stored]]) -> Iterator[Change]:
 
 
 def _change(row: Row, place: int, new: Any, old: Any) -> Change:
-    revision, store, origin, origin_revision, agent, state_type, key, change, version, at, actor, metadata = row
+    revision, store, origin, origin_revision, agent, state_type, key, change, version, at, actor, metadata, _, _ = row
     return Change(
         # Where a commit was first made names its changes on every copy of the store.
         event_id=f"{origin or store}/{origin_revision or revision}/{place}",

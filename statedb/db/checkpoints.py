@@ -10,13 +10,14 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Select, bindparam, func, insert, select, update
 
-from statedb.db import journal
-from statedb.db.deeds import Deed
+from statedb.db.context import Point
+from statedb.db.deeds import Deed, do
 from statedb.db.entries import json_object
+from statedb.db.lineage import upto
 from statedb.db.rows import agent_id_of
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import agents, branches, state_checkpoints, state_commits
-from statedb.db.tx import Point, Tx
+from statedb.db.tx import Tx
 from statedb.errors import CheckpointExists, InvalidValue, NoSuchCheckpoint, NoSuchRevision
 from statedb.models import Checkpoint, CheckpointType
 from statedb.times import micros, moment
@@ -63,8 +64,9 @@ def make(
         created_by=tx.writing.actor,
         metadata=json_object(metadata),
     )
-    said = {"checkpoint": name, "agent": agent_id, "type": type.value, "at": point, "metadata": made.metadata}
-    journal.do(tx, Making("checkpoint", said, lambda tx: _write(tx, made, metadata, point), made, point))
+    where = {"name": name, "agent": agent_id, "type": type.value, "at": point}
+    said = {"do": "checkpoint", **where, "metadata": made.metadata}
+    do(tx, Making("checkpoint", said, lambda tx: _write(tx, made, metadata, point), made, point))
     return made
 
 
@@ -88,9 +90,13 @@ def _write(tx: Tx, made: Checkpoint, metadata: str | None, point: Point | None) 
 
 
 def end(tx: Tx, checkpoint: Checkpoint) -> None:
-    """Stage the end of a checkpoint, whose name is free from then on."""
-    said = {"checkpoint": checkpoint.name, "agent": checkpoint.agent_id, "ended": True}
-    journal.do(tx, Ending("checkpoint", said, lambda tx: _end(tx, checkpoint.id), checkpoint.id))
+    """Stage the end of a checkpoint, whose name is free from then on. Raises InvalidValue for another branch's."""
+    if checkpoint.branch != _branch_name(tx):
+        raise InvalidValue(
+            f"the checkpoint {checkpoint.name!r:.80} is of the branch {checkpoint.branch}; delete it there"
+        )
+    said = {"do": "end checkpoint", "name": checkpoint.name, "agent": checkpoint.agent_id}
+    do(tx, Ending("checkpoint", said, lambda tx: _end(tx, checkpoint.id), checkpoint.id))
 
 
 def _end(tx: Tx, id: int) -> None:
@@ -178,12 +184,16 @@ def _staged(tx: Tx) -> tuple[list[Checkpoint], set[int]]:
 
 
 def _rows(tx: Tx, statement: Statement, given: dict[str, Any]) -> list[Checkpoint]:
-    """Return the checkpoints a statement finds on the branch, of those that stand at the moment that is shown.
+    """Return the checkpoints a statement finds on the branch and beneath it, of those that stand there.
 
-    Every lookup comes by here: where a branch sees more than its own, it is told here.
+    Every lookup comes by here. What a branch sees of another's are those that stood when it was made.
     """
-    top = LARGEST if tx.point is None else tx.point.revision
-    return [_checkpoint(row) for row in tx.db.all(statement, {**given, "branch": tx.branch, "top": top})]
+    shown = LARGEST if tx.point is None else tx.point.revision
+    return [
+        _checkpoint(row)
+        for branch, top in upto(tx.line, shown)
+        for row in tx.db.all(statement, {**given, "branch": branch, "top": top})
+    ]
 
 
 def _checkpoint(row: Row) -> Checkpoint:

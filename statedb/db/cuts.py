@@ -7,11 +7,12 @@ or with `partial` leaves the key out and names it: never today's value, never a 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, literal_column, select
 
 from statedb.db.connection import Connection
+from statedb.db.lineage import Line, upto
 from statedb.db.statements import Statement
 from statedb.db.tables import agent_states, agents
 from statedb.errors import Compacted
@@ -25,24 +26,25 @@ class Cut(NamedTuple):
     floor: int
 
 
-def below(db: Connection, branch: int, revision: int, agent_id: str | None = None) -> list[Cut]:
-    """Return the keys, of one agent or all, that cannot be read as of a revision."""
-    given = {"branch": branch, "revision": revision, "agent": agent_id}
-    rows = db.all(_ALL if agent_id is None else _OF_AGENT, given)
-    return [_cut(*row) for row in rows]
+def below(db: Connection, line: Line, revision: int, agent_id: str | None = None) -> list[Cut]:
+    """Return the keys, of one agent or all, that cannot be read on a line as of a revision."""
+    statement = _ALL if agent_id is None else _OF_AGENT
+    return _found(db, statement, line, revision, {"agent": agent_id})
 
 
-def in_range(db: Connection, branch: int, first: Address, high: str, revision: int) -> list[Cut]:
+def in_range(db: Connection, line: Line, first: Address, high: str, revision: int) -> list[Cut]:
     """Return the keys, from the first up to but not including `high`, that cannot be read as of a revision."""
-    given = {
-        "branch": branch,
-        "revision": revision,
-        "agent": first.agent_id,
-        "state_type": first.state_type,
-        "low": first.key,
-        "high": high,
-    }
-    return [_cut(*row) for row in db.all(_IN_RANGE, given)]
+    given = {"agent": first.agent_id, "state_type": first.state_type, "low": first.key, "high": high}
+    return _found(db, _IN_RANGE, line, revision, given)
+
+
+def _found(db: Connection, statement: Statement, line: Line, revision: int, given: dict[str, Any]) -> list[Cut]:
+    rows = (
+        row
+        for level in upto(line, revision)
+        for row in db.all(statement, {**given, "branch": level.branch, "revision": level.top})
+    )
+    return [_cut(*row) for row in rows]
 
 
 def settle(found: Iterable[Cut], revision: int, *, partial: bool) -> tuple[Address, ...]:

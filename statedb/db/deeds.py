@@ -32,4 +32,12 @@ class Deed:
     write: Callable[[Tx], None]
 
 
+def do(tx: Tx, deed: Deed) -> None:
+    """Stage what is done to something with a name."""
+    assert tx.note is not None, "a transaction that only reads cannot write"
+    if tx.footprint is not None:
+        tx.footprint.whole = True
+    tx.deeds.append(deed)
+
+
 INSERT_DEEDS = Statement(insert(commit_deeds).values(revision=bindparam("revision"), said=bindparam("said")))

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from datetime import datetime
-from typing import NamedTuple
 
 from sqlalchemy import ColumnElement, CompoundSelect, Select, and_, bindparam, select, union
 
 from statedb.db import cuts
+from statedb.db.context import Point
 from statedb.db.entries import shown
 from statedb.db.heads import Head, past_of
-from statedb.db.statements import Row, Statement
+from statedb.db.spans import Seen, Side, candidates, seen_at, spans, standing
+from statedb.db.statements import Statement
 from statedb.db.tables import (
     agent_states,
     agents,
@@ -24,29 +25,16 @@ from statedb.db.tables import (
     state_touches,
     state_versions,
 )
-from statedb.db.tx import Point, Tx
+from statedb.db.tx import Tx
 from statedb.models import Address, ChangeKind, Difference, Listing, StateType
 from statedb.times import moment
-
-
-class Seen(NamedTuple):
-    """A key as of a point, and how its newest version came to be. `visible`: it has a value that has not expired."""
-
-    head: Head
-    change: str
-    by: str | None
-    visible: bool
-
-    @property
-    def expired(self) -> bool:
-        """Whether its time had passed, noted in a version or not."""
-        return self.change == "expire" or (not self.visible and self.head.codec is not None)
+from statedb.values import codec
 
 
 def listed(tx: Tx, first: Point, second: Point, agent_id: str | None, *, partial: bool) -> Listing[Difference]:
     """Return what differs between two points. Raises Compacted, or with `partial` names what cannot be told."""
     lower = min(first, second).revision
-    missing = cuts.settle(cuts.below(tx.db, tx.branch, lower, agent_id), lower, partial=partial)
+    missing = cuts.settle(cuts.below(tx.db, tx.line, lower, agent_id), lower, partial=partial)
     known = set(missing)
     found = between(tx, first, second, agent_id)
     return Listing([each for each in found if (each.agent_id, each.state_type, each.key) not in known], missing)
@@ -54,7 +42,15 @@ def listed(tx: Tx, first: Point, second: Point, agent_id: str | None, *, partial
 
 def between(tx: Tx, first: Point, second: Point, agent_id: str | None) -> Iterator[Difference]:
     """Yield the keys, of one agent or all, that differ from the first point to the second, in order of their names."""
-    before, after = sides(tx, first, second, agent_id)
+    return _compared(*sides(tx, first, second, agent_id))
+
+
+def across(tx: Tx, first: Side, second: Side, agent_id: str | None) -> Iterator[Difference]:
+    """Yield the keys that differ from one branch at a point to another at another."""
+    return _compared(*_sides(tx, first, second, agent_id))
+
+
+def _compared(before: dict[Address, Seen], after: dict[Address, Seen]) -> Iterator[Difference]:
     for at in sorted({**before, **after}):
         found = _difference(at, before.get(at), after.get(at))
         if found is not None:
@@ -63,7 +59,14 @@ def between(tx: Tx, first: Point, second: Point, agent_id: str | None) -> Iterat
 
 def sides(tx: Tx, first: Point, second: Point, agent_id: str | None) -> tuple[dict[Address, Seen], dict[Address, Seen]]:
     """Return the keys that may differ, as they were at one point and at the other; one that was never there is not."""
+    if tx.ancestors:
+        return _sides(tx, Side(tx.line, first), Side(tx.line, second), agent_id)
     return _seen(tx, first, first, second, agent_id), _seen(tx, second, first, second, agent_id)
+
+
+def _sides(tx: Tx, first: Side, second: Side, agent_id: str | None) -> tuple[dict[Address, Seen], dict[Address, Seen]]:
+    may_differ = candidates(tx, spans(first, second), (first.point.instant, second.point.instant), agent_id)
+    return standing(tx, first, may_differ), standing(tx, second, may_differ)
 
 
 def _seen(tx: Tx, point: Point, first: Point, second: Point, agent_id: str | None) -> dict[Address, Seen]:
@@ -80,18 +83,12 @@ def _seen(tx: Tx, point: Point, first: Point, second: Point, agent_id: str | Non
     }
     rows = tx.db.all(_SEEN if agent_id is None else _SEEN_OF_AGENT, given)
     heads = tx.contents.heads([row[4:] for row in rows])
-    return dict(_row(point, row, head) for row, head in zip(rows, heads, strict=True))
-
-
-def _row(point: Point, row: Row, head: Head) -> tuple[Address, Seen]:
-    agent, state_type, change, by = row[:4]
-    visible = head.codec is not None and (head.expires_at is None or head.expires_at > point.instant)
-    return Address(agent, state_type, head.key), Seen(head, change, by, visible)
+    return dict(seen_at(point, row, head) for row, head in zip(rows, heads, strict=True))
 
 
 def _difference(at: Address, before: Seen | None, after: Seen | None) -> Difference | None:
     old, new = _visible(before), _visible(after)
-    if old is new or (old and new and (old.digest, old.metadata) == (new.digest, new.metadata)):
+    if old is new or (old and new and _alike(old, new)):
         return None
     version, revision, made, by = (0, 0, None, None) if after is None else _standing(after)
     return Difference(
@@ -106,6 +103,14 @@ def _difference(at: Address, before: Seen | None, after: Seen | None) -> Differe
         at=made,
         by=by,
     )
+
+
+def _alike(old: Head, new: Head) -> bool:
+    """Tell whether two heads hold the same; digests tell it of those with one salt, as a branch inherits it."""
+    if old.salt == new.salt or old.codec == codec.ERASED or new.codec == codec.ERASED:
+        return (old.digest, old.metadata) == (new.digest, new.metadata)
+    kinds = codec.is_json(old.stored) == codec.is_json(new.stored)
+    return kinds and old.metadata == new.metadata and codec.plain(old.stored) == codec.plain(new.stored)
 
 
 def _standing(seen: Seen) -> tuple[int, int, datetime, str | None]:

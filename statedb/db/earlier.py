@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from dataclasses import dataclass, field
 
 from statedb.db.contents import Link
@@ -11,23 +12,34 @@ from statedb.models import Address
 
 
 @dataclass(slots=True)
-class Earlier:
-    """What the transactions committed together with one, and before it, leave behind."""
+class Left:
+    """What is left behind on one branch."""
 
     heads: dict[Address, Head] = field(default_factory=dict)
     sessions: dict[SessionName, Session] = field(default_factory=dict)
+
+
+@dataclass(slots=True)
+class Earlier:
+    """What the transactions committed together with one, and before it, leave behind."""
+
+    branches: dict[int, Left] = field(default_factory=lambda: defaultdict(Left))
     agents: dict[str, int] = field(default_factory=dict)
     links: dict[tuple[int, int], Link] = field(default_factory=dict)
     """Versions by (state id, revision), for those that are made on them."""
 
-    def add(self, heads: dict[Address, Head], sessions: dict[SessionName, Session], agents: dict[str, int]) -> None:
+    def on(self, branch: int) -> Left:
+        """Return what is left behind on a branch."""
+        return self.branches[branch]
+
+    def add(self, branch: int, left: Left, agents: dict[str, int]) -> None:
         """Note what one more of them leaves behind."""
-        self.heads |= heads
-        self.sessions |= sessions
+        mine = self.branches[branch]
+        mine.heads |= left.heads
+        mine.sessions |= left.sessions
         self.agents |= agents
 
     def clear(self) -> None:
         """Forget it: the rows are there to be read."""
-        self.heads.clear()
-        self.sessions.clear()
+        self.branches.clear()
         self.links.clear()

@@ -15,8 +15,9 @@ from contextlib import AbstractContextManager
 from typing import Any, Protocol
 
 from statedb.config import Settings
+from statedb.db.context import Context
 from statedb.db.location import place_of, postgres_installed
-from statedb.db.tx import Context, Note, Tx
+from statedb.db.tx import Note, Tx
 
 Body = Callable[[Tx], Any]
 

@@ -230,10 +230,13 @@ _length = func.coalesce(func.length(_s.value), 0) + func.coalesce(func.length(_s
 PRESENT_IF_SMALL = _present_unless(_length >= bindparam("worth"), _s.salt)
 PRESENT_ONE = Statement(_present(*_PRESENT_HEAD).where(_one))
 PRESENT_RANGE = Statement(_present(*_PRESENT_HEAD).where(_range, _alive_head).order_by(_s.state_key))
+# Tombstones as well, since on a branch they hide what lies beneath.
+PRESENT_ALL = Statement(_present(*_PRESENT_HEAD).where(_range))
 PRESENT_NAMES = Statement(_present(_s.state_key, expires, _newest).where(_range, _alive_head).order_by(_s.state_key))
 
 PAST_ONE = Statement(_past(*_PAST_HEAD, _v.base).where(_one))
 PAST_RANGE = Statement(_past(*_PAST_HEAD, _v.base).where(_range, _alive_version).order_by(_s.state_key))
+PAST_ALL = Statement(_past(*_PAST_HEAD, _v.base).where(_range))
 PAST_NAMES = Statement(
     _past(_s.state_key, past_expires, literal_column("0")).where(_range, _alive_version).order_by(_s.state_key)
 )

@@ -15,8 +15,10 @@ from enum import Enum
 from typing import NamedTuple
 
 from statedb.config import TIERS
+from statedb.db import automatic, deeds
 from statedb.db.bases import far_base
 from statedb.db.deeds import Deed
+from statedb.db.earlier import Left
 from statedb.db.heads import Head
 from statedb.db.rows import HERE, Origin, write_commit
 from statedb.db.sessions import UNWRITTEN, Opening, Session, SessionName, session_name
@@ -25,6 +27,8 @@ from statedb.models import Address, StateType
 from statedb.times import LATEST, moment
 from statedb.values import codec
 from statedb.values.codec import Encoded
+
+do = deeds.do
 
 
 class Expiry(NamedTuple):
@@ -79,7 +83,7 @@ def put(
     if encoded is None and not live_before:
         tx.staged.pop(at, None)
         return None
-    session = session_of(tx, at) if replay else _restart_session(tx, at, expiry)
+    session = _session_as_it_is(tx, at) if replay else _restart_session(tx, at, expiry)
     head = _next_head(tx, at, before)
     _set_expiry(tx, at, head, current, session, expiry if encoded is not None else Expiry(None, None))
     change: str | None = "delete"
@@ -90,7 +94,10 @@ def put(
         head.digest, head.metadata = codec.digest(head.salt, encoded), metadata
         change = "update" if live_before else "create"
         if before and live_before and not replay and (head.digest, metadata) == (before.digest, before.metadata):
-            head, change = _touched(before, head), None
+            touched = _touched(before, head)
+            # A branch has no row whose expiry could move until it has a version of its own.
+            if before.id is not None or not _is_moved(before, touched):
+                head, change = touched, None
     if change == "create":
         head.created_at, head.created_by, head.created_revision = tx.now, tx.writing.actor, 0
     base = staged.base if staged else None
@@ -106,6 +113,10 @@ def touch(tx: Tx, at: Address, expiry: Expiry | Ttl) -> bool:
     head = tx.find(at)
     if head is None:
         return False
+    if head.id is None and at not in tx.staged and session_of(tx, at) is None:
+        encoded = codec.pack(codec.plain(head.stored), json=codec.is_json(head.stored))
+        put(tx, at, encoded, metadata=head.metadata, expiry=expiry)
+        return True
     session = _restart_session(tx, at, expiry)
     staged = tx.staged.get(at) or Staged(head, head, None, None)
     staged.head = staged.head.copy()
@@ -228,6 +239,14 @@ def session_of(tx: Tx, at: Address) -> Session | None:
     return tx.session(name) if name else None
 
 
+def _session_as_it_is(tx: Tx, at: Address) -> Session | None:
+    """Return the session a key belongs to, a branch's own: with the clock it has inherited where it had none."""
+    session = session_of(tx, at)
+    if session is not None and session.id is None and session.name not in tx.sessions:
+        session = set_session(tx, session.name, Expiry(session.ttl, session.expires_at))
+    return session
+
+
 def _restart_session(tx: Tx, at: Address, expiry: Expiry | Ttl) -> Session | None:
     """Restart the clock of the session a key belongs to, if it belongs to one; an explicit ttl becomes the session's.
 
@@ -256,14 +275,6 @@ def _record_expired(tx: Tx, name: SessionName) -> None:
             expire(tx, Address(name.agent_id, StateType.SESSION.value, head.key), head)
 
 
-def do(tx: Tx, deed: Deed) -> None:
-    """Stage what is done to something with a name."""
-    assert tx.note is not None, "a transaction that only reads cannot write"
-    if tx.footprint is not None:
-        tx.footprint.whole = True
-    tx.deeds.append(deed)
-
-
 # ---- flushing
 
 
@@ -277,6 +288,8 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
     changed = {at: staged for at, staged in tx.staged.items() if _is_change(staged)}
     expired = {at: Staged(before, head, "expire", None) for at, (before, head) in tx.expired.items()}
     clocks = [session for session in tx.sessions.values() if session.moved]
+    if changed and origin is HERE and tx.policies:
+        automatic.watch(tx, changed)
     if not (changed or expired or clocks or tx.deeds):
         tx.staged.clear()
         return None
@@ -291,7 +304,7 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
         write_commit(tx, kind, tx.writing, changed, clocks, origin, tx.deeds)
     if tx.earlier is not None:
         heads = {at: gone for at, (_, gone) in tx.expired.items()} | {at: each.head for at, each in tx.staged.items()}
-        tx.earlier.add(heads, tx.sessions, tx.agents)
+        tx.earlier.add(tx.branch, Left(heads, dict(tx.sessions)), tx.agents)
     tx.staged.clear()
     tx.found.clear()
     tx.expired.clear()
@@ -329,7 +342,10 @@ def land(tx: Tx, shift: int, at: int) -> None:
 def _is_change(staged: Staged) -> bool:
     if staged.change is not None:
         return True
-    before, head = staged.before, staged.head
+    return staged.before is not None and _is_moved(staged.before, staged.head)
+
+
+def _is_moved(before: Head, head: Head) -> bool:
     if head.session_id is not None:
         return False  # its expiry is the session's, which tells itself whether it has moved
-    return before is not None and (before.ttl, before.expires_at) != (head.ttl, head.expires_at)
+    return (before.ttl, before.expires_at) != (head.ttl, head.expires_at)

@@ -1,4 +1,4 @@
-"""Pairs of numbers told as one parameter: one statement for however many there are.
+"""Pairs of numbers, or rows of texts, told as one parameter: one statement for however many there are.
 
 An expanding IN would be another text for each number of them, and a row value no dialect has an array of.
 """
@@ -27,6 +27,9 @@ def _elements(element: _each, compiler: SQLCompiler, **options: Any) -> str:
     return f"json_array_elements(CAST({compiler.process(element.clauses, **options)} AS JSON))"
 
 
+_NUMBER = BigInteger()
+
+
 def told(pairs: Iterable[tuple[int, int]]) -> str:
     """Return pairs as the value of a parameter."""
     return to_json(list(pairs)).decode()
@@ -38,5 +41,11 @@ def select_pairs(parameter: str, first: str, second: str) -> Select[tuple[int, i
     return select(_part(each.c.value, 0).label(first), _part(each.c.value, 1).label(second))
 
 
-def _part(pair: Any, place: int) -> Any:
-    return cast(pair.op("->>")(literal_column(str(place))), BigInteger)
+def select_names(parameter: str, *names: str) -> Select[Any]:
+    """Return a select of the rows of texts in a parameter, by the names of their parts."""
+    each = _each(bindparam(parameter, type_=Text())).table_valued(column("value"), name="each")
+    return select(*(_part(each.c.value, place, Text()).label(name) for place, name in enumerate(names)))
+
+
+def _part(pair: Any, place: int, kind: Any = _NUMBER) -> Any:
+    return cast(pair.op("->>")(literal_column(str(place))), kind)

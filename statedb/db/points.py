@@ -8,9 +8,10 @@ from typing import Any
 from sqlalchemy import bindparam, func, select
 
 from statedb.db import checkpoints
+from statedb.db.context import Asked, Point
 from statedb.db.statements import Statement
 from statedb.db.tables import state_commits
-from statedb.db.tx import Asked, Point, Tx
+from statedb.db.tx import Tx
 from statedb.errors import InvalidKey, InvalidValue, NoSuchRevision
 from statedb.times import EARLIEST, LATEST, micros, moment
 from statedb.values.arguments import LARGEST
@@ -89,8 +90,8 @@ def newest_point(tx: Tx) -> Point:
         return tx.point
     if tx.note is not None:  # time stands still inside a transaction
         return Point(tx.revision, tx.now)
-    revision, at, _, clock = tx.db.newest()
-    return Point(revision, max(tx.wall(), at, clock))
+    newest = tx.db.newest()
+    return Point(newest.revision, max(tx.wall(), newest.at, newest.clock))
 
 
 def _at_revision(tx: Tx, revision: int, newest: int) -> Point:
@@ -104,10 +105,10 @@ def _at_time(tx: Tx, instant: int, newest: int, now: int) -> Point:
     if instant > now:
         asked = moment(min(instant, LATEST))
         raise NoSuchRevision(f"{asked.isoformat()} lies in the future: it is {moment(now).isoformat()}")
-    return Point(_last_before(tx, instant, newest), instant)
+    return Point(last_before(tx, instant, newest), instant)
 
 
-def _last_before(tx: Tx, instant: int, newest: int) -> int:
+def last_before(tx: Tx, instant: int, newest: int) -> int:
     """Return the last revision made at or before an instant, 0 where there is none.
 
     Times never go back along the log, so this is a binary search over the primary key, and times need no index.

@@ -9,11 +9,13 @@ from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple, Self
 
 from statedb.db import cuts
-from statedb.db.differences import Seen, sides
+from statedb.db.context import Point
+from statedb.db.differences import sides
 from statedb.db.heads import Head
 from statedb.db.points import newest_point
 from statedb.db.rewrite import Content, content_of, steps, take
-from statedb.db.tx import Point, Tx
+from statedb.db.spans import Seen
+from statedb.db.tx import Tx
 from statedb.errors import Erased, InvalidValue
 from statedb.models import MISSING, Address, Outcome, StateType
 from statedb.values.glob import glob, is_pattern
@@ -53,7 +55,7 @@ def restore(tx: Tx, point: Point, extent: Extent, *, said: str, dry_run: bool, p
 
     Raises Compacted where what was there is not kept, or with `partial` leaves it and names it.
     """
-    lost = [each for each in cuts.below(tx.db, tx.branch, point.revision, extent.agent_id) if extent.holds(each.at)]
+    lost = [each for each in cuts.below(tx.db, tx.line, point.revision, extent.agent_id) if extent.holds(each.at)]
     missing = list(cuts.settle(lost, point.revision, partial=partial))
     plan = _plan(tx, point, extent, missing, partial=partial)
     wanted = steps(tx, sorted(plan.items()))

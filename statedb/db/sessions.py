@@ -12,10 +12,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, select
+from sqlalchemy import and_, bindparam, func, select
 
 from statedb.db.statements import Statement
-from statedb.db.tables import agents, sessions
+from statedb.db.tables import agents, session_touches, sessions
 
 
 class SessionName(NamedTuple):
@@ -76,6 +76,17 @@ _w, _a = sessions.c, agents.c
 FIND_SESSION = Statement(
     select(_w.id, _w.ttl, _w.expires_at)
     .select_from(agents.join(sessions, _w.agent_id == _a.id))
+    .where(_a.name == bindparam("agent"), _w.branch_id == bindparam("branch"), _w.name == bindparam("name"))
+)
+_t, _x = session_touches.c, session_touches.alias("x").c
+_newest = select(func.max(_x.revision)).where(_x.session_id == _w.id, _x.revision <= bindparam("revision"))
+PAST_SESSION = Statement(
+    select(_t.ttl, _t.expires_at)
+    .select_from(
+        agents.join(sessions, _w.agent_id == _a.id).join(
+            session_touches, and_(_t.session_id == _w.id, _t.revision == _newest.scalar_subquery())
+        )
+    )
     .where(_a.name == bindparam("agent"), _w.branch_id == bindparam("branch"), _w.name == bindparam("name"))
 )
 

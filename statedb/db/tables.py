@@ -257,6 +257,8 @@ checkpoint_policies = Table(
     Column("created_revision", BigInteger, ForeignKey("state_commits.revision"), nullable=False),
     UniqueConstraint("branch_id", "agent_id"),
 )
+# By which every write learns whether any policy has changed.
+Index("ix_checkpoint_policies_created_revision", checkpoint_policies.c.created_revision)
 
 # What two sides did to one key that nobody could make one of, until somebody says what it is to be.
 state_conflicts = Table(

@@ -7,56 +7,29 @@ time and hash are assigned in one place.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from datetime import datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 
-from statedb.config import Settings
-from statedb.db import cuts, heads
+from statedb.db import cuts, heads, inherited, ranges
 from statedb.db.connection import Connection
 from statedb.db.contents import Base, Contents
+from statedb.db.context import Context, Point
 from statedb.db.deeds import Deed
 from statedb.db.earlier import Earlier
 from statedb.db.footprint import Footprint, Watched
 from statedb.db.heads import Head
+from statedb.db.lineage import TRUNK, Level, Line, line_of, upto
 from statedb.db.newest import Newest
+from statedb.db.ranges import Range
 from statedb.db.sessions import FIND_SESSION, UNWRITTEN, Opening, Session, SessionName, session_name
 from statedb.db.statements import Parameters, Row, Statement
 from statedb.db.tables import MAIN
-from statedb.errors import InvalidValue, ReadOnly
-from statedb.live.cache import Cache
+from statedb.errors import InvalidValue
 from statedb.models import Address, Entry, StateType
-from statedb.values.arguments import said
+from statedb.values.arguments import LARGEST, said
 from statedb.values.codec import NOTHING, Encoded, Stored
 from statedb.values.glob import just_above
-
-
-class Point(NamedTuple):
-    """A place in the log and the instant it is looked at: expiry changes what is visible without a commit."""
-
-    revision: int
-    instant: int
-
-
-Asked = int | str | datetime | timedelta
-"""A point before it is looked up: a revision, a time, how long ago, or a checkpoint's name."""
-
-
-@dataclass(frozen=True, slots=True)
-class Context:
-    """What a shell stands for: the same operations over another context show another branch, moment or actor."""
-
-    settings: Settings
-    asked: Asked | None = None
-    branch: int = MAIN
-    cache: Cache | None = None
-    """What the store keeps in memory of the trunk as it stands; None for any other branch or moment."""
-
-    def check_writable(self) -> None:
-        """Raise ReadOnly where the shell shows the past."""
-        if self.asked is not None:
-            raise ReadOnly(f"this store shows {self.asked!s}, and the past is not written; use the store itself")
 
 
 @dataclass(slots=True)
@@ -112,6 +85,7 @@ class Tx:
 
     __slots__ = (
         "agents",
+        "ancestors",
         "branch",
         "cache",
         "clock",
@@ -126,15 +100,19 @@ class Tx:
         "found",
         "glancing",
         "hash",
+        "joined",
         "kind",
         "merge_parent",
+        "named",
         "newest",
         "note",
         "now",
         "opening",
         "outcomes",
         "point",
+        "policies",
         "revision",
+        "schedule",
         "sessions",
         "settings",
         "staged",
@@ -144,9 +122,12 @@ class Tx:
         "written",
     )
 
+    ancestors: Line
+    branch: int
     clock: int
     now: int
     newest: int
+    policies: int
     revision: int
     hash: bytes
     contents: Contents
@@ -157,8 +138,11 @@ class Tx:
         self.db: Connection = connection if footprint is None else Watched(connection, footprint)
         self.settings = context.settings
         self.wall: Callable[[], int] = connection.wall
-        self.branch = context.branch
+        if context.branch is None:
+            self.branch, self.ancestors = MAIN, ()
+        self.named = context.branch
         self.cache = context.cache
+        self.schedule = context.schedule
         self.glancing = False
         self.elsewhere: Any = None
         self.point: Point | None = None
@@ -172,6 +156,7 @@ class Tx:
         self.opening: Opening | None = None
         self.deeds: list[Deed] = []
         self.kind: str | None = None
+        self.joined = False
         self.merge_parent: int | None = None
         self.outcomes: list[Any] = []
         self.told: list[Any] = []
@@ -188,6 +173,7 @@ class Tx:
             self._stand(self.connection.newest())
         else:
             self.revision, self.newest, self.hash, self.clock = after.revision, after.newest, after.hash, after.clock
+            self.policies = after.policies
             self.now = max(self.time(), self.newest)
         return self
 
@@ -202,13 +188,28 @@ class Tx:
         if name == "contents":
             self.contents = Contents(self.connection, {} if self.earlier is None else self.earlier.links)
             return self.contents
-        if name not in ("now", "newest", "revision", "hash", "clock"):
+        if name in ("branch", "ancestors"):
+            self.stand_on(self.named or TRUNK)
+            return getattr(self, name)
+        if name not in ("now", "newest", "revision", "hash", "clock", "policies"):
             raise AttributeError(name)
         self._stand(self.connection.newest())
         return getattr(self, name)
 
+    def stand_on(self, name: str) -> None:
+        """Read and write on a branch from now on. Raises NoSuchBranch."""
+        if self.footprint is not None:
+            self.footprint.wider.add(("", "branch", name, just_above(name)))
+        mine, *beneath = line_of(self.connection, name)
+        self.branch, self.ancestors = mine.branch, tuple(beneath)
+
+    @property
+    def line(self) -> Line:
+        """What is seen of this branch and of those beneath it, nearest first."""
+        return (Level(self.branch, LARGEST), *self.ancestors)
+
     def _stand(self, newest: Newest) -> None:
-        self.revision, self.newest, self.hash, self.clock = newest
+        self.revision, self.newest, self.hash, self.clock, self.policies = newest
         self.now = max(self.time(), self.newest)
 
     def time(self) -> int:
@@ -225,7 +226,7 @@ class Tx:
 
     def value(self, at: Address) -> Stored:
         """Return the stored value of a key, NOTHING where there is none. The short way for the most frequent read."""
-        if self.note is not None or self.point is not None:
+        if self.note is not None or self.point is not None or self.ancestors:
             head = self.find(at)
             return head.stored if head else NOTHING
         row = self.connection.one(heads.PRESENT_VALUE, self.where(at))
@@ -244,27 +245,34 @@ class Tx:
     def head(self, at: Address) -> Head | None:
         """Return a key as it stands, be it a tombstone or expired."""
         if (staged := self.staged.get(at)) is not None:
-            return self._seen(at.agent_id, at.state_type, staged.head)
+            return self.seen(at.agent_id, at.state_type, staged.head)
         if at in self.expired:
             return self.expired[at][1]
         if self.point is not None:
             return self.as_of(at, self.point.revision)
         if self.footprint is not None:
             self.footprint.keys.add(at)
-        if self.earlier is not None and at in self.earlier.heads:
-            return self._seen(at.agent_id, at.state_type, self.earlier.heads[at].copy())
+        if self.earlier is not None and (left := self.earlier.on(self.branch).heads.get(at)) is not None:
+            return self.seen(at.agent_id, at.state_type, left.copy())
         row = self._row(at)
-        return self._seen(at.agent_id, at.state_type, Head(*row)) if row else None
+        if row is None:
+            return inherited.head(self, at) if self.ancestors else None
+        return self.seen(at.agent_id, at.state_type, Head(*row))
 
     def as_of(self, at: Address, revision: int) -> Head | None:
         """Return a key as committed at a revision, None where it had no version. Raises Compacted."""
-        row = self.db.one(heads.PAST_ONE, {**self.where(at), "revision": revision})
-        head = self.contents.heads([row])[0] if row else None
-        # What has a version there tells its floor itself; only where there is none may that be retention's doing.
-        if head is None or head.floor > revision:
-            lost = cuts.in_range(self.db, self.branch, at, just_above(at.key), revision)
-            cuts.settle(lost, revision, partial=False)
-        return head
+        for level in upto(self.line, revision):
+            given = {**self.where(at), "branch": level.branch, "revision": level.top}
+            row = self.db.one(heads.PAST_ONE, given)
+            head = self.contents.heads([row])[0] if row else None
+            # What has a version there tells its floor itself; only where there is none may that be retention's doing.
+            if head is None or head.floor > level.top:
+                lost = cuts.in_range(self.db, (level,), at, just_above(at.key), level.top)
+                cuts.settle(lost, level.top, partial=False)
+            if head is not None:
+                own = level.branch == self.branch
+                return head if own else inherited.adopted(self, at.agent_id, at.state_type, head, revision)
+        return None
 
     def committed(self, at: Address) -> Head | None:
         """Return a key as the log has it, past what this transaction is about to write."""
@@ -286,28 +294,17 @@ class Tx:
 
     def range(self, agent_id: str, state_type: str, low: str, high: str) -> list[Head]:
         """Return the keys with a value from `low` up to but not including `high`, in order."""
-        rows = self.members(agent_id, state_type, low, high)
-        return [head for head in rows if self.alive(head)]
+        return [head for head in self.members(agent_id, state_type, low, high) if self.alive(head)]
 
     def members(self, agent_id: str, state_type: str, low: str, high: str) -> list[Head]:
         """Return the keys of a range that have a value or had one until it expired, in order."""
-        statement = heads.PRESENT_RANGE if self.point is None else heads.PAST_RANGE
-        found = self._through(statement, agent_id, state_type, low, high)
-        heads_there = [Head(*row) for row in found] if self.point is None else self.contents.heads(found)
-        rows = [self._seen(agent_id, state_type, head) for head in heads_there]
-        overlay = self._overlay(agent_id, state_type, low, high)
-        if not overlay:
-            return rows
-        merged = {head.key: head for head in rows} | overlay
-        return [merged[key] for key in sorted(merged) if merged[key].codec is not None]
+        return ranges.members(self, Range(agent_id, state_type, low, high))
 
     def names(self, agent_id: str, state_type: str, low: str, high: str) -> list[str]:
         """Return the names of the keys with a value in a range, in order, without reading the values."""
-        if self.note is not None:
+        if self.note is not None or self.ancestors:
             return [head.key for head in self.range(agent_id, state_type, low, high)]
-        statement = heads.PRESENT_NAMES if self.point is None else heads.PAST_NAMES
-        rows = self._through(statement, agent_id, state_type, low, high)
-        return [key for key, expires_at, newest in rows if expires_at is None or expires_at > self.moment(newest)]
+        return ranges.names(self, Range(agent_id, state_type, low, high))
 
     def session(self, name: SessionName) -> Session | None:
         """Return a session's clock as it stands."""
@@ -315,10 +312,12 @@ class Tx:
             return staged
         if self.footprint is not None:
             self.footprint.wider.add((name.agent_id, StateType.SESSION.value, name.low, name.high))
-        if self.earlier is not None and name in self.earlier.sessions:
-            return self.earlier.sessions[name].settled()
+        if self.earlier is not None and (left := self.earlier.on(self.branch).sessions.get(name)) is not None:
+            return left.settled()
         row = self._one(FIND_SESSION, {"agent": name.agent_id, "branch": self.branch, "name": name.name})
-        return Session(name, *row).settled() if row else None
+        if row is None:
+            return inherited.session(self, name, self.ancestors) if self.ancestors else None
+        return Session(name, *row).settled()
 
     def where(self, at: Address) -> dict[str, Any]:
         """Return what the statements on one key are given."""
@@ -348,37 +347,13 @@ class Tx:
         rows = self.connection.beneath(statement, parameters)
         return rows[0] if rows else None
 
-    def _seen(self, agent_id: str, state_type: str, head: Head) -> Head:
+    def seen(self, agent_id: str, state_type: str, head: Head) -> Head:
         """Return a head as read, with the clock of its session as it has been moved, or has begun, since."""
         name = session_name(agent_id, head.key) if state_type == StateType.SESSION else None
         moved = None if name is None else self.sessions.get(name)
         if moved is None and name is not None and self.earlier is not None:
-            moved = self.earlier.sessions.get(name)
+            moved = self.earlier.on(self.branch).sessions.get(name)
         if moved is not None:
             head.ttl, head.expires_at = moved.ttl, moved.expires_at
             head.session_id = UNWRITTEN if moved.id is None else moved.id
         return head
-
-    def _through(self, statement: Statement, agent_id: str, state_type: str, low: str, high: str) -> list[Row]:
-        if self.footprint is not None:
-            self.footprint.wider.add((agent_id, state_type, low, high))
-        read = self.connection.all if self.earlier is None else self.connection.beneath
-        return read(statement, self._within(agent_id, state_type, low, high))
-
-    def _overlay(self, agent_id: str, state_type: str, low: str, high: str) -> dict[str, Head]:
-        mine = (agent_id, state_type)
-
-        def within(changed: Iterable[tuple[Address, Head]]) -> dict[str, Head]:
-            return {at.key: head for at, head in changed if at[:2] == mine and low <= at.key < high}
-
-        found = {} if self.earlier is None else within(self.earlier.heads.items())
-        found = {key: head.copy() for key, head in found.items()}
-        found |= within((at, expired) for at, (_, expired) in self.expired.items())
-        found |= within((at, staged.head) for at, staged in self.staged.items())
-        return {key: self._seen(agent_id, state_type, head) for key, head in found.items()}
-
-    def _within(self, agent_id: str, state_type: str, low: str, high: str) -> dict[str, Any]:
-        given = {"agent": agent_id, "branch": self.branch, "state_type": state_type, "low": low, "high": high}
-        if self.point is not None:
-            given["revision"] = self.point.revision
-        return given

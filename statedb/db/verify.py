@@ -13,6 +13,7 @@ from statedb.db.chain import CommitRow, Line, content_of, link
 from statedb.db.contents import Kept, kept
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import (
+    MAIN,
     agent_states,
     agents,
     commit_agents,
@@ -91,14 +92,16 @@ def versions(tx: Tx, last: int) -> Iterator[str]:
     """Compare every version with the one before it, and its value with its digest."""
     seen: dict[int, _Seen] = {}
     for given in _pages(last):
-        rows = [(row[:5], Kept(*row[5:])) for row in tx.db.all(_VALUES, given)]
+        rows = [(row[:6], Kept(*row[6:])) for row in tx.db.all(_VALUES, given)]
         try:
             tx.contents.prepare(kept_as for _, kept_as in rows)
         except Corrupted as error:
             yield str(error)
-        for (floor, parent, created, change, size), kept_as in rows:
+        for (branch, floor, parent, created, change, size), kept_as in rows:
             state, revision, key, version = kept_as.state, kept_as.revision, kept_as.key, kept_as.version
-            before = seen.get(state, _Seen(version - 1 if floor else 0, created if floor else 0, change != "create"))
+            # What the first one follows was cut, or lies on the branch beneath.
+            is_cut = floor or branch != MAIN
+            before = seen.get(state, _Seen(version - 1 if is_cut else 0, created if is_cut else 0, change != "create"))
             seen[state] = _Seen(version, created, change in ("create", "update"))
             born = revision if change == "create" else before.created
             where = f"{key} version {version} (revision {revision})"
@@ -207,7 +210,7 @@ _CLOCKS = Statement(
     .order_by(_st.revision, _a.name, _w.name)
 )
 _VALUES = Statement(
-    select(_s.floor, _v.parent_version, _v.created_revision, _v.change, _v.size, *kept())
+    select(_s.branch_id, _s.floor, _v.parent_version, _v.created_revision, _v.change, _v.size, *kept())
     .select_from(state_versions.join(agent_states, _s.id == _v.state_id))
     .where(_within(_v.revision))
     .order_by(_v.revision, _v.state_id)
@@ -254,8 +257,17 @@ _WRONG_HEADS = Statement(
 _GAPS = Statement(
     select(_s.state_key, func.count(_v.version), _s.version)
     .select_from(agent_states.outerjoin(state_versions, _v.state_id == _s.id))
-    .group_by(_s.id, _s.state_key, _s.version, _s.floor)
-    .having((_s.floor == 0) != (func.count(_v.version) == _s.version))
+    .group_by(_s.id, _s.branch_id, _s.state_key, _s.version, _s.floor)
+    .having(
+        or_(
+            and_(_s.branch_id == MAIN, (_s.floor == 0) != (func.count(_v.version) == _s.version)),
+            and_(
+                _s.branch_id != MAIN,
+                _s.floor == 0,
+                func.count(_v.version) != _s.version - func.min(_v.version) + literal_column("1"),
+            ),
+        )
+    )
 )
 _WRONG_CLOCKS = Statement(
     select(_w.name)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable, Iterator
 from heapq import heapify, heappop, heappush
 from typing import Any, NamedTuple
@@ -10,8 +11,9 @@ from sqlalchemy import Select, bindparam, func, select
 
 from statedb.db.entries import TIER_OF, json_object
 from statedb.db.heads import Head
+from statedb.db.lineage import upto
 from statedb.db.statements import Row, Statement
-from statedb.db.tables import agent_states, agents, state_commits, state_versions
+from statedb.db.tables import agent_states, agents, branches, state_commits, state_versions
 from statedb.db.tx import Tx
 from statedb.models import Address, Version
 from statedb.times import maybe, moment
@@ -70,6 +72,7 @@ LISTED = (
     _v.size,
     _v.expires_at,
     _v.metadata,
+    branches.c.name,
 )
 _PAGE = 8
 """Versions of a key read at once where many keys are listed: some 30 are shown, of several keys."""
@@ -79,7 +82,11 @@ def listed(*columns: Any) -> Select[*tuple[Any, ...]]:
     """Return the select of a key's versions in a window, newest first; `limit` of them."""
     return (
         select(*columns)
-        .select_from(state_versions.join(_made.revision.table, _made.revision == _v.revision))
+        .select_from(
+            state_versions.join(_made.revision.table, _made.revision == _v.revision).join(
+                branches, branches.c.id == _made.branch_id
+            )
+        )
         .where(
             _v.state_id == bindparam("state"),
             _v.revision > bindparam("since"),
@@ -118,6 +125,20 @@ _NEAREST = Statement(
         .scalar_subquery(),
     )
 )
+_STRAND = Statement(
+    select(_s.id, _v.revision, _v.version, _s.floor)
+    .select_from(agents.join(agent_states, _s.agent_id == agents.c.id).join(state_versions, _v.state_id == _s.id))
+    .where(
+        agents.c.name == bindparam("agent"),
+        _s.branch_id == bindparam("branch"),
+        _s.state_type == bindparam("state_type"),
+        _s.state_key == bindparam("key"),
+        _v.revision
+        == select(func.max(_x.revision))
+        .where(_x.state_id == _s.id, _x.revision <= bindparam("revision"))
+        .scalar_subquery(),
+    )
+)
 _OLDEST = Statement(
     select(_v.version).where(
         _v.state_id == bindparam("state"),
@@ -129,28 +150,34 @@ _AT_REVISION = Statement(
 )
 
 
-def find_by_number(tx: Tx, head: Head, version: int) -> Head | None:
+def find_by_number(tx: Tx, at: Address, head: Head, version: int) -> Head | None:
     """Return a version of a key as it was made, None where the key never had it.
 
     Numbers rise with revisions, so this is a search over the index that as-of reads use, and needs no index of its own
     that every write would pay for. Every other step guesses in proportion, which finds a version among evenly spread
     ones at once; the steps between halve what is left, so that there are 2 log2(n) of them at worst.
     """
-    if head.id is None:
-        return None
-    # A head that a running transaction has changed has no revision yet; what it stood on lies at the newest or below.
-    low, high = _Edge(0, 0), _Edge((head.revision or tx.revision) + 1, head.version + 1)
+    found = strands(tx, at, head)
+    for strand, beneath in zip(found, [*found[1:], None], strict=True):
+        least = 0 if beneath is None else beneath.version
+        if version > least:
+            return _search(tx, strand, least, version)
+    return None
+
+
+def _search(tx: Tx, strand: Strand, least: int, version: int) -> Head | None:
+    low, high = _Edge(0, least), _Edge(strand.revision + 1, strand.version + 1)
     in_proportion = True
     while (span := high.revision - low.revision) > 1:
         share = span * (version - low.version) // max(1, high.version - low.version) if in_proportion else span // 2
         middle = low.revision + min(max(share, 1), span - 1)
-        row = tx.db.one(_NEAREST, {"state": head.id, "revision": middle})
+        row = tx.db.one(_NEAREST, {"state": strand.state, "revision": middle})
         if row is None or row[1] < version:
             low = _Edge(middle, row[1] if row else low.version)
         elif row[1] > version:
             high = _Edge(*row)
         else:
-            return _read(tx, head.id, row[0])
+            return _read(tx, strand.state, row[0])
         in_proportion = not in_proportion
     return None
 
@@ -170,20 +197,54 @@ class Window(NamedTuple):
     by: str | None = None
 
 
+class Strand(NamedTuple):
+    """What a line sees of a key's versions on one branch: the newest of them, and the first the key can be read at."""
+
+    state: int
+    revision: int
+    version: int
+    floor: int
+
+
 class Key(NamedTuple):
-    """A key whose versions are listed: the revision of its newest (0: none), and the first it can be read at."""
+    """A key whose versions are listed, those of each branch of a line, nearest first."""
 
     at: Address
-    id: int
-    revision: int
-    floor: int = 0
+    strands: tuple[Strand, ...]
+
+    @property
+    def revision(self) -> int:
+        """The revision of its newest version; 0: none."""
+        return self.strands[0].revision if self.strands else 0
+
+    @property
+    def floor(self) -> int:
+        """The first revision as of which it can be read."""
+        return max((strand.floor for strand in self.strands), default=0)
+
+
+def strands(tx: Tx, at: Address, head: Head) -> tuple[Strand, ...]:
+    """Return the strands of a key, of which a head was read."""
+    if not tx.ancestors:
+        # A head that a running transaction has changed has no revision yet; what it stood on is at the newest or below.
+        return () if head.id is None else (Strand(head.id, head.revision or tx.revision, head.version, head.floor),)
+    top = LARGEST if tx.point is None else tx.point.revision
+    rows = (
+        tx.db.one(_STRAND, {**tx.where(at), "branch": branch, "revision": seen}) for branch, seen in upto(tx.line, top)
+    )
+    return tuple(Strand(*row) for row in rows if row is not None)
 
 
 def newest_first(tx: Tx, key: Key, window: Window, limit: int) -> list[Version]:
     """Return a key's versions, newest first, at most `limit` of them."""
-    given = {"state": key.id, "since": window.since, "top": window.top, "by": window.by, "limit": limit}
-    rows = tx.db.all(_LISTED if window.by is None else _LISTED_BY, given)
-    return [version_of(key.at, row) for row in rows]
+    found: list[Version] = []
+    for strand in key.strands:
+        top, left = min(window.top, strand.revision), limit - len(found)
+        if left > 0 and top > window.since:
+            given = {"state": strand.state, "since": window.since, "top": top, "by": window.by, "limit": left}
+            rows = tx.db.all(_LISTED if window.by is None else _LISTED_BY, given)
+            found += [version_of(key.at, row) for row in rows]
+    return found
 
 
 def merged(tx: Tx, keys: Iterable[Key], window: Window) -> Iterator[Version]:
@@ -211,22 +272,19 @@ def merged(tx: Tx, keys: Iterable[Key], window: Window) -> Iterator[Version]:
 
 def keys_in_range(tx: Tx, first: Address, high: str, top: int) -> list[Key]:
     """Return the keys from the first up to but not including `high`, in order, with their newest up to a revision."""
-    given = {
-        "top": top,
-        "branch": tx.branch,
-        "agent": first.agent_id,
-        "state_type": first.state_type,
-        "low": first.key,
-        "high": high,
-    }
-    found = tx.db.all(_KEYS, given)
-    return [Key(first._replace(key=key), state, revision or 0, floor) for key, state, revision, floor in found]
+    given = {"agent": first.agent_id, "state_type": first.state_type, "low": first.key, "high": high}
+    found: dict[str, list[Strand]] = defaultdict(list)
+    for branch, seen in upto(tx.line, top):
+        for key, state, revision, floor in tx.db.all(_KEYS, {**given, "branch": branch, "top": seen}):
+            if revision is not None or branch == tx.branch:
+                found[key].append(Strand(state, revision or 0, 0, floor))
+    return [Key(first._replace(key=key), tuple(found[key])) for key in sorted(found)]
 
 
 def version_of(at: Address, row: Row) -> Version:
     """Return the version of a row of the columns `LISTED`."""
     # By position, and with a time made once where both are the same: a page is many of these.
-    version, parent, source, revision, made, origin, actor, message, change, size, expires, metadata = row
+    version, parent, source, revision, made, origin, actor, message, change, size, expires, metadata, branch = row
     at_, origin_at = moment(made), None if origin is None else moment(origin)
     return Version(
         at.agent_id,
@@ -244,14 +302,18 @@ def version_of(at: Address, row: Row) -> Version:
         size,
         maybe(expires),
         json_object(metadata),
+        branch,
     )
 
 
-def oldest_kept(tx: Tx, state: int) -> int:
-    """Return the number of the oldest version of a key that is still there."""
-    row = tx.db.one(_OLDEST, {"state": state})
-    assert row is not None, "every key has a version"
-    return int(row[0])
+def oldest_kept(tx: Tx, key: Key) -> int:
+    """Return the number of the oldest version of a key from which on all are still there."""
+    for strand in key.strands:
+        if strand.floor:
+            row = tx.db.one(_OLDEST, {"state": strand.state})
+            assert row is not None, "every key has a version"
+            return int(row[0])
+    return 1
 
 
 def _read(tx: Tx, state: int, revision: int) -> Head:

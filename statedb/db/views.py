@@ -49,33 +49,27 @@ _states = (
     .where(_s.c.codec.is_not(None), _s.c.branch_id == MAIN)
 )
 
-_history = (
-    select(
-        *_names(_a.c, _s.c),
-        _v.c.version,
-        _v.c.parent_version,
-        _v.c.source_version,
-        _v.c.revision,
-        _v.c.change,
-        _v.c.value,
-        _v.c.metadata,
-        _v.c.size,
-        _c.c.at,
-        _c.c.actor,
-        _c.c.message,
-        _v.c.expires_at,
-    )
-    .select_from(
-        _v.join(_s, _s.c.id == _v.c.state_id)
-        .join(_a, _a.c.id == _s.c.agent_id)
-        .join(_c, _c.c.revision == _v.c.revision)
-    )
-    .where(_s.c.branch_id == MAIN)
+_all_history = select(
+    *_names(_a.c, _s.c),
+    _v.c.version,
+    _v.c.parent_version,
+    _v.c.source_version,
+    _v.c.revision,
+    _v.c.change,
+    _v.c.value,
+    _v.c.metadata,
+    _v.c.size,
+    _c.c.at,
+    _c.c.actor,
+    _c.c.message,
+    _v.c.expires_at,
+).select_from(
+    _v.join(_s, _s.c.id == _v.c.state_id).join(_a, _a.c.id == _s.c.agent_id).join(_c, _c.c.revision == _v.c.revision)
 )
+_history = _all_history.where(_s.c.branch_id == MAIN)
 
-_commits = select(_c.c.revision, _c.c.kind, _c.c.at, _c.c.origin_at, _c.c.actor, _c.c.message, _c.c.context).where(
-    _c.c.branch_id == MAIN
-)
+_all_commits = select(_c.c.revision, _c.c.kind, _c.c.at, _c.c.origin_at, _c.c.actor, _c.c.message, _c.c.context)
+_commits = _all_commits.where(_c.c.branch_id == MAIN)
 
 for _select, _name in ((_states, "states"), (_history, "history"), (_commits, "commits")):
     CreateView(_select, _name, metadata=metadata)
@@ -98,29 +92,32 @@ def _kept(holder: Any, state: Any, base: Any) -> tuple[ColumnElement[Any], ...]:
 _states_now = _states.add_columns(*_kept(_s.c, _s.c.id, cast(null(), BigInteger)), _s.c.floor).where(
     _lasts(_expires, _instant, newest_at)
 )
-_states_then = (
-    select(
-        *_names(agents.c, agent_states.c),
-        *_held(VERSION.c),
-        BORN.c.at.label("created_at"),
-        BORN.c.actor.label("created_by"),
-        MADE.c.at.label("updated_at"),
-        past_expires.label("expires_at"),
-        *_kept(VERSION.c, agent_states.c.id, VERSION.c.base),
-        agent_states.c.floor,
-    )
-    .select_from(past_keys(even_cut=True))
-    .where(
-        agent_states.c.branch_id == MAIN,
-        # What was cut is among them: what it was cannot be told, which is not to say that it was not there.
-        or_(
-            agent_states.c.floor > _revision,
-            and_(VERSION.c.codec.is_not(None), _lasts(past_expires, _instant)),
-        ),
-    )
+_all_states_then = select(
+    *_names(agents.c, agent_states.c),
+    *_held(VERSION.c),
+    BORN.c.at.label("created_at"),
+    BORN.c.actor.label("created_by"),
+    MADE.c.at.label("updated_at"),
+    past_expires.label("expires_at"),
+    *_kept(VERSION.c, agent_states.c.id, VERSION.c.base),
+    agent_states.c.floor,
+).select_from(past_keys(even_cut=True))
+_states_then = _all_states_then.where(
+    agent_states.c.branch_id == MAIN,
+    # What was cut is among them: what it was cannot be told, which is not to say that it was not there.
+    or_(agent_states.c.floor > _revision, and_(VERSION.c.codec.is_not(None), _lasts(past_expires, _instant))),
 )
 _history_until = _history.add_columns(*_kept(_v.c, _s.c.id, _v.c.base)).where(_v.c.revision <= _revision)
 _commits_until = _commits.where(_c.c.revision <= _revision)
+
+# ---- one level of a branch: what it has as of a revision, tombstones and what has expired among it
+
+_branch: Any = bindparam("branch", type_=BigInteger)
+_states_level = _all_states_then.where(agent_states.c.branch_id == _branch)
+_history_level = _all_history.add_columns(*_kept(_v.c, _s.c.id, _v.c.base)).where(
+    _s.c.branch_id == _branch, _v.c.revision <= _revision
+)
+_commits_level = _all_commits.where(_c.c.branch_id == _branch, _c.c.revision <= _revision)
 
 
 NAMES = ("agent_id", "state_type", "state_key")
@@ -137,6 +134,8 @@ class View(NamedTuple):
     narrowed: tuple[str, ...]
     now: Statement
     then: Statement
+    level: Statement
+    """What reads it as of a revision from one branch of a line; nothing is left out for being gone."""
 
     @property
     def columns(self) -> list[tuple[str, Any]]:
@@ -146,15 +145,15 @@ class View(NamedTuple):
         return [(column.name, column.type) for column in clause.selected_columns]
 
 
-def _view(shown: Reading, narrowed: tuple[str, ...], now: Reading, then: Reading | None = None) -> View:
+def _view(shown: Reading, narrowed: tuple[str, ...], level: Reading, now: Reading, then: Reading | None = None) -> View:
     read_now = Statement(now)
     read_then = read_now if then is None else Statement(then)
-    return View(tuple(shown.selected_columns.keys()), narrowed, read_now, read_then)
+    return View(tuple(shown.selected_columns.keys()), narrowed, read_now, read_then, Statement(level))
 
 
 VIEWS = {
-    "states": _view(_states, NAMES, _states_now, _states_then),
-    "history": _view(_history, (*NAMES, "revision"), _history_until),
-    "commits": _view(_commits, ("revision",), _commits_until),
+    "states": _view(_states, NAMES, _states_level, _states_now, _states_then),
+    "history": _view(_history, (*NAMES, "revision"), _history_level, _history_until),
+    "commits": _view(_commits, ("revision",), _commits_level, _commits_until),
 }
 """The views by name; `history` and `commits` reach up to `:revision`, which now is above every revision there is."""

@@ -10,10 +10,9 @@ from statedb.db.entries import shown
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import agent_states, state_versions
 from statedb.db.tx import Tx
-from statedb.db.versions import LISTED, listed, version_of
+from statedb.db.versions import LISTED, Strand, listed, strands, version_of
 from statedb.errors import Compacted, Erased
 from statedb.models import MISSING, UNAVAILABLE, Address, Blame, Version
-from statedb.values.arguments import LARGEST
 from statedb.values.leaves import Leaves
 from statedb.values.names import address
 
@@ -32,9 +31,9 @@ def blame(tx: Tx, agent_id: str, state_type: str, key: str, *, partial: bool = F
     """
     at = address(agent_id, state_type, key)
     head = tx.committed(at)
-    if head is None or head.id is None or not tx.alive(head):
+    if head is None or not tx.alive(head) or not (found_on := strands(tx, at, head)):
         return Blame()
-    lines = _lines(tx, head.id)
+    lines = _lines(tx, found_on)
     row, value = next(lines)
     leaves = Leaves(value)
     found = dict.fromkeys(leaves.places, version_of(at, row))
@@ -55,17 +54,19 @@ def blame(tx: Tx, agent_id: str, state_type: str, key: str, *, partial: bool = F
     return Blame(found | dict.fromkeys(leaves.take(MISSING), since))
 
 
-def _lines(tx: Tx, state: int) -> Iterator[tuple[Row, Any]]:
+def _lines(tx: Tx, found_on: tuple[Strand, ...]) -> Iterator[tuple[Row, Any]]:
     """Yield the versions of a key as rows, with their values, newest first; MISSING for a deletion."""
-    top, size = tx.point.revision if tx.point else LARGEST, _FIRST_PAGE
-    while rows := tx.db.all(_LINES, {"state": state, "since": 0, "top": top, "limit": size}):
-        held = [Kept(*row[len(LISTED) :]) for row in rows]
-        tx.contents.prepare(held)
-        for row, kept_as in zip(rows, held, strict=True):
-            stored = tx.contents.whole(kept_as)
-            yield row[: len(LISTED)], MISSING if stored.codec is None else shown(stored)
-        room = _MOST_BYTES // max(1, *(row[_SIZE] for row in rows))
-        top, size = rows[-1][_REVISION] - 1, max(1, min(2 * size, _LARGEST_PAGE, room))
+    size = _FIRST_PAGE
+    for strand in found_on:
+        top = strand.revision
+        while rows := tx.db.all(_LINES, {"state": strand.state, "since": 0, "top": top, "limit": size}):
+            held = [Kept(*row[len(LISTED) :]) for row in rows]
+            tx.contents.prepare(held)
+            for row, kept_as in zip(rows, held, strict=True):
+                stored = tx.contents.whole(kept_as)
+                yield row[: len(LISTED)], MISSING if stored.codec is None else shown(stored)
+            room = _MOST_BYTES // max(1, *(row[_SIZE] for row in rows))
+            top, size = rows[-1][_REVISION] - 1, max(1, min(2 * size, _LARGEST_PAGE, room))
 
 
 def _known(reason: Compacted, found: dict[str, Version], leaves: Leaves, partial: bool) -> Blame:

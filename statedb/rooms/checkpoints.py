@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import builtins
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from statedb.db import checkpoints, differences
+from statedb.db import automatic, checkpoints, differences
 from statedb.db.points import Named, checked, newest_point, resolve, time_in
 from statedb.db.restore import Extent
 from statedb.db.restore import restore as brought_back
@@ -13,6 +14,7 @@ from statedb.db.tx import Tx
 from statedb.errors import InvalidKey, InvalidValue
 from statedb.models import Checkpoint, CheckpointType, Difference, Listing, Outcome
 from statedb.values.arguments import LARGEST, natural, natural_or_all
+from statedb.values.autocheckpoint import SIGNALS, AutoCheckpoint
 from statedb.values.metadata import metadata_text
 from statedb.values.names import name as a_name
 
@@ -111,6 +113,47 @@ def delete(tx: Tx, name: str, *, agent_id: str | None = None, message: str | Non
     checkpoints.end(tx, found)
     tx.writing.say(message)
     return True
+
+
+# ---- automatic ones
+
+
+def configure(tx: Tx, agent_id: str, config: AutoCheckpoint | None, *, message: str | None = None) -> None:
+    """Say when an agent's automatic checkpoints are made, with None never again. Every process keeps to it.
+
+    They are made with the write that makes them due, or by whoever has the store open. Only the newest
+    `max_checkpoints` of them stay; those of other types are never touched. The same policy again changes nothing;
+    another begins to count now.
+    """
+    of = a_name(agent_id, "agent_id")
+    if config is not None and not isinstance(config, AutoCheckpoint):
+        raise InvalidValue(f"the policy is {builtins.type(config).__name__}; it is an AutoCheckpoint, or None")
+    automatic.configure(tx, of, config)
+    tx.writing.say(message)
+
+
+def configuration(tx: Tx, agent_id: str) -> AutoCheckpoint | None:
+    """Return when an agent's automatic checkpoints are made, None where nobody said."""
+    return automatic.configuration(tx, a_name(agent_id, "agent_id"))
+
+
+def signal(tx: Tx, agent_id: str, type: str) -> Checkpoint | None:
+    """Tell that a conversation has ended (conversation_end), or that a checkpoint would be in place (manual).
+
+    Returns the checkpoint that makes, None where the agent's policy has no trigger for it. Raises InvalidValue.
+    """
+    of = a_name(agent_id, "agent_id")
+    if type not in SIGNALS:
+        raise InvalidValue(f"the signal is {type!r:.80}; it is one of {', '.join(SIGNALS)}")
+    return automatic.signal(tx, of, type)
+
+
+def run_due(tx: Tx) -> builtins.list[Checkpoint]:
+    """Make the automatic checkpoints that have fallen due by time, and return them.
+
+    A store that is open does so by itself, and the next write does; this does it at once.
+    """
+    return automatic.run_due(tx)
 
 
 # ---- inside

@@ -20,6 +20,7 @@ from statedb.db.versions import (
     merged,
     newest_first,
     oldest_kept,
+    strands,
 )
 from statedb.errors import Compacted, InvalidValue, NoSuchVersion
 from statedb.models import MISSING, Address, Difference, Entry, Listing, StateWithHistory, Version
@@ -53,8 +54,8 @@ def versions(
     window = Window(*span(tx, since, until, at.agent_id), said(by, "by"))
     most = natural_or_all(limit, "limit")
     head = tx.committed(at)
-    if head is not None and head.id is not None:
-        return _of_key(tx, at, head, window, before, most)
+    if head is not None and (found := strands(tx, at, head)):
+        return _of_key(tx, Key(at, found), head, window, before, most)
     return _of_pattern(tx, at, window, before, most) if is_pattern(key) else Listing()
 
 
@@ -114,9 +115,10 @@ def bisect(
     """
     at = address(agent_id, state_type, key)
     head = tx.committed(at)
-    if head is None or head.id is None:
+    key_ = None if head is None else Key(at, strands(tx, at, head))
+    if head is None or key_ is None or not key_.strands:
         return None
-    least = low = oldest_kept(tx, head.id) if head.floor else 1
+    least = low = oldest_kept(tx, key_)
     high = head.version
 
     def holds(version: int) -> bool:
@@ -134,8 +136,8 @@ def bisect(
     # Of what a deletion ended that is the oldest kept, nobody knows whether it held there.
     unknown = least > 1 and low <= least + (held(_as_made(tx, at, least).stored) is MISSING)
     if unknown and not partial:
-        raise _cut(at, head.floor, f"it holds at version {low} already, and what was before is not kept")
-    [found] = newest_first(tx, Key(at, head.id, head.revision), Window(top=_revision_of(tx, at, low)), 1)
+        raise _cut(at, key_.floor, f"it holds at version {low} already, and what was before is not kept")
+    [found] = newest_first(tx, key_, Window(top=_revision_of(tx, at, low)), 1)
     return found
 
 
@@ -161,17 +163,14 @@ def revert(tx: Tx, agent_id: str, state_type: str, key: str, version: int, *, me
 # ---- inside
 
 
-def _of_key(
-    tx: Tx, at: Address, head: Head, window: Window, before: int | Version | None, limit: int
-) -> Listing[Version]:
-    assert head.id is not None
+def _of_key(tx: Tx, key: Key, head: Head, window: Window, before: int | Version | None, limit: int) -> Listing[Version]:
     if isinstance(before, Version):
         window = window._replace(top=min(window.top, before.revision - 1))
     elif before is not None and natural(before, "before") <= head.version:
-        edge = find_by_number(tx, head, before)
+        edge = find_by_number(tx, key.at, head, before)
         window = window._replace(top=min(window.top, edge.revision - 1 if edge else 0))
-    found = newest_first(tx, Key(at, head.id, head.revision), window, limit)
-    return Listing(found, [at] if len(found) < limit and head.floor > window.since + 1 else [])
+    found = newest_first(tx, key, window, limit)
+    return Listing(found, [key.at] if len(found) < limit and key.floor > window.since + 1 else [])
 
 
 def _of_pattern(tx: Tx, at: Address, window: Window, before: int | Version | None, limit: int) -> Listing[Version]:
@@ -200,8 +199,8 @@ def _as_made(tx: Tx, at: Address, version: int) -> Head:
     natural(version, "version")
     head = tx.head(at)
     found = None
-    if head is not None and head.id is not None and 1 <= version <= head.version:
-        found = find_by_number(tx, head, version)
+    if head is not None and 1 <= version <= head.version:
+        found = find_by_number(tx, at, head, version)
     if found is None:
         if head is not None and head.floor and 1 <= version < head.version:
             raise _cut(at, head.floor, f"version {version} has been cut")

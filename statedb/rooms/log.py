@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from itertools import product
 from typing import Any
 
-from sqlalchemy import Select, bindparam, select
+from sqlalchemy import Select, bindparam, literal_column, select
 
 from statedb.db import changes, cuts
 from statedb.db.changes import COMMIT_COLUMNS
 from statedb.db.entries import json_object
+from statedb.db.lineage import upto
 from statedb.db.points import Named, span
 from statedb.db.statements import Row, Statement
-from statedb.db.tables import agents, commit_agents, state_commits
+from statedb.db.tables import MAIN, agents, branches, commit_agents, state_commits
 from statedb.db.tx import Tx
 from statedb.errors import NoSuchRevision
 from statedb.models import Change, Commit, Listing
@@ -33,11 +35,12 @@ def commits(
     values: bool = True,
     partial: bool = False,
 ) -> Listing[Commit]:
-    """Return commits, newest first: of one agent or all, at most `limit`, those below revision `before`.
+    """Return commits of this branch, and of what it was made from, newest first: at most `limit`, below `before`.
 
-    `by` picks those of one actor, `since` and `until` those after one point and up to another. `values=False` leaves
-    the values of their changes out (None), which spares reading them. Where retention has cut versions as young as
-    these commits, raises Compacted, or with `partial` names the keys in `missing`.
+    `agent_id` picks those that changed one agent, `by` those of one actor, `since` and `until` those after one point
+    and up to another. `values=False` leaves the values of their changes out (None), which spares reading them. Where
+    retention has cut versions as young as these commits, raises Compacted, or with `partial` names the keys in
+    `missing`.
     """
     of = None if agent_id is None else name(agent_id, "agent_id")
     after, top = span(tx, since, until, of)
@@ -48,15 +51,18 @@ def commits(
         "agent": of,
         "by": said(by, "by"),
     }
-    rows = tx.db.all(_COMMITS[agent_id is not None, by is not None], given)
+    rows: list[Row] = []
+    for branch, seen in upto(tx.line, given["top"]):
+        within = given | {"branch": branch, "top": seen, "limit": given["limit"] - len(rows)}
+        rows += tx.db.all(_COMMITS[agent_id is not None, by is not None, branch == MAIN], within)
     if not rows:
         return Listing()
-    missing = cuts.settle(cuts.below(tx.db, tx.branch, rows[-1][0], agent_id), rows[-1][0], partial=partial)
+    missing = cuts.settle(cuts.below(tx.db, tx.line, rows[-1][0], agent_id), rows[-1][0], partial=partial)
     return Listing([_commit(tx, row, agent_id, values) for row in rows], missing)
 
 
 def commit(tx: Tx, revision: int, *, partial: bool = False) -> Commit:
-    """Return one commit and all it changed. NoSuchRevision where there is none.
+    """Return one commit, of whatever branch, and all it changed. NoSuchRevision where there is none.
 
     Raises Compacted where retention has cut versions that young, unless `partial` is enough.
     """
@@ -64,7 +70,7 @@ def commit(tx: Tx, revision: int, *, partial: bool = False) -> Commit:
     if row is None or (tx.point and revision > tx.point.revision):
         raise NoSuchRevision(f"there is no revision {revision}")
     found = _commit(tx, row, None, True)
-    cuts.settle(cuts.below(tx.db, tx.branch, revision), revision, partial=partial)
+    cuts.settle(cuts.below(tx.db, tx.line, revision), revision, partial=partial)
     return found
 
 
@@ -72,7 +78,7 @@ def commit(tx: Tx, revision: int, *, partial: bool = False) -> Commit:
 
 
 def _commit(tx: Tx, row: Row, agent_id: str | None, values: bool) -> Commit:
-    revision, kind, at, origin_at, actor, message, context = row
+    revision, kind, at, origin_at, actor, message, context, branch, merged = row
     return Commit(
         revision=revision,
         kind=kind,
@@ -82,6 +88,8 @@ def _commit(tx: Tx, row: Row, agent_id: str | None, values: bool) -> Commit:
         message=message,
         context=json_object(context),
         changes=tuple(_of(changes.between(tx, revision, revision, values=values), agent_id)),
+        branch=branch,
+        merged=merged,
     )
 
 
@@ -92,18 +100,25 @@ def _of(found: Iterable[Change], agent_id: str | None) -> Iterable[Change]:
 _c, _a, _ca = state_commits.c, agents.c, commit_agents.c
 
 
-def _listed(of_agent: bool, by_actor: bool) -> Statement:
+_named = state_commits.join(branches, branches.c.id == _c.branch_id)
+
+
+def _listed(of_agent: bool, by_actor: bool, of_trunk: bool) -> Statement:
     found: Select[*tuple[Any, ...]] = select(*COMMIT_COLUMNS)
     column = _c.revision
+    joined: Any = _named
     if of_agent:
         column = _ca.revision
-        joined = agents.join(commit_agents, _ca.agent_id == _a.id).join(state_commits, _c.revision == _ca.revision)
-        found = found.select_from(joined).where(_a.name == bindparam("agent"))
+        joined = agents.join(commit_agents, _ca.agent_id == _a.id).join(_named, _c.revision == _ca.revision)
+        found = found.where(_a.name == bindparam("agent"))
+    found = found.select_from(joined).where(_c.branch_id == bindparam("branch"))
+    if not of_trunk:
+        found = found.where(_c.branch_id > literal_column(str(MAIN)))
     if by_actor:
         found = found.where(_c.actor == bindparam("by"))
     within = found.where(column > bindparam("since"), column <= bindparam("top"))
     return Statement(within.order_by(column.desc()).limit(bindparam("limit")))
 
 
-_COMMITS = {(of, by): _listed(of, by) for of in (False, True) for by in (False, True)}
-_COMMIT = Statement(select(*COMMIT_COLUMNS).where(_c.revision == bindparam("revision")))
+_COMMITS = {each: _listed(*each) for each in product((False, True), repeat=3)}
+_COMMIT = Statement(select(*COMMIT_COLUMNS).select_from(_named).where(_c.revision == bindparam("revision")))

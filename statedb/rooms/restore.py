@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from datetime import datetime, timedelta
 
 from statedb.db import checkpoints
+from statedb.db.context import Asked, Point
 from statedb.db.points import Named, checked, resolve
 from statedb.db.restore import Extent
 from statedb.db.restore import restore as brought_back
-from statedb.db.tx import Asked, Point, Tx
+from statedb.db.tx import Tx
 from statedb.models import Outcome
 from statedb.times import moment
 

@@ -5,10 +5,11 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from copy import deepcopy
 from datetime import timedelta
-from typing import Any, Literal
+from typing import Any
 
 from statedb import times
-from statedb.db import journal
+from statedb.db import conflicts, journal
+from statedb.db.conflicts import Held
 from statedb.db.cuts import in_range, settle
 from statedb.db.entries import entry_of, held
 from statedb.db.heads import Head
@@ -17,24 +18,19 @@ from statedb.db.tx import Tx
 from statedb.db.versions import find_by_number
 from statedb.errors import InvalidValue, VersionConflict
 from statedb.models import MISSING, Address, Entry, Listing, StateType
-from statedb.values import codec
+from statedb.values import codec, strategy
 from statedb.values.arguments import natural, plain, said
 from statedb.values.codec import Encoded
 from statedb.values.frozen import thawed
 from statedb.values.glob import Glob, glob
-from statedb.values.merge import merge
 from statedb.values.metadata import metadata_text
 from statedb.values.names import address, name, tier
 from statedb.values.patch import json_patch, merge_patch
+from statedb.values.strategy import Resolve, Rule, Settled, Strategy
 from statedb.values.typed import as_json
 
 Lifetime = float | timedelta | None
 """Seconds or a timedelta; None for what the tier does by default, `math.inf` for ever."""
-
-Resolve = Callable[[Any, Any, Any], Any]
-"""What settles a conflict: fn(base, ours, theirs) returns the value; a side with none is `MISSING`."""
-
-OnConflict = Literal["raise", "merge", "ours", "theirs"] | Resolve
 
 
 # ---- reading
@@ -99,7 +95,7 @@ def _cut(tx: Tx, agent_id: str, state_type: str, wanted: Glob, partial: bool) ->
     """Return the names of the keys of a pattern that retention has cut at the point shown; Compacted unless partial."""
     if tx.point is None:
         return {}
-    cuts = in_range(tx.db, tx.branch, Address(agent_id, state_type, wanted.low), wanted.high, tx.point.revision)
+    cuts = in_range(tx.db, tx.line, Address(agent_id, state_type, wanted.low), wanted.high, tx.point.revision)
     picked = frozenset(wanted.pick([cut.at.key for cut in cuts]))
     missing = settle([cut for cut in cuts if cut.at.key in picked], tx.point.revision, partial=partial)
     return {at.key: at for at in missing}
@@ -116,7 +112,7 @@ def set(
     value: Any,
     *,
     expected_version: int | None = None,
-    on_conflict: OnConflict | None = None,
+    on_conflict: Strategy | None = None,
     ttl: Lifetime = None,
     message: str | None = None,
     metadata: Mapping[str, Any] | None = None,
@@ -124,25 +120,28 @@ def set(
     """Write a value and return its entry.
 
     Without `expected_version` the last writer wins. With it the version must still be that one (0: no value), or
-    `on_conflict` says what to do: raise VersionConflict, keep ours or theirs, merge by JSON path, or ask a function.
-    The same value with the same metadata makes no version. `ttl` in seconds, or the tier's default.
+    `on_conflict` says what to do: raise VersionConflict, keep ours or theirs, merge by JSON path, ask a function, or
+    (manual) record the conflict and return what stands; a dict says it by globs of keys. The same value with the same
+    metadata makes no version. `ttl` in seconds, or the tier's default.
     """
     at = address(agent_id, state_type, key)
-    if on_conflict is not None:
-        _check_conflict(on_conflict, expected_version)
+    how = _on_conflict(on_conflict, at, expected_version)
     expiry = _expiry(tx, ttl, Ttl.TIER)
     kept = _metadata(tx, metadata)
     found = as_json(value)
     # First of all, and whatever the conflict will make of it: a merge would walk into a value that is no JSON.
     encoded: Encoded | None = codec.encode(found, tx.settings.max_value_bytes)
     if expected_version is not None and (clash := _clash(tx, at, expected_version, found)):
-        found = _settle(clash, on_conflict or "raise")
-        encoded = None if found is MISSING else codec.encode(found, tx.settings.max_value_bytes)
-        if encoded is None and tx.head(at) is None:
+        settled = _settle(clash, how)
+        encoded = None if settled.value is MISSING else codec.encode(settled.value, tx.settings.max_value_bytes)
+        if (encoded is None or how == "manual") and tx.head(at) is None:
             raise clash  # settled to no value where there never was one: nothing can be written, nothing returned
-        if on_conflict == "theirs":
+        if how == "manual" and settled.clashes:
+            tx.writing.say(message)
+            _record(tx, at, clash)
+        if how in ("theirs", "manual"):
             return _standing(tx, at, clash)
-        if on_conflict != "ours" and ttl is None:
+        if how != "ours" and ttl is None:
             expiry = Ttl.KEEP
     tx.writing.say(message)
     return _put(tx, at, encoded, expiry, kept)
@@ -296,7 +295,7 @@ def _clash(tx: Tx, at: Address, expected: int, ours: Any) -> VersionConflict | N
     version = standing.version if standing else 0
     if version == expected:
         return None
-    base = find_by_number(tx, head, expected) if head and expected else None
+    base = find_by_number(tx, at, head, expected) if head and expected else None
     return VersionConflict(
         f"{at.key} ({at.state_type} of {at.agent_id}) {f'is at version {version}' if version else 'has no value'}, and "
         f"{f'version {expected}' if expected else 'no value'} was expected; read it again, or settle it by on_conflict",
@@ -311,32 +310,32 @@ def _clash(tx: Tx, at: Address, expected: int, ours: Any) -> VersionConflict | N
     )
 
 
-def _settle(clash: VersionConflict, how: OnConflict) -> Any:
-    """Return the value a conflict is settled to, or raise it."""
-    if callable(how):
-        return as_json(how(clash.base, clash.ours, clash.theirs))
-    if how == "ours":
-        return clash.ours
-    if how == "theirs":
-        return clash.theirs
-    if how == "raise":
-        raise clash
-    if how == "merge":
-        merged = merge(clash.base, clash.ours, clash.theirs)
-        if not merged.conflicts:
-            return merged.value
-        clash.conflicts = merged.conflicts
-        places = ", ".join(each.path or "the whole value" for each in merged.conflicts[:5])
-        clash.args = (f"{clash.args[0]}. Both sides changed {places}",)
-        raise clash
-    raise AssertionError(f"{how!r} was checked before")
-
-
-def _check_conflict(how: Any, expected: int | None) -> None:
+def _on_conflict(how: Strategy | None, at: Address, expected: int | None) -> Rule | Resolve:
+    """Return what is to be done about a conflict over a key."""
+    if how is None:
+        return "raise"
     if expected is None:
         raise InvalidValue("on_conflict needs expected_version: without it there is nothing to conflict with")
-    if not callable(how) and how not in ("raise", "merge", "ours", "theirs"):
-        raise InvalidValue(f"on_conflict is {how!r:.80}; it is raise, merge, ours, theirs or a function")
+    strategy.check(how, "on_conflict")
+    return strategy.of_key(how, at.key, stands="theirs", default="raise")
+
+
+def _settle(clash: VersionConflict, how: Rule | Resolve) -> Settled:
+    """Return what a conflict is settled to, or raise it."""
+    if how == "raise":
+        raise clash
+    settled = strategy.settle(how, clash.base, clash.ours, clash.theirs, stands="theirs", whole=True)
+    if how == "merge" and settled.clashes:
+        clash.conflicts = settled.clashes
+        places = ", ".join(each.path or "the whole value" for each in settled.clashes[:5])
+        clash.args = (f"{clash.args[0]}. Both sides changed {places}",)
+        raise clash
+    return settled
+
+
+def _record(tx: Tx, at: Address, clash: VersionConflict) -> None:
+    base = Held(clash.base, None if clash.base is MISSING else clash.expected_version, tx.branch)
+    conflicts.record(tx, at, base, Held(clash.ours), Held(clash.theirs, clash.version or None, tx.branch))
 
 
 def _standing(tx: Tx, at: Address, clash: VersionConflict) -> Entry:

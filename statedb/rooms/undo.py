@@ -7,7 +7,6 @@ other what was before it. So what only the commit changed goes back, and what on
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import bindparam, select
@@ -17,12 +16,12 @@ from statedb.db.rewrite import Content, content_now, content_of, steps, take
 from statedb.db.statements import Statement
 from statedb.db.tables import agents, commit_agents, state_commits
 from statedb.db.tx import Tx
-from statedb.db.versions import Key, Window, merged
+from statedb.db.versions import Key, Window, merged, strands
 from statedb.errors import InvalidValue, NoSuchRevision, VersionConflict
 from statedb.models import MISSING, Address, Outcome, Version
 from statedb.values.arguments import natural
-from statedb.values.merge import Merge, alike, merge
-from statedb.values.same import same
+from statedb.values.merge import Merge, merge
+from statedb.values.same import alike, same
 
 
 def undo(tx: Tx, revision: int | Iterable[int], *, message: str | None = None) -> Outcome:
@@ -92,13 +91,18 @@ def _take_back(tx: Tx, revision: int, plan: dict[Address, Content], wanted: froz
 def _done_by(tx: Tx, revision: int) -> list[Address]:
     """Return the keys a commit made versions of."""
     # Of what retention has cut nothing tells which commits it belonged to: half of one must not pass for the whole.
-    cut = [each for each in cuts.below(tx.db, tx.branch, revision) if _touches(tx, revision, each.at.agent_id)]
+    cut = [each for each in cuts.below(tx.db, tx.line, revision) if _touches(tx, revision, each.at.agent_id)]
     cuts.settle(cut, revision, partial=False)
     found = changes.between(tx, revision, revision, values=False)
+    row = tx.db.one(_COMMIT, {"revision": revision})
+    if row is None:
+        raise NoSuchRevision(f"there is no revision {revision}")
+    if not any(level.branch == row[1] and revision <= level.top for level in tx.line):
+        raise InvalidValue(f"revision {revision} is a commit of another branch; undo it there")
     if not found:
-        if tx.db.one(_COMMIT, {"revision": revision}) is None:
-            raise NoSuchRevision(f"there is no revision {revision}")
-        raise InvalidValue(f"revision {revision} only moved expiries; it changed no value that could be taken back")
+        raise InvalidValue(
+            f"revision {revision} only moved expiries or names; it changed no value that could be taken back"
+        )
     return [Address(each.agent_id, each.state_type.value, each.key) for each in found]
 
 
@@ -112,11 +116,10 @@ def _as_of(tx: Tx, at: Address, revision: int) -> Content:
 
 def _merged(before: Content, after: Content, now: Content) -> Merge:
     """Return what is left when the step from before to after is taken out of what stands now."""
-    # To the merge what stands is theirs, whose order of members and elements stays; to whoever undoes it is ours. That
-    # members stand in another order is no later change: an undo before may have put one back at the end.
+    # The order of members and elements stays as it stands. That members stand in another is no later change: an undo
+    # before may have put one back at the end.
     standing = after.value if alike(after.value, now.value) else now.value
-    found = merge(after.value, before.value, standing)
-    return Merge(found.value, tuple(replace(each, ours=each.theirs, theirs=each.ours) for each in found.conflicts))
+    return merge(after.value, standing, before.value, prefer="ours")
 
 
 def _only_metadata_clashes(before: Content, after: Content, now: Content) -> bool:
@@ -187,11 +190,11 @@ def _overlapping(tx: Tx, at: Address, revision: int, before: Content, after: Con
     Goes back from the newest to the one with which the conflict began; what was settled before that is no matter.
     """
     head = tx.committed(at)
-    if head is None or head.id is None:
+    if head is None or not (lines := strands(tx, at, head)):
         return ()
     found: list[Version] = []
     newer: tuple[Version, dict[str, Any]] | None = None
-    for version in merged(tx, [Key(at, head.id, head.revision)], Window(since=revision)):
+    for version in merged(tx, [Key(at, lines)], Window(since=revision)):
         stands = _clashing(before, after, _as_of(tx, at, version.revision))
         if newer is not None and not same(stands, newer[1]):
             found.append(newer[0])
@@ -209,7 +212,7 @@ def _clashing(before: Content, after: Content, then: Content) -> dict[str, Any]:
 
 
 _c, _a, _ca = state_commits.c, agents.c, commit_agents.c
-_COMMIT = Statement(select(_c.message).where(_c.revision == bindparam("revision")))
+_COMMIT = Statement(select(_c.message, _c.branch_id).where(_c.revision == bindparam("revision")))
 _TOUCHES = Statement(
     select(_ca.revision)
     .select_from(agents.join(commit_agents, _a.id == _ca.agent_id))

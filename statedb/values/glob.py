@@ -29,6 +29,10 @@ class Glob(NamedTuple):
         """Return the keys that match, of those in the range."""
         return keys if self.matches is None else [key for key in keys if self.matches(key)]
 
+    def takes(self, key: str) -> bool:
+        """Tell whether a key matches."""
+        return self.low <= key < self.high and bool(self.pick([key]))
+
 
 def is_pattern(text: str) -> bool:
     """Tell whether a text has special characters."""

@@ -5,22 +5,24 @@
     theirs   {"theme": "light", "size": 12, "tab": 4}
     merged   {"theme": "light", "size": 14, "tab": 4}
 
-Theirs is what stands in the store. Where both sides changed one place to different things it keeps standing, and a
-`Clash` tells of it.
+Where both sides changed one place to different things one of them stands there, theirs unless told, and a `Clash` tells
+of it.
 """
 
 from __future__ import annotations
 
 import json
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 from statedb.models import MISSING as MISSING
 from statedb.values import pointer
-from statedb.values.same import is_list, is_object, json_type, same
+from statedb.values.same import alike, is_list, is_object, json_type, same
+from statedb.values.sequence import Run, runs
 
-ClashKind = Literal["concurrent_modification", "deleted_modified", "type_mismatch"]
+ConflictKind = Literal["concurrent_modification", "deleted_modified", "type_mismatch"]
+Side = Literal["ours", "theirs"]
 Id = str | int
 Path = tuple[str, ...]
 
@@ -31,11 +33,13 @@ class Clash:
 
     `path` is a JSON Pointer in which an element of a list merged by id goes by its id: `/tasks/[id="t1"]/done`. An
     index would be right in one of the three lists and silently name another element in the rest; this names the same
-    element in all three, and whoever follows it as a plain pointer finds nothing rather than the wrong thing.
+    element in all three, and whoever follows it as a plain pointer finds nothing rather than the wrong thing. In any
+    other list it is a run of elements, by where it lies in the base: `/tags/[2:4]`, and each side is the list of what
+    stands there in place of those.
     """
 
     path: str
-    kind: ClashKind
+    kind: ConflictKind
     base: Any
     ours: Any
     theirs: Any
@@ -49,14 +53,18 @@ class Merge:
     conflicts: tuple[Clash, ...]
 
 
-def merge(base: Any, ours: Any, theirs: Any) -> Merge:
+def merge(base: Any, ours: Any, theirs: Any, *, prefer: Side = "theirs") -> Merge:
     """Merge two sides' changes of one base; each of the three is a value or MISSING.
 
     A place that one side changed takes that side's value, deletions included; objects merge member by member, lists of
-    objects with a unique `id` element by element, any other list is one value. Order belongs to the side that changed
-    it, to theirs where both did. Nothing in the result is shared with what was given. diff3's rule with JSON paths for
+    objects with a unique `id` element by element, any other lists as sequences of whole elements. Where both changed a
+    place to different things, the side to `prefer` stands there. Order belongs to the side that changed it, to the one
+    to prefer where both did. Nothing in the result is shared with what was given. diff3's rule with JSON paths for
     lines; elements by id as in Kubernetes' lists of type map.
     """
+    if prefer == "ours":
+        found = merge(base, theirs, ours)
+        return Merge(found.value, tuple(replace(each, ours=each.theirs, theirs=each.ours) for each in found.conflicts))
     clashes: list[Clash] = []
     value = _merged(base, ours, theirs, (), clashes)
     return Merge(value, tuple(clashes))
@@ -83,12 +91,15 @@ def _merged(base: Any, ours: Any, theirs: Any, path: Path, clashes: list[Clash])
         if alike(ours, theirs):
             # They differ in the order of members alone, which is never a conflict.
             return _copied(theirs)
-    clashes.append(_clash(base, ours, theirs, path))
+        if is_list(base) and (found := runs(base, ours, theirs)) is not None:
+            return _sequence(base, ours, theirs, found, path, clashes)
+    clashes.append(whole_clash(base, ours, theirs, path))
     return _copied(theirs)
 
 
-def _clash(base: Any, ours: Any, theirs: Any, path: Path) -> Clash:
-    kind: ClashKind = "concurrent_modification"
+def whole_clash(base: Any, ours: Any, theirs: Any, path: Path = ()) -> Clash:
+    """Return the clash of two values as wholes."""
+    kind: ConflictKind = "concurrent_modification"
     if ours is MISSING or theirs is MISSING:
         kind = "deleted_modified"
     elif json_type(ours) is not json_type(theirs):
@@ -175,6 +186,30 @@ def _woven(merged: Parts, lead: Parts, other: Parts) -> list[Any]:
     return [merged[name] for name in [*order, *waiting]]
 
 
+# ---- any other list: whole elements that come, go and stay
+
+
+def _sequence(
+    base: list[Any], ours: list[Any], theirs: list[Any], cut: list[Run], path: Path, clashes: list[Clash]
+) -> list[Any]:
+    """Merge run by run.
+
+    An element without an id is nobody in particular: two that stand at one place in both sides may be two changes of
+    one thing or two things, so elements are taken whole, and no element comes out that neither side had.
+    """
+    merged: list[Any] = []
+    for run in cut:
+        parts = base[run.base], ours[run.ours], theirs[run.theirs]
+        merged += parts[1] if run.taken == "ours" else parts[2]
+        # That they differ in the order of members alone is never a conflict.
+        if run.taken is None and not alike(parts[1], parts[2]):
+            gone = bool(parts[0]) and not (parts[1] and parts[2])
+            kind: ConflictKind = "deleted_modified" if gone else "concurrent_modification"
+            where = pointer.render((*path, f"[{run.base.start}:{run.base.stop}]"))
+            clashes.append(Clash(where, kind, *map(_copied, parts)))
+    return [_copied(element) for element in merged]
+
+
 # ---- copies
 
 
@@ -187,18 +222,4 @@ def _copied(value: Any) -> Any:
         return {name: _copied(member) for name, member in value.items()}
     if is_list(value):
         return [_copied(element) for element in value]
-    return value
-
-
-def alike(a: Any, b: Any) -> bool:
-    """Tell whether two values are the same but for the order of members."""
-    return same(_sorted(a), _sorted(b))
-
-
-def _sorted(value: Any) -> Any:
-    """Return the value with the members of its objects in one agreed order."""
-    if is_object(value):
-        return {name: _sorted(value[name]) for name in sorted(value)}
-    if is_list(value):
-        return [_sorted(element) for element in value]
     return value

@@ -60,6 +60,20 @@ def equal(a: Any, b: Any) -> bool:
     return True
 
 
+def alike(a: Any, b: Any) -> bool:
+    """Tell whether two values are the same but for the order of members."""
+    return same(_sorted(a), _sorted(b))
+
+
+def _sorted(value: Any) -> Any:
+    """Return the value with the members of its objects in one agreed order."""
+    if is_object(value):
+        return {name: _sorted(value[name]) for name in sorted(value)}
+    if is_list(value):
+        return [_sorted(element) for element in value]
+    return value
+
+
 def json_type(value: object) -> type:
     """Return the type of a value as JSON knows it, where every number is a float and no bool is a number."""
     return float if type(value) is int else type(value)

@@ -12,7 +12,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from statedb import MISSING, InvalidValue
-from statedb.values import diff as module
+from statedb.values import align
 from statedb.values.diff import Modified, diff
 from statedb.values.patch import json_patch, merge_patch
 from statedb.values.same import json_type
@@ -106,11 +106,11 @@ def test_long_lists_of_few_elements_are_aligned_within_bounds(monkeypatch: pytes
         looked += 1
         return bisect_left(*args)
 
-    monkeypatch.setattr("statedb.values.diff.bisect_left", counting)
+    monkeypatch.setattr("statedb.values.align.bisect_left", counting)
     old = [i % 3 for i in range(6000)] + ["rare"] + [0] * 6000
     new = [(i + 1) % 2 for i in range(6000)] + ["rare"] + [1] * 5990
     found = diff(old, new)
-    assert looked <= 2 * module._MOST_PAIRS
+    assert looked <= 2 * align._MOST_PAIRS
     assert json_patch(old, found.json_patch()) == new
 
 

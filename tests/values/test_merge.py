@@ -2,17 +2,16 @@ from __future__ import annotations
 
 import copy
 import pickle
+from bisect import bisect_left
 from dataclasses import FrozenInstanceError
+from random import Random
 from typing import Any
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
 
-from statedb.values import pointer
-from statedb.values.merge import MISSING, Clash, Merge, merge
-from statedb.values.same import is_list, is_object, same
-from tests.strategies import json_values
+from statedb.values import align, pointer
+from statedb.values.merge import MISSING, Clash, merge
+from statedb.values.same import same
 
 
 def merged(base: Any, ours: Any, theirs: Any) -> Any:
@@ -79,7 +78,7 @@ CLEAN: dict[str, tuple[Any, Any, Any, Any]] = {
         {"a": 1, "b": 2, "c": 2},
         {"a": 2, "b": 2, "c": 2},
     ),
-    "a list is one value, which ours changed": ({"l": [1], "b": 1}, {"l": [2], "b": 1}, {"l": [1]}, {"l": [2]}),
+    "a list that ours changed": ({"l": [1], "b": 1}, {"l": [2], "b": 1}, {"l": [1]}, {"l": [2]}),
     "bytes are one value": (b"1", b"2", b"1", b"2"),
 }
 
@@ -97,7 +96,11 @@ CLASHES: dict[str, tuple[Any, Any, Any, str, str]] = {
     "two numbers of different python types": (1, 2, 2.0, "", "concurrent_modification"),
     "two texts": ({"a": "x"}, {"a": "y"}, {"a": "z"}, "/a", "concurrent_modification"),
     "two bools": ({"a": None}, {"a": True}, {"a": False}, "/a", "concurrent_modification"),
-    "two lists": ({"a": [1]}, {"a": [1, 2]}, {"a": [1, 3]}, "/a", "concurrent_modification"),
+    "two lists with nothing in common": ({"a": [1]}, {"a": [2]}, {"a": [3]}, "/a", "concurrent_modification"),
+    "two first elements": ({"a": []}, {"a": [1]}, {"a": [2]}, "/a", "concurrent_modification"),
+    "a list emptied and changed": ({"a": [1, 2]}, {"a": []}, {"a": [1, 3]}, "/a", "concurrent_modification"),
+    "two lists both made": ({}, {"a": [1, 2]}, {"a": [1, 3]}, "/a", "concurrent_modification"),
+    "two lists made of something else": ({"a": 1}, {"a": [1, 2]}, {"a": [1, 3]}, "/a", "concurrent_modification"),
     "two orders of a list": ([1, 2, 3], [2, 1, 3], [3, 2, 1], "", "concurrent_modification"),
     "two new values": ({}, {"a": 1}, {"a": 2}, "/a", "concurrent_modification"),
     "two first values": (MISSING, 1, 2, "", "concurrent_modification"),
@@ -282,11 +285,16 @@ def test_lists_by_id_merge_at_any_depth() -> None:
         [item({"a": 1})],
     ],
 )
-def test_a_list_with_an_element_that_has_no_id_of_its_own_is_one_value(odd: list[Any]) -> None:
+def test_a_list_with_an_element_that_has_no_id_of_its_own_merges_as_a_sequence(odd: list[Any]) -> None:
     plain, other = items(1, 2), items(1, 3)
     for base, ours, theirs in [(odd, plain, other), (plain, odd, other), (plain, other, odd)]:
+        first = same([base[0]] * 2, [ours[0], theirs[0]])
+        sides = [side[1:] for side in (base, ours, theirs)] if first else (base, ours, theirs)
         result = merge({"l": base}, {"l": ours}, {"l": theirs})
-        assert result.conflicts == (Clash("/l", "concurrent_modification", base, ours, theirs),)
+        path = "/l" + f"/[1:{len(base)}]" * first
+        assert result.conflicts == (
+            Clash(path, "deleted_modified" if [] in sides else "concurrent_modification", *sides),
+        )
         assert same(result.value, {"l": theirs})
 
 
@@ -324,6 +332,112 @@ def test_an_element_kept_by_a_clash_finds_its_place_in_the_other_sides_order() -
     assert same(result.value, [item(3), item(1), item(2, n=2)])
 
 
+# ---- any other list
+
+
+@pytest.mark.parametrize(
+    ("base", "ours", "theirs", "result"),
+    [
+        ("abc", "xabc", "abcy", "xabcy"),
+        ("abc", "axc", "abcy", "axcy"),
+        ("abcd", "bcd", "abc", "bc"),
+        ("abcd", "xbcd", "abcy", "xbcy"),
+        ("abc", "axbc", "abyc", "axbyc"),
+        ("abcde", "axxcde", "abcdyye", "axxcdyye"),
+        ("abcd", "axcd", "axcy", "axcy"),  # what both changed to the same is taken once
+        ("abc", "abcxy", "abcxy", "abcxy"),
+        ("aaa", "aaaa", "baaa", "baaaa"),
+        ("abcd", "acbd", "abcdx", "acbdx"),  # one moved something, the other added something
+        ("ab", "xab", "abx", "xabx"),  # both added it, each where it wanted it
+    ],
+)
+def test_runs_of_elements_that_one_side_changed_are_taken(base: str, ours: str, theirs: str, result: str) -> None:
+    assert same(merged({"l": list(base)}, {"l": list(ours)}, {"l": list(theirs)}), {"l": list(result)})
+    assert same(merged(list(base), list(theirs), list(ours)), list(result))
+
+
+@pytest.mark.parametrize(
+    ("base", "ours", "theirs", "path", "kind", "parts"),
+    [
+        ("abc", "axc", "ayc", "/[1:2]", "concurrent_modification", ("b", "x", "y")),
+        ("ab", "abx", "aby", "/[2:2]", "concurrent_modification", ("", "x", "y")),
+        ("abc", "ac", "axc", "/[1:2]", "deleted_modified", ("b", "", "x")),
+        ("abc", "axc", "ac", "/[1:2]", "deleted_modified", ("b", "x", "")),
+        ("abcd", "axcd", "abyd", "/[1:3]", "concurrent_modification", ("bc", "xc", "by")),  # no element between
+        ("abc", "", "abcx", "", "concurrent_modification", ("abc", "", "abcx")),
+    ],
+)
+def test_a_run_that_both_sides_changed_is_named_by_its_place_in_the_base(
+    base: str, ours: str, theirs: str, path: str, kind: Any, parts: tuple[str, str, str]
+) -> None:
+    assert clash(list(base), list(ours), list(theirs)) == Clash(path, kind, *map(list, parts))
+    assert same(merge(list(base), list(ours), list(theirs)).value, list(theirs))
+    assert same(merge(list(base), list(ours), list(theirs), prefer="ours").value, list(ours))
+
+
+def test_beside_a_run_in_conflict_the_other_runs_are_merged() -> None:
+    base, ours, theirs = list("abcdefg"), list("Abxdefg"), list("abydefG")
+    assert [found.path for found in merge(base, ours, theirs).conflicts] == ["/[2:3]"]
+    assert merge(base, ours, theirs).value == list("AbydefG")
+    assert merge(base, ours, theirs, prefer="ours").value == list("AbxdefG")
+
+
+@pytest.mark.parametrize(
+    ("base", "ours", "theirs"),
+    [
+        ("xabc", "axbc", "abxc"),  # moved to two places: x would stand at both
+        ("xab", "axb", "ab"),  # moved and removed: x would come back
+        ("abc", "cab", "abcd"),  # moved over a place in conflict: with theirs standing there, c would stand twice
+    ],
+)
+def test_lists_in_which_a_moved_element_would_be_doubled_clash_as_a_whole(base: str, ours: str, theirs: str) -> None:
+    for sides in (ours, theirs), (theirs, ours):
+        assert clash(list(base), *map(list, sides)).path == ""
+        assert merge(list(base), *map(list, sides)).value == list(sides[1])
+
+
+def test_elements_without_an_id_are_taken_whole() -> None:
+    base, ours, theirs = [{"a": 1, "b": 1}, 0], [{"a": 2, "b": 1}, 0], [{"a": 1, "b": 2}, 0]
+    assert clash(base, ours, theirs) == Clash("/[0:1]", "concurrent_modification", base[:1], ours[:1], theirs[:1])
+    assert same(merged([*base, 1], [*ours, 1], [*base, 2]), [*ours, 2])
+
+
+def test_elements_are_told_apart_by_type() -> None:
+    assert same(merged([1, 0, 5], [1, 0, True], [1.0, 0, 5]), [1.0, 0, True])
+    assert same(merged([0.0, 7, 1], [-0.0, 7, 1], [0.0, 7, 2]), [-0.0, 7, 2])
+
+
+def test_a_long_list_of_two_kinds_of_elements_is_merged_within_bounds(monkeypatch: pytest.MonkeyPatch) -> None:
+    looked = 0
+
+    def counting(*args: Any) -> int:
+        nonlocal looked
+        looked += 1
+        return bisect_left(*args)
+
+    monkeypatch.setattr("statedb.values.align.bisect_left", counting)
+    chance = Random(0)
+    base = [chance.randrange(2) for _ in range(6000)]
+    assert same(merged(base, [9, *base[1:]], [*base[:3000], 7, *base[3000:]]), [9, *base[1:3000], 7, *base[3000:]])
+    merge(base, [chance.randrange(2) for _ in base], [chance.randrange(2) for _ in base])
+    assert 0 < looked <= 5 * align._MOST_PAIRS
+
+
+# ---- which side stands
+
+
+def test_the_side_to_prefer_stands_at_a_clash_and_leads_in_order() -> None:
+    base = {"a": 1, "b": 1, "l": [item(1)], "o": {"x": 1, "y": 2, "z": 3}}
+    ours = {"a": 2, "l": [item(1), item("u")], "o": {"z": 3, "y": 2, "x": 1}, "u": 1}
+    theirs = {"a": 3, "b": 2, "l": [item(1), item("t")], "o": {"y": 2, "x": 1, "z": 3}, "t": 1}
+    stands = merge(base, ours, theirs, prefer="ours")
+    assert same(stands.value, {"a": 2, "l": items(1, "u", "t"), "o": {"z": 3, "y": 2, "x": 1}, "u": 1, "t": 1})
+    assert stands.conflicts == (
+        Clash("/a", "concurrent_modification", 1, 2, 3),
+        Clash("/b", "deleted_modified", 1, MISSING, 2),
+    )
+
+
 # ---- what a merge is
 
 
@@ -352,181 +466,3 @@ def test_values_of_200_levels_merge() -> None:
     sides = [deep(leaf, 133) for leaf in ({"a": 1, "b": 1}, {"a": 2, "b": 1}, {"a": 1, "b": 2})]
     assert same(merged(*sides), deep({"a": 2, "b": 2}, 133))
     assert clash(deep(1, 133), deep(2, 133), deep(3, 133)).kind == "concurrent_modification"
-
-
-# ---- laws
-
-# Few names and few leaves, so that what is drawn meets itself again.
-LEAVES = st.sampled_from([None, False, 0, 1, 0.0, -0.0, 1.0, "", "a"])
-NAMES = st.sampled_from("abc")
-MEMBERS = st.dictionaries(NAMES, LEAVES, max_size=2)
-
-
-@st.composite
-def lists_by_id(draw: st.DrawFn) -> list[dict[str, Any]]:
-    names = draw(st.lists(st.sampled_from([1, 2, 3, "1", "2"]), unique=True, max_size=4))
-    return [{"id": name, **draw(MEMBERS)} for name in names]
-
-
-LISTS_BY_ID = lists_by_id()
-# Objects, lists and lists by id that are likely to share names and values.
-SMALL = st.recursive(
-    LEAVES,
-    lambda below: st.lists(below, max_size=3) | st.dictionaries(NAMES, below, max_size=3) | LISTS_BY_ID,
-    max_leaves=8,
-)
-ADDED = st.lists(st.tuples(st.sampled_from("abcd"), SMALL), max_size=1)
-BASES = SMALL | st.dictionaries(NAMES, SMALL | LISTS_BY_ID, max_size=3)
-
-
-@st.composite
-def edited(draw: st.DrawFn, value: Any) -> Any:
-    """The value after some changes: parts removed, replaced, edited, added and put in another order."""
-    if draw(st.integers(0, 7)) == 0:
-        return draw(SMALL)
-    if is_object(value):
-        members = [(name, draw(edited(part))) for name, part in value.items() if draw(st.integers(0, 4))]
-        members += draw(ADDED)
-        return dict(draw(st.permutations(members)) if draw(st.booleans()) else members)
-    if is_list(value):
-        elements = [draw(edited(part)) for part in value if draw(st.integers(0, 4))]
-        elements += draw(LISTS_BY_ID)[:1]
-        return list(draw(st.permutations(elements))) if draw(st.booleans()) else elements
-    return value if draw(st.booleans()) else draw(LEAVES)
-
-
-@st.composite
-def sides(draw: st.DrawFn) -> tuple[Any, Any, Any]:
-    """A base and what two sides made of it; any of them may be MISSING."""
-    value = draw(BASES)
-    three = [value, draw(edited(value)), draw(edited(value))]
-    gone = draw(st.sampled_from([None] * 12 + [0, 1, 2]))
-    return tuple(MISSING if index == gone else side for index, side in enumerate(three))  # type: ignore[return-value]
-
-
-def unordered(value: Any) -> Any:
-    """The value without what the law of symmetry leaves open: order of members, and of elements that have ids."""
-    if is_object(value):
-        return {name: unordered(value[name]) for name in sorted(value)}
-    if is_list(value):
-        elements = [unordered(element) for element in value]
-        if all(is_object(element) and type(element.get("id")) in (str, int) for element in elements):
-            elements.sort(key=lambda element: (isinstance(element["id"], str), element["id"]))
-        return elements
-    return value
-
-
-def where(result: Merge) -> set[tuple[str, str]]:
-    return {(found.path, found.kind) for found in result.conflicts}
-
-
-ANY = json_values() | SMALL | st.just(MISSING)
-
-
-@given(ANY, ANY)
-def test_what_one_side_did_alone_is_taken(base: Any, x: Any) -> None:
-    for result in (merge(base, x, base), merge(base, base, x), merge(base, x, x)):
-        assert result.conflicts == ()
-        assert same(result.value, x)
-
-
-@given(sides())
-def test_what_one_side_did_to_the_base_is_taken(three: tuple[Any, Any, Any]) -> None:
-    base, x, _ = three
-    for result in (merge(base, x, base), merge(base, base, x), merge(base, x, x)):
-        assert result.conflicts == ()
-        assert same(result.value, x)
-
-
-@given(sides())
-def test_a_clean_merge_is_symmetric_up_to_order(three: tuple[Any, Any, Any]) -> None:
-    base, x, y = three
-    one, other = merge(base, x, y), merge(base, y, x)
-    assert where(one) == where(other)
-    assert len(one.conflicts) == len(where(one))
-    if not one.conflicts:
-        assert same(unordered(one.value), unordered(other.value))
-
-
-@given(sides())
-def test_every_clash_is_told_alike_from_both_sides(three: tuple[Any, Any, Any]) -> None:
-    base, x, y = three
-    mirrored = {found.path: found for found in merge(base, y, x).conflicts}
-    for found in merge(base, x, y).conflicts:
-        other = mirrored[found.path]
-        assert same([found.base, found.ours, found.theirs], [other.base, other.theirs, other.ours])
-        assert not same(found.ours, found.theirs)
-        assert not same(found.base, found.ours)
-        assert not same(found.base, found.theirs)
-
-
-@given(sides())
-@example(([{"id": 1}], [{"id": 1, "a": 1}], MISSING))
-def test_inputs_are_left_alone_and_shared_with_nothing(three: tuple[Any, Any, Any]) -> None:
-    before = copy.deepcopy(three)
-    result = merge(*three)
-    for part in (
-        result.value,
-        *(side for found in result.conflicts for side in (found.base, found.ours, found.theirs)),
-    ):
-        spoil(part)
-    assert same(list(three), list(before))
-
-
-@given(sides())
-def test_parts_of_a_result_are_shared_with_each_other_nowhere(three: tuple[Any, Any, Any]) -> None:
-    result = merge(*three)
-    before = copy.deepcopy(result.conflicts)
-    spoil(result.value)
-    assert same([c.theirs for c in result.conflicts], [c.theirs for c in before])
-
-
-def spoil(value: Any) -> None:
-    """Empty every container of a value, from the inside out."""
-    if is_object(value) or is_list(value):
-        for part in list(value.values() if is_object(value) else value):
-            spoil(part)
-        value.clear()
-
-
-@st.composite
-def disjoint_edits(draw: st.DrawFn) -> tuple[dict[str, Any], dict[str, Any], dict[str, Any], dict[str, Any]]:
-    """An object, two edits of different members of it, and what the members are after both."""
-    names = list("abcdef")
-    base: dict[str, Any] = draw(st.dictionaries(st.sampled_from(names), SMALL))
-    cut = draw(st.integers(0, len(names)))
-    new = {name: draw(SMALL | st.just(MISSING)) for name in names}
-    ours, theirs, both = dict(base), dict(base), dict(base)
-    for index, name in enumerate(names):
-        for side in (ours if index < cut else theirs), both:
-            side[name] = new[name]
-            if new[name] is MISSING:
-                del side[name]
-    return base, ours, theirs, both
-
-
-@given(disjoint_edits())
-def test_edits_of_different_members_never_clash(case: tuple[Any, Any, Any, dict[str, Any]]) -> None:
-    base, ours, theirs, both = case
-    value = merged(base, ours, theirs)
-    assert value.keys() == both.keys()
-    assert all(same(value[name], both[name]) for name in both)
-
-
-@given(sides())
-def test_without_lists_by_id_what_stands_at_a_clash_is_theirs(three: tuple[Any, Any, Any]) -> None:
-    result = merge(*three)
-    for found in result.conflicts:
-        if "[id=" not in found.path:
-            here = result.value
-            for part in pointer.parse(found.path):
-                here = here.get(part, MISSING)
-            assert same(here, found.theirs)
-
-
-@given(sides())
-def test_merging_ours_again_into_what_was_merged_changes_nothing(three: tuple[Any, Any, Any]) -> None:
-    base, ours, theirs = three
-    once = merge(base, ours, theirs)
-    if not once.conflicts:
-        assert same(unordered(merged(base, ours, once.value)), unordered(once.value))

@@ -12,6 +12,7 @@ import psycopg
 from psycopg_pool import AsyncConnectionPool
 
 from statedb.config import Settings
+from statedb.db.context import Context
 from statedb.db.engine import Body
 from statedb.db.fork import REASON, remember
 from statedb.db.location import Place
@@ -23,7 +24,7 @@ from statedb.db.postgres.opening import configured, connecting, prepare
 from statedb.db.postgres.site import Query, Site, returns
 from statedb.db.postgres.writing import Writing, aborted, begun, write
 from statedb.db.statements import Row
-from statedb.db.tx import Context, Note
+from statedb.db.tx import Note
 from statedb.errors import StoreClosed
 
 T = TypeVar("T")

@@ -21,6 +21,7 @@ from functools import partial
 from typing import Any
 
 from statedb.db import journal
+from statedb.db.context import Context
 from statedb.db.earlier import Earlier
 from statedb.db.engine import Body
 from statedb.db.footprint import Footprint
@@ -33,7 +34,7 @@ from statedb.db.postgres.many import Merged
 from statedb.db.postgres.port import RECONNECT, Port
 from statedb.db.postgres.site import Driver
 from statedb.db.postgres.writing import PAUSE, TRIES, aborted, doubt, write
-from statedb.db.tx import Context, Note, Tx
+from statedb.db.tx import Note, Tx
 from statedb.errors import DiskFull, StoreBusy
 from statedb.models import Address, StateType
 

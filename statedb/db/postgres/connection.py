@@ -200,8 +200,9 @@ class Connection:
         text, given = query
         newest, _ = self._query(NEWEST, {})
         [row] = self._driver.fetch((_beside(newest, text), given))
-        self._newest = Newest.of(row[:4])
-        return row[5:] if row[4] else None
+        place = len(Newest._fields)
+        self._newest = Newest.of(row[:place])
+        return row[place + 1 :] if row[place] else None
 
     def _land(self, footprint: Footprint, now: int) -> Landed:
         base = self._rows.base

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TypeVar
 
+from statedb.db.context import Context
 from statedb.db.engine import Body
 from statedb.db.postgres.connection import Connection
 from statedb.db.postgres.port import Port, persistently
 from statedb.db.postgres.site import Driver
-from statedb.db.tx import Context, Tx
+from statedb.db.tx import Tx
 
 T = TypeVar("T")
 

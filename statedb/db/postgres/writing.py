@@ -16,6 +16,7 @@ from sqlalchemy import bindparam, select
 from sqlalchemy.dialects.postgresql import insert
 
 from statedb.db import journal
+from statedb.db.context import Context
 from statedb.db.engine import Body
 from statedb.db.footprint import Footprint
 from statedb.db.postgres.connection import Connection, Landed
@@ -24,7 +25,7 @@ from statedb.db.postgres.port import RECONNECT, Port, persistently
 from statedb.db.postgres.site import Driver
 from statedb.db.statements import Statement
 from statedb.db.tables import aborted_writes, state_commits
-from statedb.db.tx import Context, Note, Tx
+from statedb.db.tx import Note, Tx
 from statedb.errors import StoreBusy, TransactionAborted
 from statedb.times import EARLIEST
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from functools import lru_cache
-from typing import Any, NamedTuple
+from typing import Any, Literal, NamedTuple
 
 from sqlalchemy import BigInteger, ColumnElement, Select, bindparam, null
 from sqlalchemy.sql.elements import Label
@@ -25,10 +25,10 @@ from statedb.values import codec
 
 
 class Reading(NamedTuple):
-    """A view, now or as of a point, with its values or, as most of what there is to fetch, without."""
+    """A view, now, as of a point or of one level of a branch, with its values or, as most of it, without."""
 
     view: str
-    past: bool
+    when: Literal["now", "then", "level"]
     values: bool
 
 
@@ -110,7 +110,7 @@ def _kept(state: int, revision: int, base: int, key: str, number: int, data: byt
 @lru_cache(maxsize=256)
 def _statement(reading: Reading, forms: tuple[Form, ...]) -> Statement:
     view = VIEWS[reading.view]
-    clause = (view.then if reading.past else view.now).clause
+    clause = {"now": view.now, "then": view.then, "level": view.level}[reading.when].clause
     assert isinstance(clause, Select)
     if not reading.values:
         columns = [null().label(each.name) if each.name in _VALUES else each for each in clause.selected_columns]

@@ -28,11 +28,13 @@ from sqlalchemy.sql.compiler import SQLCompiler
 
 from statedb.config import Settings
 from statedb.db.contents import Contents, Kept
+from statedb.db.context import Point
 from statedb.db.points import newest_point
 from statedb.db.query.fetching import Reading, fetch
 from statedb.db.query.functions import OVERRIDDEN
 from statedb.db.query.guard import HIDDEN, SEES, Guard, Names
-from statedb.db.query.needs import needs
+from statedb.db.query.lines import fetch_line
+from statedb.db.query.needs import Need, needs
 from statedb.db.query.sqltext import MAX_BYTES, Query
 from statedb.db.sqlite import connection as sqlite
 from statedb.db.sqlite.connection import Connection
@@ -114,18 +116,23 @@ def prepare(tx: Tx, query: Query, parameters: Parameters, *, partial: bool) -> W
     """
     point = tx.point
     revision, instant = point or (LARGEST, newest_point(tx).instant)
-    scene = Scene(tx.db.path, {}, point is not None, revision, instant)
+    branches = bool(tx.ancestors)
+    scene = Scene(None if branches else tx.db.path, {}, branches or point is not None, revision, instant)
     if scene.path is None:
         with closing(Sandbox(scene, tx.settings, partial)) as empty:
             named = empty.views_of(query, parameters)
         wanted = needs(query, parameters)
-        given, most = {"revision": revision, "instant": instant}, tx.settings.query_max_fetch
-        rows = {
-            name: fetch(tx.db, Reading(name, scene.past, values), wanted.get(name, {}), given, most)
-            for name, values in named.items()
-        }
+        rows = {name: _rows(tx, scene, name, values, wanted.get(name, {})) for name, values in named.items()}
         scene = scene._replace(rows=rows)
     return Work(query, parameters, scene, tx.settings, partial)
+
+
+def _rows(tx: Tx, scene: Scene, view: str, values: bool, need: Need | None) -> list[StoredRow]:
+    if tx.ancestors:
+        return fetch_line(tx, view, values, need, Point(scene.revision, scene.instant))
+    given = {"revision": scene.revision, "instant": scene.instant}
+    reading = Reading(view, "then" if scene.past else "now", values)
+    return fetch(tx.db, reading, need, given, tx.settings.query_max_fetch)
 
 
 def _reading(view: View, scene: Scene) -> Statement:

@@ -8,12 +8,13 @@ from typing import Any
 
 from statedb.config import Settings
 from statedb.db import journal
+from statedb.db.context import Context
 from statedb.db.engine import Body
 from statedb.db.sqlite.connection import Connection
 from statedb.db.sqlite.hop import Hop, open_hops
 from statedb.db.sqlite.sentinel import MemorySentinel, Sentinel
 from statedb.db.sqlite.writequeue import WriteQueue
-from statedb.db.tx import Context, Note, Tx
+from statedb.db.tx import Note, Tx
 from statedb.errors import StoreClosed
 
 

@@ -8,11 +8,12 @@ from typing import Any
 
 from statedb.config import Settings
 from statedb.db import journal
+from statedb.db.context import Context
 from statedb.db.engine import Body
 from statedb.db.sqlite.connection import Error, explain
 from statedb.db.sqlite.pool import Pool, explained
 from statedb.db.sqlite.sentinel import MemorySentinel, Sentinel
-from statedb.db.tx import Context, Note, Tx
+from statedb.db.tx import Note, Tx
 
 
 class Engine:

@@ -19,11 +19,12 @@ from sqlite3 import OperationalError
 from typing import Any
 
 from statedb.db import journal
+from statedb.db.context import Context
 from statedb.db.earlier import Earlier
 from statedb.db.futures import settle_result
 from statedb.db.sqlite.connection import Connection
 from statedb.db.sqlite.hop import Hop, settle_error, tell
-from statedb.db.tx import Context, Note, Tx
+from statedb.db.tx import Note, Tx
 from statedb.errors import StoreBusy, StoreClosed
 
 Body = Callable[[Tx], Any]

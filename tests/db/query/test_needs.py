@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from itertools import product
-from typing import Any
+from typing import Any, Literal
 
 import pytest
 from hypothesis import given, settings
@@ -412,9 +412,10 @@ def test_statements_are_few_and_fit_every_database(roads: tuple[Store, Store]) -
     assert fetching._statement.cache_info().currsize == 4
     assert len(Statement.every) == listed
     whole = [fetching.Form(column, few, True, True) for column in ("agent_id", "state_key") for few in (0, 1, MOST)]
-    for view, past, values in product(VIEWS, (False, True), (False, True)):
+    readings: tuple[Literal["now", "then", "level"], ...] = ("now", "then", "level")
+    for view, when, values in product(VIEWS, readings, (False, True)):
         for form in [each for each in whole if each.column in VIEWS[view].narrowed]:
-            statement = fetching._statement(fetching.Reading(view, past, values), (form,))
+            statement = fetching._statement(fetching.Reading(view, when, values), (form,))
             for dialect in (DIALECT, POSTGRESQL):
                 text, _ = statement.on(dialect)
                 assert "POSTCOMPILE" not in text

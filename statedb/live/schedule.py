@@ -1,0 +1,23 @@
+"""What a process knows of automatic checkpoints: who has a policy, and whom to wake when one falls due."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from typing import Any
+
+
+class Schedule:
+    """Policies as of the newest change of any, so that a write asks the database for none of them."""
+
+    def __init__(self) -> None:
+        self._known: tuple[int, Mapping[Any, Any]] = 0, {}
+        self.alarm: Callable[[int], object] | None = None
+        """Called with the time, in microseconds, at which a checkpoint falls due that nobody may be there to make."""
+
+    def policies(self, stamp: int, read: Callable[[], Mapping[Any, Any]]) -> Mapping[Any, Any]:
+        """Return the policies as of a revision, the newest that changed any; `read` fetches them if need be."""
+        known, found = self._known
+        if known != stamp:
+            found = read()
+            self._known = stamp, found
+        return found
