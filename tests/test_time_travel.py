@@ -12,14 +12,14 @@ from hypothesis import settings
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, rule, run_state_machine_as_test
 
-from statedb import MISSING, VersionConflict
+from statedb import MISSING, Store, VersionConflict
 from statedb.errors import CheckpointExists, InvalidValue, NoSuchBranch, NoSuchCheckpoint
 from statedb.times import moment
 from statedb.values.merge import merge
 from statedb.values.same import same
 from tests.helpers import SHELLS, Clock
 from tests.places import Places
-from tests.timetravel import TRUNK, Held, Merging, Model, Strategy, Where, held_alike
+from tests.timetravel import TRUNK, Held, Mark, Merging, Model, Strategy, Where, held_alike
 
 EFFORT = int(os.environ.get("TEST_EFFORT", "1"))
 
@@ -248,9 +248,9 @@ class Machine(RuleBasedStateMachine):
 
     def mark(self, pick: int, mark: str, agent: str | None, ago: int | None) -> None:
         name, lab = self.on(pick)
-        marks = self.model.lines[name].marks
+        line = self.model.lines[name]
         at = None if ago is None else max(0, self.head - ago)
-        if (mark, agent) in marks:
+        if (mark, agent) in line.marks:
             with pytest.raises(CheckpointExists):
                 lab.checkpoints.create(mark, agent_id=agent, at=at)
             self.made(False)
@@ -258,17 +258,27 @@ class Machine(RuleBasedStateMachine):
         made = lab.checkpoints.create(mark, agent_id=agent, at=at)
         self.made(True)
         assert (made.name, made.agent_id, made.branch) == (mark, agent, name)
-        marks[mark, agent] = self.head if at is None else at
+        named = Mark(self.head if at is None else at, line.id)
+        line.marked.append((self.head, {**line.marks, (mark, agent): named}))
 
     def unmark(self, pick: int, mark: str, agent: str | None) -> None:
         name, lab = self.on(pick)
-        was = self.model.lines[name].marks.pop((mark, agent), None)
+        line = self.model.lines[name]
+        was = line.marks.get((mark, agent))
+        if was is not None and was.line != line.id:
+            with pytest.raises(InvalidValue):
+                lab.checkpoints.delete(mark, agent_id=agent)
+            self.made(False)
+            return
         assert lab.checkpoints.delete(mark, agent_id=agent) == (was is not None)
         self.made(was is not None)
+        if was is not None:
+            left = {each: point for each, point in line.marks.items() if each != (mark, agent)}
+            line.marked.append((self.head, left))
 
     def restore_mark(self, pick: int, mark: str, agent: str | None) -> None:
         name, lab = self.on(pick)
-        meant = self.model.lines[name].marked(mark, agent)
+        meant = self.model.lines[name].meant(mark, agent)
         if meant is None:
             with pytest.raises((NoSuchCheckpoint, InvalidValue)):
                 lab.checkpoints.restore(mark, agent_id=agent)
@@ -279,18 +289,21 @@ class Machine(RuleBasedStateMachine):
 
     def look_at_mark(self, pick: int, mark: str, agent: str | None) -> None:
         name, lab = self.on(pick)
-        marks = self.model.lines[name].marks
-        listed = {(each.name, each.agent_id): each.revision for each in lab.checkpoints.list()}
-        assert listed == marks
-        meant = self.model.lines[name].marked(mark, agent)
+        line = self.model.lines[name]
+        self.check_marks(name, lab)
+        meant = line.meant(mark, agent)
         if meant is None:
             return
         then, now = self.model.at(name, meant[0]), self.model.now(name)
-        if (mark, None) in marks:
-            assert contents(lab.at(mark)) == self.model.at(name, marks[mark, None])
+        if (mark, None) in line.marks:
+            assert contents(lab.at(mark)) == self.model.at(name, line.marks[mark, None].revision)
         since = self.model.difference(then, now)
         of_agent = {where: value for where, value in since.items() if meant[1] in (None, where[0])}
         assert landed(lab.checkpoints.diff(mark, agent_id=agent)) == of_agent
+
+    def check_marks(self, name: str, lab: Any) -> None:
+        listed = {(each.name, each.agent_id): each.revision for each in lab.checkpoints.list()}
+        assert listed == {mark: point.revision for mark, point in self.model.lines[name].marks.items()}
 
     # ---- the rest
 
@@ -337,6 +350,7 @@ class Machine(RuleBasedStateMachine):
                 seen = [each for each in self.model.lines[name].seen if self.model.nodes[each].at <= stamp]
                 assert contents(lab.at(moment(stamp))) == self.model.at(name, seen[-1])
             self.check_versions(name, lab)
+            self.check_marks(name, lab)
 
     def check_versions(self, name: str, lab: Any) -> None:
         for where in {where for node in self.model.nodes.values() for where in node.wrote}:
@@ -432,3 +446,13 @@ def test_a_store_with_branches_is_what_the_model_says(sort: str) -> None:
     run_state_machine_as_test(
         driven, settings=settings(max_examples=EXAMPLES[sort] * EFFORT, stateful_step_count=30, deadline=None)
     )
+
+
+# ---- what the machine came upon
+
+
+def test_a_branch_made_before_the_first_commit_takes_in_what_is_merged_into_it(store: Store) -> None:
+    store.states.set(*PLACES[0], 1)
+    store.branches.create("x", at=0)
+    assert [each.new_value for each in store.branches.merge("main", into="x").changes] == [1]
+    assert store.branch("x").states.get(*PLACES[0]) == 1

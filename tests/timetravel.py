@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_right
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
 from statedb import MISSING
 from statedb.values.merge import alike, merge
@@ -34,32 +34,47 @@ class Node:
     wrote: frozenset[Where]
 
 
+class Mark(NamedTuple):
+    """A checkpoint: the revision it names, and the id of the branch it was made on."""
+
+    revision: int
+    line: int
+
+
+Marks = dict[tuple[str, str | None], Mark]
+"""Checkpoints by name and agent."""
+
+
 @dataclass
 class Line:
-    """A branch: the revisions of the commits it sees, oldest first, and of its checkpoints, by name and agent."""
+    """A branch: the revisions of the commits it sees, oldest first, and its checkpoints, all of them at each change."""
 
     id: int
     seen: list[int] = field(default_factory=lambda: [0])
-    marks: dict[tuple[str, str | None], int] = field(default_factory=dict)
+    marked: list[tuple[int, Marks]] = field(default_factory=lambda: [(0, {})])
 
     @property
     def tip(self) -> int:
         return self.seen[-1]
 
+    @property
+    def marks(self) -> Marks:
+        return self.marked[-1][1]
+
     def as_of(self, revision: int) -> int:
         """Return the newest commit seen by then."""
         return self.seen[bisect_right(self.seen, revision) - 1]
 
-    def marked(self, mark: str, agent: str | None) -> tuple[int, str | None] | None:
+    def meant(self, mark: str, agent: str | None) -> tuple[int, str | None] | None:
         """Return the revision a name means and the agent it is about; None where it means nothing, or several things.
 
         An agent's own comes first, then the store's; where no agent is told, the only one's who has it will do.
         """
         for whose in (agent, None):
             if (mark, whose) in self.marks:
-                return self.marks[mark, whose], agent
+                return self.marks[mark, whose].revision, agent
         having = [whose for each, whose in self.marks if each == mark]
-        return (self.marks[mark, having[0]], having[0]) if agent is None and len(having) == 1 else None
+        return (self.marks[mark, having[0]].revision, having[0]) if agent is None and len(having) == 1 else None
 
 
 @dataclass
@@ -136,7 +151,9 @@ class Model:
     def fork(self, name: str, parent: str, revision: int, id: int) -> None:
         assert id not in self.ids, "an id is never used again"
         self.ids.add(id)
-        self.lines[name] = Line(id, [each for each in self.lines[parent].seen if each <= revision])
+        line = self.lines[parent]
+        seen = [each for each in line.seen if each <= revision]
+        self.lines[name] = Line(id, seen, [each for each in line.marked if each[0] <= revision])
 
     def drop(self, name: str) -> None:
         del self.lines[name]
