@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PEERS := .venv/.peers
 
-.PHONY: demo test lint types bench bench-scale gaps crash schema wheel clean
+.PHONY: demo test lint types bench bench-scale gaps crash torn schema wheel clean
 
 demo: $(READY)  ## run the main job as a short story
 	$(BIN)/statedb demo
@@ -31,6 +31,9 @@ gaps: $(READY)  ## readers of the feed beside 8 writers for 30 s, on both databa
 
 crash: $(READY)  ## writers, then the PostgreSQL server, killed under load for 60 s: nothing acknowledged lost or doubled
 	$(BIN)/python -m tests.rigs crash
+
+torn: $(READY)  ## 200 processes killed in the middle of a restore, of a merge, of an automatic checkpoint, on both databases
+	$(BIN)/python -m tests.rigs torn
 
 schema: $(READY)  ## write schema.sql anew from statedb/db/tables.py
 	$(BIN)/python -m statedb.db.schema > schema.sql

@@ -11,79 +11,20 @@ import tempfile
 import time
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
 from random import Random
-from statistics import median
-from typing import Any
 
-from benchmarks import crowd, report
+from benchmarks import crowd, report, travel
+from benchmarks.axis import AGENT, BATCH, FULL, QUICK, TIER, Axis, Curve, Lengths, name_of, value, write
 from benchmarks.rounds import Stopwatch
 from statedb import Store
 
 SCALE = Path(__file__).with_name("SCALE.md")
 PLOTS = Path(__file__).with_name("plots")
-AGENT, TIER = "agent-1", "persistent"
 SPREAD = 1_000
 """Keys over which versions are spread."""
-_BATCH = 100
-"""Keys written in a commit when a store is filled."""
-
 Call = Callable[[Random], object]
-
-
-@dataclass(frozen=True, slots=True)
-class Lengths:
-    """The sizes along each axis, the rounds, and the calls of each round."""
-
-    versions: tuple[int, ...] = (1_000, 10_000, 100_000, 1_000_000)
-    keys: tuple[int, ...] = (1, 10, 100, 1_000, 10_000, 100_000)
-    changed: tuple[int, ...] = (1, 10, 100, 1_000, 10_000)
-    processes: tuple[int, ...] = (1, 2, 4, 8)
-    rounds: int = 60
-    calls: int = 40
-    seconds: float = 4.0
-
-
-FULL = Lengths()
-QUICK = Lengths(
-    versions=(100, 1_000), keys=(10, 100), changed=(1, 10), processes=(1, 2), rounds=3, calls=5, seconds=0.5
-)
-
-
-@dataclass(slots=True)
-class Curve:
-    """What an operation costs at each size, in microseconds. `most` is what the largest may cost, to the smallest."""
-
-    name: str
-    sizes: tuple[int, ...]
-    most: float | None = None
-    times: dict[int, list[float]] = field(default_factory=dict)
-
-    @property
-    def medians(self) -> list[float]:
-        return [median(self.times[size]) for size in self.sizes]
-
-    @property
-    def ratio(self) -> float:
-        """What the largest costs, to the smallest."""
-        return self.medians[-1] / self.medians[0]
-
-    @property
-    def verdict(self) -> str:
-        if self.most is None:
-            return ""
-        return "ok" if self.ratio <= self.most else "short"
-
-
-@dataclass(slots=True)
-class Axis:
-    """One thing that grows, and the curves along it."""
-
-    name: str
-    about: str
-    unit: str
-    curves: list[Curve]
 
 
 def main() -> None:
@@ -105,18 +46,13 @@ def main() -> None:
 def measure(folder: Path, lengths: Lengths) -> tuple[list[Axis], list[crowd.Crowd]]:
     """Fill the stores and return the curves along every axis, and what so many processes wrote."""
     axes = []
-    for name, along in (("deep", _deep), ("spread", _spread), ("keys", _keys), ("changed", _changed)):
+    own = {"deep": _deep, "spread": _spread, "keys": _keys, "changed": _changed}
+    for name, along in {**own, "beside": travel.keys, "others": travel.commits, "depth": travel.depth}.items():
         with ExitStack() as opened:
             place = folder / name
             place.mkdir()
             axes.append(along(place, opened, lengths))
     return axes, [_crowd(folder / f"crowd-{count}.db", count, lengths.seconds) for count in lengths.processes]
-
-
-def value(turn: int) -> dict[str, Any]:
-    """Return a value of 100 bytes of JSON."""
-    return {"turn": 1_000_000_000 + turn, "status": "waiting for the reviewer", "owner": "planner", "cost": 12.5,
-            "labels": ["a", "b"]}  # fmt: skip
 
 
 # ---- the axes
@@ -127,7 +63,7 @@ def _deep(folder: Path, opened: ExitStack, lengths: Lengths) -> Axis:
     sides = []
     for size in lengths.versions:
         store = opened.enter_context(Store(folder / f"{size}.db", durability="normal"))
-        store.transfer.load_versions(AGENT, TIER, _name(0), ((float(at), value(at)) for at in range(1, size + 1)))
+        store.transfer.load_versions(AGENT, TIER, name_of(0), ((float(at), value(at)) for at in range(1, size + 1)))
         sides.append(Side(store, size, 1, size, 1, size))
     curves = _raced(sides, {**QUESTIONS, "feed.changes, 10 from anywhere": _anywhere}, lengths, _PROMISED)
     return Axis("versions of one key", "One key, a commit for each of its versions.", "versions", curves)
@@ -141,7 +77,7 @@ def _spread(folder: Path, opened: ExitStack, lengths: Lengths) -> Axis:
         store = opened.enter_context(Store(folder / f"{size}.db", durability="normal"))
         sides.append(_filled(store, size, keys, size // keys))
     curves = _raced(sides, QUESTIONS, lengths, _PROMISED)
-    about = f"{SPREAD:,} keys that share the versions, {_BATCH} keys to a commit: with 1,000, there is one to list."
+    about = f"{SPREAD:,} keys that share the versions, {BATCH} keys to a commit: with 1,000, there is one to list."
     return Axis(f"versions of {SPREAD:,} keys", about, "versions", curves)
 
 
@@ -159,11 +95,11 @@ def _changed(folder: Path, opened: ExitStack, lengths: Lengths) -> Axis:
     """Two points of one store between which ever more keys changed."""
     keys = max(lengths.changed) * 10
     store = opened.enter_context(Store(folder / "store.db", durability="normal"))
-    _write(store, keys, 0)
+    write(store, keys, 0)
     sides = []
     for size in lengths.changed:
         before = store.transfer.head()
-        store.states.set_many(AGENT, TIER, {_name(number): value(10 * size) for number in range(size)})
+        store.states.set_many(AGENT, TIER, {name_of(number): value(10 * size) for number in range(size)})
         sides.append(Side(store, size, keys, 2, before, before))
     asked: dict[str, Question] = {
         "changes between them, each key": lambda side: lambda _: side.store.history.changes(side.head, side.head + 1),
@@ -207,30 +143,30 @@ Question = Callable[[Side], Call]
 
 def _get(side: Side) -> Call:
     get = side.store.states.get
-    return lambda chance: get(AGENT, TIER, _name(chance.randrange(side.keys)))
+    return lambda chance: get(AGENT, TIER, name_of(chance.randrange(side.keys)))
 
 
 def _set(side: Side) -> Call:
     set_ = side.store.states.set
-    return lambda chance: set_(AGENT, TIER, _name(chance.randrange(side.keys)), value(chance.getrandbits(60)))
+    return lambda chance: set_(AGENT, TIER, name_of(chance.randrange(side.keys)), value(chance.getrandbits(60)))
 
 
 def _at(side: Side) -> Call:
     def call(chance: Random) -> object:
         past = side.store.at(chance.randint(side.first, side.head))
-        return past.states.get(AGENT, TIER, _name(chance.randrange(side.keys)))
+        return past.states.get(AGENT, TIER, name_of(chance.randrange(side.keys)))
 
     return call
 
 
 def _versions(side: Side) -> Call:
     versions = side.store.history.versions
-    return lambda chance: versions(AGENT, TIER, _name(chance.randrange(side.keys)), limit=20)
+    return lambda chance: versions(AGENT, TIER, name_of(chance.randrange(side.keys)), limit=20)
 
 
 def _version(side: Side) -> Call:
     get = side.store.history.get
-    return lambda chance: get(AGENT, TIER, _name(chance.randrange(side.keys)), chance.randint(1, side.versions))
+    return lambda chance: get(AGENT, TIER, name_of(chance.randrange(side.keys)), chance.randint(1, side.versions))
 
 
 def _diff(side: Side) -> Call:
@@ -238,7 +174,7 @@ def _diff(side: Side) -> Call:
 
     def call(chance: Random) -> object:
         old = chance.randint(1, max(1, side.versions - 1))
-        return diff(AGENT, TIER, _name(chance.randrange(side.keys)), old, min(old + 1, side.versions))
+        return diff(AGENT, TIER, name_of(chance.randrange(side.keys)), old, min(old + 1, side.versions))
 
     return call
 
@@ -298,22 +234,12 @@ def _curve(curve: Curve, sides: Sequence[Side], asked: Question, lengths: Length
 
 def _filled(store: Store, size: int, keys: int, versions: int) -> Side:
     """Write so many versions of all keys, and in the last commit a key alone."""
-    _write(store, keys, 0)
+    write(store, keys, 0)
     first = store.transfer.head()
     for turn in range(1, versions):
-        _write(store, keys, turn)
-    store.states.set(AGENT, TIER, _name(0), value(-1))
+        write(store, keys, turn)
+    store.states.set(AGENT, TIER, name_of(0), value(-1))
     return Side(store, size, keys, versions, first, store.transfer.head())
-
-
-def _write(store: Store, keys: int, turn: int) -> None:
-    for first in range(0, keys, _BATCH):
-        numbers = range(first, min(first + _BATCH, keys))
-        store.states.set_many(AGENT, TIER, {_name(number): value(turn) for number in numbers})
-
-
-def _name(number: int) -> str:
-    return f"task/{number:06d}"
 
 
 # ---- what is said of it

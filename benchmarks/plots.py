@@ -12,7 +12,7 @@ from benchmarks.peers.races import PeerRow
 from benchmarks.storage import Room
 
 if TYPE_CHECKING:
-    from benchmarks.curves import Axis
+    from benchmarks.axis import Axis
 
 _OURS, _THEIRS = "#1b6ca8", "#c9ccd1"
 _STYLE = {"svg.fonttype": "none", "svg.hashsalt": "statedb", "font.size": 9, "font.family": "sans-serif"}
@@ -46,7 +46,7 @@ def curves(axes: Sequence[Axis], path: Path) -> None:
     for panel, axis in zip(panels, axes, strict=False):
         for curve in axis.curves:
             panel.plot(curve.sizes, curve.medians, marker="o", markersize=3, label=curve.name)
-        panel.set(xscale="log", yscale="log", title=axis.name, ylabel="µs")
+        panel.set(xscale="symlog" if 0 in axis.curves[0].sizes else "log", yscale="log", title=axis.name, ylabel="µs")
         panel.minorticks_off()
         panel.legend(fontsize=6, frameon=False)
         panel.grid(alpha=0.3)

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks import crowd, curves, postgres, report
 from benchmarks.__main__ import measure, measure_beside
+from benchmarks.axis import Lengths
 from benchmarks.peers import races
 from benchmarks.peers.peer import Durability, Named, Peer, version
 from benchmarks.report import Beside, Table, page, peers, table
@@ -18,7 +19,10 @@ TINY = Sizes(
     keys=50, rounds=2, operations=16, together=20, seconds=0.05, crew=2, turns=1, histories=(20, 40), steps=5,
     real=False, crowd=0.1,
 )  # fmt: skip
-SMALL = curves.Lengths(versions=(20, 40), keys=(1, 2), changed=(1, 2), processes=(1,), rounds=1, calls=1, seconds=0.05)
+SMALL = Lengths(
+    versions=(20, 40), keys=(1, 2), changed=(1, 2), beside=(10, 20), others=(0, 8), processes=(1,), rounds=1, calls=1,
+    seconds=0.05,
+)  # fmt: skip
 BESIDE = Beside([], [], [], crowd.Crowd(2, 0.1, alone=[1.0]), [], None)
 
 
@@ -88,7 +92,7 @@ def test_an_asynchronous_peer_is_raced_in_every_row(tmp_path: Path, monkeypatch:
 def test_every_curve_has_a_time_at_every_size(tmp_path: Path) -> None:
     axes, crowds = curves.measure(tmp_path, SMALL)
     said = curves.said(axes, crowds, report.machine())
-    assert [len(axis.curves) for axis in axes] == [9, 8, 8, 2]
+    assert [len(axis.curves) for axis in axes] == [9, 8, 8, 2, 4, 1, 2]
     for axis in axes:
         assert axis.name.capitalize() in said
         for curve in axis.curves:

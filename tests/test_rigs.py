@@ -1,15 +1,19 @@
-"""The rigs, for a few seconds each; `make gaps` and `make crash` run them for long."""
+"""The rigs, for a few seconds each; `make gaps`, `make crash` and `make torn` run them for long."""
 
 from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from tests.places import only_postgres
 from tests.rigs.crash import crash
 from tests.rigs.gaps import hunt
 from tests.rigs.server import Server
+from tests.rigs.torn import LARGE, tear
 
 SECONDS = 2.0
+KILLS = 2
 
 
 def test_the_feed_has_no_gap(where: str, tmp_path: Path) -> None:
@@ -28,3 +32,10 @@ def test_no_write_is_lost_or_doubled_where_all_writers_are_killed(where: str, tm
 def test_no_write_is_lost_or_doubled_where_the_server_is_killed(database: str, tmp_path: Path) -> None:
     with Server() as server:
         print(crash(server.create("store"), tmp_path / "crash", 2 * SECONDS, server))
+
+
+@pytest.mark.parametrize("name", LARGE)
+def test_a_process_killed_in_the_middle_of_a_large_change_has_made_it_or_not(name: str, where: str) -> None:
+    torn = tear(name, KILLS, lambda _: where)
+    print(torn)
+    assert torn.found.total() == KILLS

@@ -12,7 +12,7 @@ from typer.core import TyperGroup
 
 from statedb import __version__
 from statedb.cli import exits, manual
-from statedb.cli.commands import COMMANDS
+from statedb.cli.commands import COMMANDS, NOUNS, Command
 from statedb.cli.stores import ENVIRONMENT, Named
 
 NAME = "statedb"
@@ -20,19 +20,39 @@ _COMPLETE = "_STATEDB_COMPLETE"
 """The variable in which a shell says that it wants completions, as --show-completion has told it."""
 
 
-class Shell(TyperGroup):
-    """The commands, each made when it is asked for, with this program's own way to end."""
+class Commands(TyperGroup):
+    """The commands that begin with the same words, each made when it is asked for."""
+
+    words: tuple[str, ...] = ()
+
+    @property
+    def _mine(self) -> list[Command]:
+        return [each for each in COMMANDS if each.words[: len(self.words)] == self.words]
 
     def list_commands(self, ctx: Any) -> list[str]:
-        return [each.name for each in COMMANDS]
+        return list(dict.fromkeys(each.words[len(self.words)] for each in self._mine))
 
     def get_command(self, ctx: Any, cmd_name: str) -> Any:
         # Where nothing is called so all are made, since what is called alike is looked for among those.
-        wanted = [each for each in COMMANDS if each.name == cmd_name] or COMMANDS
-        for each in wanted:
-            if each.name not in self.commands:
-                self.add_command(each.made())
+        known = self.list_commands(ctx)
+        for name in [cmd_name] if cmd_name in known else known:
+            if name not in self.commands:
+                self.add_command(self._made(name))
         return self.commands.get(cmd_name)
+
+    def _made(self, name: str) -> Any:
+        words = (*self.words, name)
+        single = next((each for each in self._mine if each.words == words), None)
+        if single is not None:
+            return single.made()
+        noun = next(each for each in NOUNS if each.name == name)
+        made = Commands(name=name, help=noun.about, rich_help_panel=noun.panel, epilog=manual.epilog(noun.examples))
+        made.words = words
+        return made
+
+
+class Shell(Commands):
+    """All of them, with this program's own way to end."""
 
     def main(self, args: Sequence[str] | None = None, prog_name: str | None = None, *_: Any, **__: Any) -> NoReturn:
         if os.environ.get(_COMPLETE):
@@ -71,6 +91,9 @@ def options(
     actor: Annotated[
         str | None, typer.Option("--actor", metavar="NAME", help="Who writes; else STATEDB_ACTOR.")
     ] = None,
+    branch: Annotated[
+        str | None, typer.Option("-b", "--branch", metavar="NAME", help="Work on this branch; else on main.")
+    ] = None,
     no_pager: Annotated[
         bool, typer.Option("--no-pager", help="Print long output as it is; else STATEDB_PAGER or PAGER shows it.")
     ] = False,
@@ -79,7 +102,7 @@ def options(
     ] = False,
 ) -> None:
     """Work with an embedded store that remembers."""
-    context.obj = Named(os.environ.get(ENVIRONMENT) if file is None else file, actor, not no_pager)
+    context.obj = Named(os.environ.get(ENVIRONMENT) if file is None else file, actor, not no_pager, branch)
 
 
 def main() -> None:

@@ -13,8 +13,19 @@ from typer.core import TyperCommand
 
 from statedb.cli import manual
 
-WRITE, READ, PAST, TRANSFER, STORE = "Write", "Read", "The past", "Transfer", "The store"
+WRITE, READ, PAST, TRAVEL, TRANSFER, STORE = (
+    "Write", "Read", "The past", "Time travel", "Transfer", "The store",
+)  # fmt: skip
 """The panels of the help, in this order."""
+
+
+class Noun(NamedTuple):
+    """What several commands are about, which begin with its name."""
+
+    name: str
+    panel: str
+    about: str
+    examples: tuple[str, ...]
 
 
 class Command(NamedTuple):
@@ -32,6 +43,10 @@ class Command(NamedTuple):
     cls: str | None = None
 
     @property
+    def words(self) -> tuple[str, ...]:
+        return tuple(self.name.split())
+
+    @property
     def run(self) -> Any:
         return _found(self.does)
 
@@ -39,7 +54,7 @@ class Command(NamedTuple):
         """Return the command ready to be called."""
         alone = typer.Typer(add_completion=False, pretty_exceptions_enable=False)
         alone.command(
-            self.name,
+            self.words[-1],
             cls=TyperCommand if self.cls is None else _found(self.cls),
             help=manual.paragraphs(self.run.__doc__),
             epilog=manual.epilog(self.examples, self.prints),
@@ -55,6 +70,20 @@ def _found(name: str) -> Any:
     return getattr(import_module(f"statedb.cli.{module}"), thing)
 
 
+NOUNS = (
+    Noun(
+        "checkpoint",
+        TRAVEL,
+        "Name points in time: make checkpoints, list them, see what has changed since, end them.",
+        ("statedb -f app.db checkpoint create before-deploy", "statedb -f app.db restore before-deploy"),
+    ),
+    Noun(
+        "branch",
+        TRAVEL,
+        "Work on a line of its own: make branches, list them, compare them, end them.",
+        ("statedb -f app.db branch create try-plan-b", "statedb -f app.db -b try-plan-b log"),
+    ),
+)
 COMMANDS = (
     Command(
         "set",
@@ -176,6 +205,82 @@ COMMANDS = (
         "an array of commits, newest first; their changes come with values where --patch is given",
         "terminal.pager.Paged",
     ),
+    Command(
+        "restore",
+        "restore.restore",
+        TRAVEL,
+        (
+            "statedb -f app.db restore before-deploy --dry-run",
+            "statedb -f app.db restore 'yesterday 14:00' --agent agent-1 --key 'prefs/*' --yes",
+        ),
+    ),
+    Command(
+        "checkpoint create",
+        "checkpoints.create",
+        TRAVEL,
+        (
+            "statedb -f app.db checkpoint create before-deploy -m 'release 4'",
+            "statedb -f app.db checkpoint create monday --agent agent-1 --at 'monday 09:00' --type milestone",
+        ),
+    ),
+    Command(
+        "checkpoint list",
+        "checkpoints.list_",
+        TRAVEL,
+        ("statedb -f app.db checkpoint list --agent agent-1",),
+        "an array of checkpoints, newest first",
+        "terminal.pager.Paged",
+    ),
+    Command(
+        "checkpoint show",
+        "checkpoints.show",
+        TRAVEL,
+        ("statedb -f app.db checkpoint show before-deploy",),
+        "the checkpoint",
+    ),
+    Command(
+        "checkpoint diff",
+        "checkpoints.diff",
+        TRAVEL,
+        (
+            "statedb -f app.db checkpoint diff before-deploy",
+            "statedb -f app.db checkpoint diff monday --agent agent-1 --to 1h",
+        ),
+        "an array of the keys that differ, with both values",
+        "terminal.pager.Paged",
+    ),
+    Command(
+        "checkpoint delete",
+        "checkpoints.delete",
+        TRAVEL,
+        ("statedb -f app.db checkpoint delete before-deploy",),
+    ),
+    Command(
+        "branch create",
+        "branches.create",
+        TRAVEL,
+        (
+            "statedb -f app.db branch create try-plan-b",
+            "statedb -f app.db branch create what-if --at 'last friday 18:00'",
+        ),
+    ),
+    Command(
+        "branch list",
+        "branches.list_",
+        TRAVEL,
+        ("statedb -f app.db branch list",),
+        "an array of branches, main first",
+        "terminal.pager.Paged",
+    ),
+    Command(
+        "branch diff",
+        "branches.diff",
+        TRAVEL,
+        ("statedb -f app.db branch diff try-plan-b", "statedb -f app.db branch diff try-plan-b --agent agent-1"),
+        "an array of the keys that differ, with both values",
+        "terminal.pager.Paged",
+    ),
+    Command("branch delete", "branches.delete", TRAVEL, ("statedb -f app.db branch delete try-plan-b",)),
     Command(
         "import",
         "transfer.import_",

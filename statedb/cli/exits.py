@@ -22,6 +22,9 @@ from statedb.errors import StateDBError
 INTERRUPTED = 128 + 2
 UNREAD = 128 + 13
 
+_BEFORE = ("-f", "--file", "--actor", "-b", "--branch", "--no-pager")
+"""Options of the program, not of a command."""
+
 
 class Refused(Exception):
     """What was asked for is not there, or is not to be done."""
@@ -68,7 +71,7 @@ def _usage(error: typer.TyperException) -> str:
     said = " ".join(error.format_message().replace("Value error, ", "").split()).rstrip(".")
     if context is None:
         return said
-    if context.parent is not None and getattr(error, "option_name", "") in ("-f", "--file", "--actor", "--no-pager"):
+    if context.parent is not None and getattr(error, "option_name", "") in _BEFORE:
         said += "; it stands before the command"
     return f"{said}{'' if said.endswith('?') else '.'} Try '{context.command_path} --help'"
 

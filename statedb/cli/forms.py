@@ -10,12 +10,12 @@ import base64
 from dataclasses import fields
 from typing import Any
 
-from statedb.models import UNAVAILABLE, Change, Commit, Difference, Entry, Stats, Version
+from statedb.models import UNAVAILABLE, Branch, Change, Checkpoint, Commit, Difference, Entry, Stats, Version
 
 _CHANGE = ("agent_id", "state_type", "key", "change", "version")
 
 
-def form(made: Entry | Version | Change | Difference | Stats) -> dict[str, Any]:
+def form(made: Entry | Version | Change | Difference | Checkpoint | Branch | Stats) -> dict[str, Any]:
     """Return the members of a value the library handed out, but for the cache of a store that lives for one command."""
     return dict(member(field.name, getattr(made, field.name)) for field in fields(made) if field.name != "cache")
 

@@ -15,7 +15,8 @@ def init(context: typer.Context) -> None:
     """
     place = place_of(context)
     found = exists(place)
-    opened(context, create=True).close()
+    with opened(context, create=True):
+        pass
     output.line(f"{place.shown} is a store already" if found else f"made {place.shown}")
 
 
@@ -32,7 +33,8 @@ def migrate(context: typer.Context) -> None:
     place = place_of(context)
     with valid_settings():
         before = peek.schema_of(place, Settings.load({}))
-    opened(context, create=True).close()
+    with opened(context, create=True):
+        pass
     if before is None:
         output.line(f"made {place.shown} with schema {HEAD}")
     elif before == HEAD:

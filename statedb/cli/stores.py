@@ -20,15 +20,30 @@ ENVIRONMENT = "STATEDB_URL"
 
 @dataclass(frozen=True, slots=True)
 class Named:
-    """What the options before the command say: where the store is, who writes, whether long output is paged."""
+    """What the options before the command say: where the store is, who writes, whether long output is paged, and on
+    which branch the command works."""
 
     url: str | None
     actor: str | None
     pages: bool = True
+    branch: str | None = None
 
 
-def opened(context: typer.Context, *, create: bool = False) -> Store:
-    """Return the store that was named. Only a command that makes stores (`create`) makes one."""
+@contextmanager
+def opened(context: typer.Context, *, create: bool = False) -> Iterator[Store]:
+    """Open the store that was named, on the branch that was. Only a command that makes stores (`create`) makes one."""
+    with _store(context, create=create) as store:
+        branch = _named(context).branch
+        yield store if branch is None else store.branch(branch)
+
+
+def trunk_only(context: typer.Context, command: str) -> None:
+    """Refuse a branch where a command is about the whole store."""
+    if _named(context).branch is not None:
+        raise Usage(f"{command} is about the whole store; leave -b out")
+
+
+def _store(context: typer.Context, *, create: bool) -> Store:
     from statedb.store import Store
 
     place, named = place_of(context), _named(context)

@@ -50,8 +50,10 @@ class Ancestry:
             self._vectors[tip] = found
         return found
 
-    def shared(self, one: Tip, other: Tip) -> Vector:
-        """Return what two commits have both taken in."""
+    def shared(self, one: Tip, other: Tip | None) -> Vector:
+        """Return what two commits have both taken in; None has taken in nothing."""
+        if other is None:
+            return {}
         a, b = self.vector(one), self.vector(other)
         return {branch: min(a[branch], b[branch]) for branch in a.keys() & b.keys()}
 
@@ -65,7 +67,7 @@ class Ancestry:
                 found.append(tip)
         return found
 
-    def since_parted(self, one: Tip, other: Tip) -> list[Span]:
+    def since_parted(self, one: Tip, other: Tip | None) -> list[Span]:
         """Return the commits among which is all by which the first may differ from the base of both.
 
         Those it has taken in since the last of its own line that the other knows: what a merge brought in with it is

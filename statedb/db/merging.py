@@ -67,7 +67,7 @@ class Merging:
 
     def meetings(self, strategy: Strategy) -> Iterator[Meeting]:
         """Yield the keys whose content on either side may have to change, in order, and how each is settled."""
-        if self.theirs is None or self.ours is None:
+        if self.theirs is None:
             return
         instant = self._now.instant
         within = self._ancestry.since_parted(self.theirs, self.ours)

@@ -5,6 +5,7 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 import typer
@@ -12,7 +13,7 @@ from typer.core import TyperGroup
 
 from statedb import __version__
 from statedb.cli.app import app
-from statedb.cli.commands import COMMANDS, PAST, READ, STORE, TRANSFER, WRITE, Command
+from statedb.cli.commands import COMMANDS, PAST, READ, STORE, TRANSFER, TRAVEL, WRITE, Command
 from tests.cli.helpers import Cli
 
 NO_HEAVY_IMPORTS = f"""
@@ -38,7 +39,7 @@ def test_version_is_printed(cli: Cli) -> None:
 @pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_the_help_of_each_command_is_a_page_that_ends_with_examples(cli: Cli, command: Command) -> None:
-    ran = cli.bare(command.name, "--help")
+    ran = cli.bare(*command.words, "--help")
     assert ran.code == 0
     said = [line.strip() for line in ran.text.strip().splitlines()]
     assert said[0].startswith(f"Usage: statedb {command.name}")
@@ -54,7 +55,7 @@ def test_the_help_of_each_command_is_a_page_that_ends_with_examples(cli: Cli, co
 @pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_commands_that_read_say_what_they_print_for_programs(cli: Cli, command: Command) -> None:
-    said = cli.bare(command.name, "--help").text
+    said = cli.bare(*command.words, "--help").text
     assert (f"With --json: {command.prints}." in said) == (command.prints is not None)
     assert "--json" in said or command.prints is None
     assert command.prints is not None or command.panel not in (READ, PAST) or command.name in ("revert", "undo")
@@ -69,9 +70,15 @@ def test_each_example_is_a_line_that_the_program_takes(example: str) -> None:
     shell = typer.main.get_command(app)
     assert isinstance(shell, TyperGroup)
     with shell.make_context("statedb", args) as context:
-        name, command, rest = shell.resolve_command(context, [*context._protected_args, *context.args])
-        assert command is not None
-        command.make_context(name, rest, parent=context).close()
+        check(shell, context, [*context._protected_args, *context.args])
+
+
+def check(group: TyperGroup, context: Any, line: list[str]) -> None:
+    name, command, rest = group.resolve_command(context, line)
+    assert command is not None
+    with command.make_context(name, rest, parent=context) as made:
+        if isinstance(command, TyperGroup):
+            check(command, made, [*made._protected_args, *made.args])
 
 
 def test_each_example_is_of_its_own_command() -> None:
@@ -79,7 +86,7 @@ def test_each_example_is_of_its_own_command() -> None:
         assert command.examples
         for example in command.examples:
             words = shlex.split(example)
-            assert command.name in words[1:4:2], example
+            assert command.words in (tuple(words[1:][: len(command.words)]), tuple(words[3:][: len(command.words)]))
 
 
 @pytest.mark.usefixtures("wide")
@@ -91,14 +98,14 @@ def test_help_shows_brackets_as_they_stand(cli: Cli) -> None:
 def test_help_groups_the_commands(cli: Cli) -> None:
     shown = cli.bare("--help").text
     panels = [line.split("─")[1].strip() for line in shown.splitlines() if line.startswith("╭")]
-    assert panels == ["Options", WRITE, READ, PAST, TRANSFER, STORE]
+    assert panels == ["Options", WRITE, READ, PAST, TRAVEL, TRANSFER, STORE]
 
 
 @pytest.mark.usefixtures("wide")
 def test_help_lists_every_command_with_a_sentence(cli: Cli) -> None:
     shown = cli.bare("--help").text
     for command in COMMANDS:
-        assert f"│ {command.name} " in shown
+        assert f"│ {command.words[0]} " in shown
         assert command.run.__doc__
 
 

@@ -115,6 +115,18 @@ def everything(cli: Cli, folder: Path) -> list[tuple[str, tuple[int, str, str]]]
     run("export", "--format", "dir", "--output", str(folder / "out"), "--agent", "d", "--type", "local")
     run("export", "--output", str(folder / "all.jsonl"))
     run("import", str(folder / "all.jsonl"))
+    run("checkpoint", "create", "mark")
+    run("checkpoint", "list")
+    run("checkpoint", "show", "mark", "--json")
+    run("checkpoint", "diff", "mark")
+    run("set", *PREFS, "7")
+    run("restore", "mark", "--dry-run")
+    run("restore", "mark", "--yes")
+    run("checkpoint", "delete", "mark")
+    run("branch", "create", "lab")
+    run("branch", "list")
+    run("branch", "diff", "lab")
+    run("branch", "delete", "lab")
     run("stats")
     run("stats", "--json")
     return said
@@ -125,7 +137,7 @@ def test_every_command_does_on_a_server_what_it_does_on_a_file(server: Cli, tmp_
     on_a_server = everything(server, tmp_path / "two")
     for there, here in zip(on_a_file, on_a_server, strict=True):
         assert here == there
-    used = {line.split()[0] for line, _ in on_a_server}
+    used = {each.name for each in COMMANDS for line, _ in on_a_server if f"{line} ".startswith(f"{each.name} ")}
     assert used == {command.name for command in COMMANDS} - {"demo"}  # whose store is a file of its own
     assert (tmp_path / "one/out/k.json").read_bytes() == (tmp_path / "two/out/k.json").read_bytes()
 

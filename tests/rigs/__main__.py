@@ -1,4 +1,4 @@
-"""Run a rig for long, on both databases: `python -m tests.rigs gaps|crash|delay [seconds]`."""
+"""Run a rig for long, on both databases: `python -m tests.rigs gaps|crash|delay [seconds]`, or `torn [kills]`."""
 
 from __future__ import annotations
 
@@ -11,6 +11,7 @@ from tests.rigs.crash import crash
 from tests.rigs.delay import Distance, measure
 from tests.rigs.gaps import hunt
 from tests.rigs.server import Server
+from tests.rigs.torn import KILLS_OF_A_STORE, LARGE, NEW, OLD, tear
 
 HELD = 10.0
 
@@ -37,13 +38,23 @@ def delays(seconds: float, _folder: Path) -> None:
         print(Distance.HEAD, *measure(server, seconds), sep="\n", flush=True)
 
 
+def tears(kills: float, folder: Path) -> None:
+    with Server() as server:
+        for database, place in (("SQLite", lambda n: str(folder / f"{n}.db")), ("PostgreSQL", server.create)):
+            for name in LARGE:
+                torn = tear(name, int(kills), place)
+                print(f"{database}, {torn}", flush=True)
+                assert {OLD, NEW} <= torn.found.keys() or kills < KILLS_OF_A_STORE, "it was never killed in between"
+
+
 RIGS: dict[str, tuple[Callable[[float, Path], None], float]] = {
     "gaps": (gaps, 30.0),
     "crash": (crashes, 60.0),
     "delay": (delays, 5.0),
+    "torn": (tears, 200),
 }
 
 if __name__ == "__main__":
-    rig, seconds = RIGS[sys.argv[1]]
+    rig, much = RIGS[sys.argv[1]]
     with tempfile.TemporaryDirectory() as made:
-        rig(float(sys.argv[2]) if len(sys.argv) > 2 else seconds, Path(made))
+        rig(float(sys.argv[2]) if len(sys.argv) > 2 else much, Path(made))
