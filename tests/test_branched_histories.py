@@ -15,8 +15,8 @@ from typing import Any
 import pytest
 
 from statedb import MISSING, Store
-from statedb.values.merge import alike
 from statedb.values.pointer import render
+from statedb.values.same import alike
 from tests.conftest import Opener
 from tests.test_histories import FOLDER, lines
 

@@ -84,7 +84,7 @@ STEPS = [
     (1, step("open_again")),
     (1, step("look_back", pick=picks, ago=agos)),
 ]
-steps = st.one_of(each for weight, each in STEPS for _ in range(weight))
+steps = st.one_of([each for weight, each in STEPS for _ in range(weight)])
 
 
 class Machine(RuleBasedStateMachine):

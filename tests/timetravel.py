@@ -12,8 +12,8 @@ from dataclasses import dataclass, field
 from typing import Any, Literal, NamedTuple
 
 from statedb import MISSING
-from statedb.values.merge import alike, merge
-from statedb.values.same import same
+from statedb.values.merge import merge
+from statedb.values.same import alike, same
 
 Where = tuple[str, str, str]
 Held = dict[Where, Any]
