@@ -1,6 +1,6 @@
 """What time does while nobody writes: a store that is open makes the checkpoints that fall due by then.
 
-    a write ──▶ schedule.alarm(when something falls due) ──▶ a timer ──▶ checkpoints.run_due, a transaction like any other
+    a write ──▶ schedule.alarm(when it falls due) ──▶ a timer ──▶ checkpoints.run_due, a transaction like any other
 
 Several processes may wait for the same: each looks, and the first transaction makes it. Whatever goes wrong here is no
 loss: the next write makes what is due, for the instant at which it was.

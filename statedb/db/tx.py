@@ -122,6 +122,7 @@ class Tx:
         "contents",
         "db",
         "deeds",
+        "due",
         "earlier",
         "elsewhere",
         "expired",
@@ -178,6 +179,7 @@ class Tx:
         self.agents: dict[str, int] = {}
         self.opening: Opening | None = None
         self.deeds: list[Deed] = []
+        self.due: int | None = None
         self.kind: str | None = None
         self.merge_parent: int | None = None
         self.outcomes: list[Any] = []
