@@ -329,6 +329,8 @@ def _kind(changed: dict[Address, Staged], clocks: list[Session], deeds: list[Dee
 
 def land(tx: Tx, shift: int, at: int) -> None:
     """Tell what was handed out where its commit landed: so many revisions further on, at this time in microseconds."""
+    if tx.due is not None:
+        automatic.remind(tx)
     if tx.written is None or (shift == 0 and at == tx.now):
         return
     tx.written += shift
