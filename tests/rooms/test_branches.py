@@ -41,11 +41,8 @@ def test_a_branch_sees_the_trunk_as_it_was_and_writes_only_to_itself(store: Stor
     assert held(lab) == {"j": "own", "k": 1}
     assert held(store) == {"k": "later"}
     entry = lab.states.set(*K, 2)
-    assert (entry.version, entry.parent_version, entry.created_at) == (
-        2,
-        1,
-        store.history.get(*K, version=1).created_at,
-    )
+    made_at = store.history.get(*K, version=1).created_at
+    assert (entry.version, entry.parent_version, entry.created_at) == (2, 1, made_at)
     assert lab.states.delete(*J)
     assert (held(lab), lab.states.keys("a", "persistent"), lab.states.exists(*J)) == ({"k": 2}, ["k"], False)
     assert lab.states.get_many("a", [("persistent", "k"), ("persistent", "j")]) == {("persistent", "k"): 2}
@@ -142,7 +139,7 @@ def test_history_reaches_down_to_what_a_branch_was_made_from(store: Store) -> No
     store.states.patch(*K, {"y": "trunk"})
     lab.states.patch(*K, {"y": 3})
     lab.states.patch(*K, {"z": 4})
-    h = lab.history
+    h: Any = lab.history
     assert [(each.version, each.parent_version, each.branch) for each in h.versions(*K)] == [
         (4, 3, "lab"), (3, 2, "lab"), (2, 1, "main"), (1, None, "main")
     ]  # fmt: skip
@@ -325,9 +322,12 @@ def test_writes_of_many_branches_share_a_batch(open_store: Opener) -> None:
 def test_a_branch_that_ends_under_a_transaction_ends_it(open_store: Opener) -> None:
     store = open_store()
     store.branches.create("lab")
-    with pytest.raises(TransactionAborted), store.branch("lab").transaction() as tx:
-        tx.states.set(*K, 1)
-        ending = threading.Thread(target=store.branches.delete, args=("lab",))
-        ending.start()
-        ending.join()
+    tx = store.branch("lab").transaction()
+    tx.__enter__()
+    tx.states.set(*K, 1)
+    ending = threading.Thread(target=store.branches.delete, args=("lab",))
+    ending.start()
+    ending.join()
+    with pytest.raises(TransactionAborted):
+        tx.__exit__(None, None, None)
     assert store.transfer.head() == 2
