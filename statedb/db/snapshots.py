@@ -8,13 +8,14 @@ from typing import Any
 
 from sqlalchemy import select
 
+from statedb.db.context import Point
 from statedb.db.entries import held, json_object
 from statedb.db.heads import Head
 from statedb.db.restore import Extent, lost
 from statedb.db.rewrite import Content, steps, take
 from statedb.db.statements import Statement
 from statedb.db.tables import agents
-from statedb.db.tx import Point, Tx
+from statedb.db.tx import Tx
 from statedb.models import MISSING, Address, Outcome, StateType
 from statedb.times import moment, span
 from statedb.values import snapshot

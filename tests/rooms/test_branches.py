@@ -122,7 +122,7 @@ def test_a_transaction_on_a_branch_makes_one_commit_of_it(store: Store) -> None:
         tx.states.update(*K, lambda value: value + 1)
         tx.states.set(*J, 1)
         assert tx.states.items("a", "persistent") == [("j", 1), ("k", 2)]
-    commit = store.history.commit(tx.revision)
+    commit = store.history.commit(tx.revision or 0)
     assert (commit.branch, commit.message) == ("lab", "both")
     assert [(each.key, each.change, each.old_value, each.new_value) for each in commit.changes] == [
         ("j", "create", None, 1), ("k", "update", 1, 2)
