@@ -117,7 +117,7 @@ def test_a_conflict_left_to_somebody_waits_while_the_rest_is_merged(store: Store
     assert [waiting] == [*merged.conflicts]
     assert (waiting.source, waiting.branch, waiting.revision) == ("lab", "main", merged.revision)
     assert store.branches.merge("lab").revision is None  # what lab did is taken in
-    settled = store.conflicts.resolve(waiting.id, strategy="theirs")
+    settled = store.conflicts.resolve(waiting.id or 0, strategy="theirs")
     assert (settled.method, held(store)["k"], store.conflicts.list()) == ("theirs", {"x": 3}, [])
     lab.states.patch(*K, {"more": 1})
     assert store.branches.merge("lab").changes[0].new_value == {"x": 3, "more": 1}
