@@ -12,7 +12,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import bindparam, func, literal_column, select
 
 from statedb.db.branches import head_of
 from statedb.db.lineage import Level, Line, line_by_id
@@ -115,6 +115,11 @@ _c, _p = state_commits.c, state_commits.alias("p").c
 _MERGED = Statement(
     select(_p.branch_id, func.max(_p.revision))
     .join_from(state_commits, _p.revision.table, _p.revision == _c.merge_parent)
-    .where(_c.merge_parent.is_not(None), _c.branch_id == bindparam("branch"), _c.revision <= bindparam("top"))
+    # The sum keeps SQLite from the range of all commits up to `top`: there is an index of those that are merges.
+    .where(
+        _c.merge_parent.is_not(None),
+        _c.branch_id == bindparam("branch"),
+        _c.revision + literal_column("0") <= bindparam("top"),
+    )
     .group_by(_p.branch_id)
 )
