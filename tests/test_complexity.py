@@ -246,3 +246,19 @@ def test_the_counts_show_that_the_index_of_the_history_is_gone(stores: tuple[Fil
         finally:
             raw.execute(told)
     assert many > 10 * most
+
+
+def test_a_merge_asks_as_often_however_often_two_branches_have_merged_before(tmp_path: Path) -> None:
+    with Store(tmp_path / "store.db", durability="normal") as store:
+        store.branches.create("lab")
+        lab, asked = store.branch("lab"), list[str]()
+        store._engine._pool.writer.raw.set_trace_callback(asked.append)  # type: ignore[union-attr]
+        counts = []
+        for number in range(30):
+            lab.states.set(AGENT, TIER, "there", number)
+            store.states.set(AGENT, TIER, "here", number)
+            asked.clear()
+            store.branches.merge("main", into="lab")
+            store.branches.merge("lab")
+            counts.append(len(asked))
+        assert counts[-1] == counts[2], counts
