@@ -3,6 +3,7 @@
 from statedb.aio import AsyncStore, AsyncTransaction
 from statedb.config import TIERS, Settings, Tier
 from statedb.errors import (
+    BranchExists,
     CheckpointExists,
     Compacted,
     Corrupted,
@@ -70,6 +71,7 @@ __all__ = [
     "AutoCheckpoint",
     "Blame",
     "Branch",
+    "BranchExists",
     "CacheStats",
     "Change",
     "Checkpoint",

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Awaitable, Callable, Generator, Mapping
+import weakref
+from collections.abc import Awaitable, Callable, Coroutine, Generator, Mapping
 from contextvars import ContextVar
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -71,7 +72,7 @@ class AsyncStore(Async, Rooms[Async]):
                 self._cache.stamped_by(engine.stamp)
                 remember(self._cache)
             self._engine = engine
-            self._keeper = AsyncKeeper(self.settings.clock, self._make_due)
+            self._keeper = AsyncKeeper(self.settings.clock, _weakly(self))
             self._schedule.alarm = self._keeper.alarm
         return self
 
@@ -232,9 +233,6 @@ class AsyncStore(Async, Rooms[Async]):
         if not running.cancelled():
             running.exception()  # looked at, so that asyncio does not report what nobody waits for
 
-    async def _make_due(self) -> None:
-        await self.checkpoints.run_due()
-
     def _placed(self, tx: Tx) -> Tx:
         """Return a reading transaction at the point this store shows."""
         if self._context.asked is not None:
@@ -252,6 +250,18 @@ class AsyncStore(Async, Rooms[Async]):
                     "or after its block. A write through the store would wait for itself"
                 )
             transaction = transaction.outer
+
+
+def _weakly(store: AsyncStore) -> Callable[[], Coroutine[Any, Any, None]]:
+    """Return what makes a store's due checkpoints, and does not keep the store from being forgotten."""
+    found = weakref.ref(store)
+
+    async def look() -> None:
+        there = found()
+        if there is not None:
+            await there.checkpoints.run_due()
+
+    return look
 
 
 class AsyncTransaction(Async, Rooms[Async]):

@@ -2,7 +2,7 @@
 
     StateDBError
     ├── opening   StoreTooNew · NotAStore · StoreClosed
-    ├── asking    InvalidKey ── CheckpointExists · InvalidValue ── ValueTooLarge
+    ├── asking    InvalidKey ── CheckpointExists, BranchExists · InvalidValue ── ValueTooLarge
     │             NoSuchRevision · NoSuchVersion · NoSuchCheckpoint · NoSuchBranch · NoSuchConflict
     │             Compacted ── Erased
     │             ReadOnly · QueryRefused
@@ -60,6 +60,10 @@ class StoreClosed(StateDBError):
 
 class InvalidKey(StateDBError, ValueError):
     """An agent_id, key, state_type or name that cannot be one."""
+
+
+class BranchExists(InvalidKey):
+    """A name that a branch has already."""
 
 
 class CheckpointExists(InvalidKey):

@@ -86,6 +86,8 @@ class Checkpoints(Room[S_co]):
     diff = read(checkpoints.diff)
     restore = write(checkpoints.restore)
     delete = write(checkpoints.delete)
+    export = read(checkpoints.export)
+    load = write(checkpoints.load)
     configure = write(checkpoints.configure)
     configuration = read(checkpoints.configuration)
     signal = write(checkpoints.signal)

@@ -233,6 +233,31 @@ def test_an_overlapping_later_write_is_named(store: Store) -> None:
     assert store.transfer.head() == 4
 
 
+def test_in_a_list_what_the_commit_did_goes_back_and_what_came_since_stays_where_it_is(store: Store) -> None:
+    steps = [["a", "b"], ["a", "b", "c"], ["a", "b", "c", "d"], ["x", "a", "b", "c", "d"], ["x", "a", "c", "d"]]
+    for step in steps:
+        store.states.set(*K, {"l": step})
+    taken_back = {2: ["x", "a", "d"], 3: ["x", "a", "c"], 4: ["a", "c", "d"], 5: ["x", "a", "b", "c", "d"]}
+    for revision, left in taken_back.items():
+        undone = store.undo(revision=revision)
+        assert store.states.get(*K) == {"l": left}
+        assert undone.revision is not None
+        store.undo(undone.revision)
+        assert store.states.get(*K) == {"l": steps[-1]}
+    store.undo(revision=[2, 3, 4, 5])
+    assert store.states.get(*K) == {"l": steps[0]}
+
+
+def test_a_run_of_elements_that_was_changed_again_is_named(store: Store) -> None:
+    for step in (["a", "b", "c"], ["a", "B", "c"], ["a", "B", "c", "d"], ["a", "new", "c", "d"]):
+        store.states.set(*K, step)
+    with pytest.raises(VersionConflict, match=r"/\[1:2\] was changed again by revision 4") as caught:
+        store.undo(revision=2)
+    [clash] = caught.value.conflicts
+    assert (clash.base, clash.ours, clash.theirs) == (["B"], ["new"], ["b"])
+    assert store.undo(revision=[2, 4]).changes[0].new_value == ["a", "b", "c", "d"]
+
+
 def test_nothing_of_an_undo_is_left_where_one_key_of_many_conflicts(store: Store) -> None:
     store.states.set_many("a", "shared", {"x": 1, "y": 1})
     store.states.set_many("a", "shared", {"x": 2, "y": 2})

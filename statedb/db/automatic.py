@@ -198,11 +198,18 @@ def _due(tx: Tx, policy: Policy, since: Point, trigger: Trigger, staged: Iterabl
 
 def _set_alarm(tx: Tx, policy: Policy, since: Point, staged: Iterable[Address]) -> None:
     """Have somebody look again when what has changed by now falls due, should nobody write until then."""
-    alarm = None if tx.schedule is None else tx.schedule.alarm
-    if alarm is not None:
-        found = [_due(tx, policy, since, trigger, staged) for trigger in policy.config.of(INTERVAL)]
-        if due := min((each for each in found if each is not None), default=None):
-            alarm(due)
+    found = [_due(tx, policy, since, trigger, staged) for trigger in policy.config.of(INTERVAL)]
+    tx.due = min((each for each in (*found, tx.due) if each is not None), default=None)
+    remind(tx)
+
+
+def remind(tx: Tx) -> None:
+    """Have somebody look when what a transaction has changed falls due; he must not see it before it is committed.
+
+    On a file he waits for the write lock. On a server, where he might look too early, he is told once more afterwards.
+    """
+    if tx.due is not None and tx.schedule is not None and tx.schedule.alarm is not None:
+        tx.schedule.alarm(tx.due)
 
 
 def _count(tx: Tx, policy: Policy, since: Point, extent: Counted, staged: Iterable[Address], most: int) -> int:

@@ -12,7 +12,7 @@ from statedb.db.lineage import TRUNK, Line, line_by_id
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import MAIN, branches, state_commits, store_info
 from statedb.db.tx import Tx
-from statedb.errors import InvalidKey, NoSuchBranch
+from statedb.errors import BranchExists, InvalidKey, NoSuchBranch
 from statedb.models import Branch
 from statedb.times import moment
 
@@ -20,7 +20,7 @@ from statedb.times import moment
 def make(tx: Tx, name: str, base: int | None) -> Branch:
     """Stage a branch of the one the transaction is on, seeing it as of a revision; None: of this commit."""
     if find(tx, name) is not None:
-        raise InvalidKey(f"there is a branch {name!r} already; give another name, or delete that one")
+        raise BranchExists(f"there is a branch {name!r} already; give another name, or delete that one")
     made = Branch(
         id=tx.connection.new_id(branches),
         name=name,

@@ -22,6 +22,7 @@ from statedb.db.earlier import Left
 from statedb.db.heads import Head
 from statedb.db.rows import HERE, Origin, write_commit
 from statedb.db.sessions import UNWRITTEN, Opening, Session, SessionName, session_name
+from statedb.db.tables import MAIN
 from statedb.db.tx import Note, Staged, Tx
 from statedb.models import Address, StateType
 from statedb.times import LATEST, moment
@@ -295,7 +296,7 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
         return None
     if expired:
         write_commit(tx, "expire", Note(), expired, [], HERE)
-    if tx.cache is not None:
+    if tx.cache is not None and tx.branch == MAIN:
         for at, staged in changed.items():
             if staged.encoded is not None and staged.head.digest is not None:
                 tx.cache.wrote(at, staged.head.digest, staged.encoded)
@@ -328,6 +329,8 @@ def _kind(changed: dict[Address, Staged], clocks: list[Session], deeds: list[Dee
 
 def land(tx: Tx, shift: int, at: int) -> None:
     """Tell what was handed out where its commit landed: so many revisions further on, at this time in microseconds."""
+    if tx.due is not None:
+        automatic.remind(tx)
     if tx.written is None or (shift == 0 and at == tx.now):
         return
     tx.written += shift

@@ -38,6 +38,7 @@ class Meeting(NamedTuple):
     ours: Content
     theirs: Content
     settled: Settled
+    raises: bool
 
 
 class Merging:
@@ -79,8 +80,10 @@ class Merging:
             if _alike(other, base) or _alike(other, mine):
                 continue
             how = of_key(strategy, at.key, stands="ours", default="merge")
-            settled = settle(how, base.value, mine.value, other.value, stands="ours", whole=False)
-            yield Meeting(at, base, mine, other, settled)
+            # To raise is for whoever asked for the merge, once all of what clashes is known.
+            rule = "merge" if how == "raise" else how
+            settled = settle(rule, base.value, mine.value, other.value, stands="ours", whole=False)
+            yield Meeting(at, base, mine, other, settled, raises=how == "raise")
 
     def steps(self, met: list[Meeting]) -> list[Step]:
         """Return the steps that make ours what was settled."""

@@ -55,8 +55,7 @@ def restore(tx: Tx, point: Point, extent: Extent, *, said: str, dry_run: bool, p
 
     Raises Compacted where what was there is not kept, or with `partial` leaves it and names it.
     """
-    lost = [each for each in cuts.below(tx.db, tx.line, point.revision, extent.agent_id) if extent.holds(each.at)]
-    missing = list(cuts.settle(lost, point.revision, partial=partial))
+    missing = list(lost(tx, point, extent, partial=partial))
     plan = _plan(tx, point, extent, missing, partial=partial)
     wanted = steps(tx, sorted(plan.items()))
     outcome = take(tx, wanted, only_show=dry_run, missing=tuple(sorted(missing)))
@@ -64,6 +63,12 @@ def restore(tx: Tx, point: Point, extent: Extent, *, said: str, dry_run: bool, p
         tx.kind = "restore"
         tx.writing.say(said)
     return outcome
+
+
+def lost(tx: Tx, point: Point, extent: Extent, *, partial: bool) -> tuple[Address, ...]:
+    """Return the keys of an extent that cannot be read at a point; raise Compacted where `partial` is not enough."""
+    found = cuts.below(tx.db, tx.line, point.revision, extent.agent_id)
+    return cuts.settle([each for each in found if extent.holds(each.at)], point.revision, partial=partial)
 
 
 def _plan(tx: Tx, point: Point, extent: Extent, missing: list[Address], *, partial: bool) -> dict[Address, Content]:

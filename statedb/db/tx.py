@@ -93,6 +93,7 @@ class Tx:
         "contents",
         "db",
         "deeds",
+        "due",
         "earlier",
         "elsewhere",
         "expired",
@@ -155,6 +156,7 @@ class Tx:
         self.agents: dict[str, int] = {}
         self.opening: Opening | None = None
         self.deeds: list[Deed] = []
+        self.due: int | None = None
         self.kind: str | None = None
         self.joined = False
         self.merge_parent: int | None = None

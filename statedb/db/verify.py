@@ -7,7 +7,7 @@ from itertools import groupby
 from operator import itemgetter
 from typing import Any, NamedTuple
 
-from sqlalchemy import and_, bindparam, case, except_, func, literal_column, null, or_, select, union
+from sqlalchemy import and_, bindparam, case, except_, func, literal_column, null, or_, select, union, union_all
 
 from statedb.db.chain import CommitRow, Line, content_of, link
 from statedb.db.contents import Kept, kept
@@ -16,10 +16,13 @@ from statedb.db.tables import (
     MAIN,
     agent_states,
     agents,
+    branches,
     commit_agents,
     commit_deeds,
     session_touches,
+    state_checkpoints,
     state_commits,
+    state_conflicts,
     state_touches,
     state_versions,
 )
@@ -164,6 +167,14 @@ def agents_of_commits(tx: Tx, last: int) -> Iterator[str]:
         yield f"revision {revision} and the log of agent {agent} do not agree"
 
 
+def names(tx: Tx, last: int) -> Iterator[str]:
+    """Compare what has a name with the log: the commit that made it or ended it says that it did something."""
+    for what, name, revision in tx.db.all(_UNTOLD, {}):
+        yield f"revision {revision} says nothing of what it did to the {what} {name}"
+    for name, base in tx.db.all(_UNFOUNDED, {}):
+        yield f"the branch {name} lies on revision {base}, which its parent had not reached"
+
+
 # ---- statements
 
 _c, _v, _s, _a = state_commits.c, state_versions.c, agent_states.c, agents.c
@@ -289,6 +300,32 @@ _WRONG_MEMBERS = Statement(
     select(_s.state_key, _w.name)
     .select_from(agent_states.join(clocks, or_(_s.session_id == _w.id, _is_called)))
     .where(or_(_s.session_id.is_distinct_from(_w.id), ~_is_called))
+)
+
+
+def _untold(what: str, table: Any, name: Any, revision: Any) -> Any:
+    told = select(commit_deeds.c.revision).where(commit_deeds.c.revision == revision).exists()
+    found = select(literal_column(f"'{what}'"), name, revision).select_from(table)
+    return found.where(revision > literal_column("0"), ~told)
+
+
+_b, _k, _q = branches.c, state_checkpoints.c, state_conflicts.c
+_named = [
+    ("branch", branches, _b.name),
+    ("checkpoint", state_checkpoints, _k.checkpoint_name),
+    ("conflict about", state_conflicts, _q.state_key),
+]
+_UNTOLD = Statement(
+    union_all(
+        *(
+            _untold(what, table, name, revision)
+            for what, table, name in _named
+            for revision in (table.c.created_revision, table.c.ended_revision)
+        )
+    )
+)
+_UNFOUNDED = Statement(
+    select(_b.name, _b.base).where(_b.id != MAIN, or_(_b.parent_id.is_(None), _b.base > _b.created_revision))
 )
 _changed = union(
     select(_s.agent_id, _v.revision).select_from(state_versions.join(agent_states, _s.id == _v.state_id)),

@@ -16,8 +16,7 @@ from statedb.values.names import name as checked_name
 def create(tx: Tx, name: str, *, at: Named | None = None, message: str | None = None) -> Branch:
     """Make a branch that sees this one as it was at a point, or as this commit leaves it, and writes only to itself.
 
-    It costs the same however much there is. Raises InvalidKey where there is a branch of that name already; the name of
-    one that has been deleted may be used again.
+    It costs the same however much there is. Raises BranchExists; the name of a deleted one may be used again.
     """
     called = checked_name(name, "the name of a branch")
     base = None if at is None else resolve(tx, checked(at)).revision

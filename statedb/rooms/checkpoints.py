@@ -6,13 +6,14 @@ import builtins
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from statedb.db import automatic, checkpoints, differences
+from statedb.db import automatic, checkpoints, differences, snapshots
 from statedb.db.points import Named, checked, newest_point, resolve, time_in
 from statedb.db.restore import Extent
 from statedb.db.restore import restore as brought_back
 from statedb.db.tx import Tx
 from statedb.errors import InvalidKey, InvalidValue
 from statedb.models import Checkpoint, CheckpointType, Difference, Listing, Outcome
+from statedb.values import snapshot
 from statedb.values.arguments import natural_or_all
 from statedb.values.autocheckpoint import SIGNALS, AutoCheckpoint
 from statedb.values.metadata import metadata_text
@@ -114,6 +115,42 @@ def delete(tx: Tx, name: str, *, agent_id: str | None = None, message: str | Non
     checkpoints.end(tx, found)
     tx.writing.say(message)
     return True
+
+
+# ---- snapshots
+
+
+def export(tx: Tx, name: str, *, agent_id: str | None = None) -> dict[str, Any]:
+    """Return a checkpoint with all its agent had at its point, as JSON: a row of the research schema's checkpoints.
+
+    `state_snapshot` holds {state_type: {key: {value, version, metadata, …}}}, sessions included; bytes are base64, in a
+    member `bytes` in place of `value`, and a ttl is in seconds. Of the whole store's checkpoint, unless an agent is
+    told, `agent_id` is None, and it holds one such object for each agent. Raises NoSuchCheckpoint, Compacted.
+    """
+    found, of = _meant(tx, name, agent_id)
+    return snapshot.row(found, of, snapshots.taken(tx, checkpoints.point_of(tx, found), of))
+
+
+def load(
+    tx: Tx,
+    given: Mapping[str, Any],
+    *,
+    agent_id: str | None = None,
+    state_type: str | None = None,
+    keys: str | Iterable[str] | None = None,
+    dry_run: bool = False,
+    message: str | None = None,
+) -> Outcome:
+    """Bring an agent, or the whole store, back to what a snapshot holds, in one commit, as `restore` would.
+
+    What is not in it is deleted. With an agent that one is written, be the snapshot another's; of the whole store's,
+    only that agent's part is. Sessions stay as they are unless `state_type` is "session". With `dry_run` nothing is
+    changed, and what would be is returned. Raises InvalidValue for what is no snapshot.
+    """
+    read = snapshot.Snapshot.of(given)
+    extent = Extent.of(agent_id or read.agent_id, state_type, keys)
+    said = message or f"load {read.checkpoint_name}"
+    return snapshots.put_back(tx, read, extent, said=said, dry_run=dry_run)
 
 
 # ---- automatic ones

@@ -22,6 +22,7 @@ CHECKS: tuple[Callable[[Tx, int], Iterator[str]], ...] = (
     verify.heads,
     verify.sessions,
     verify.agents_of_commits,
+    verify.names,
 )
 """What is compared, in order; each yields a line for whatever does not agree."""
 

@@ -87,7 +87,7 @@ def _settled(tx: Tx, merging: Merging, strategy: Strategy, *, preview: bool) -> 
     clashing = [each for each in met if each.settled.method != "merge" or each.settled.clashes]
     open_ = [each for each in clashing if each.settled.clashes]
     refused = [each for each in open_ if each.settled.method != "manual"]
-    if any(each.settled.method == "raise" for each in refused) and not preview:
+    if any(each.raises for each in refused) and not preview:
         raise _refusal([merging.conflict(each) for each in refused])
     wanted = merging.steps(met)
     does = not (preview or refused)

@@ -13,12 +13,19 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from statedb import AutoCheckpoint, InvalidKey, InvalidValue, ReadOnly, Store, Trigger
+from statedb.db import automatic
 from tests.conftest import Opener
 from tests.helpers import HANG, Clock
 from tests.places import Places
 from tests.rigs.crew import FORKED
 
 K = ("a", "local", "k")
+
+
+@pytest.fixture(autouse=True)
+def _no_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the clock moves when told, and the test makes what falls due; `tests/test_keeper.py` is about the other."""
+    monkeypatch.setattr(automatic, "remind", lambda tx: None)
 
 
 def policy(*triggers: Any, **told: Any) -> AutoCheckpoint:
@@ -293,7 +300,7 @@ steps = st.lists(
 
 
 def test_what_is_made_is_what_a_plain_reading_of_the_rules_makes(places: Places) -> None:
-    @settings(max_examples=places.examples(60))
+    @settings(max_examples=places.examples(30))
     @given(steps, st.integers(1, 4), st.integers(1, 3))
     def holds(done: list[tuple[str, int, int]], count: int, keep: int) -> None:
         clock = Clock()
@@ -409,8 +416,6 @@ def test_threads_of_one_store_make_as_many(open_store: Opener) -> None:
 
 
 def test_a_change_is_looked_at_once(open_store: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
-    from statedb.db import automatic
-
     looked: list[int] = []
     look = automatic._look
 

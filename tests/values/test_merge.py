@@ -348,7 +348,16 @@ def test_an_element_kept_by_a_clash_finds_its_place_in_the_other_sides_order() -
         ("abc", "abcxy", "abcxy", "abcxy"),
         ("aaa", "aaaa", "baaa", "baaaa"),
         ("abcd", "acbd", "abcdx", "acbdx"),  # one moved something, the other added something
+        ("abc", "cab", "abcd", "cabd"),
         ("ab", "xab", "abx", "xabx"),  # both added it, each where it wanted it
+        ("abc", "ac", "abxc", "axc"),  # one took away what the other put something beside
+        ("abc", "ac", "axbyc", "axyc"),
+        ("abc", "", "abcx", "x"),
+        ("abc", "", "xaybzcw", "xyzw"),
+        ("abcd", "abd", "abcxdy", "abxdy"),
+        ("abcd", "acd", "abd", "ad"),
+        ("abc", "bcx", "abc", "bcx"),
+        ("abc", "xacd", "b", "xd"),
     ],
 )
 def test_runs_of_elements_that_one_side_changed_are_taken(base: str, ours: str, theirs: str, result: str) -> None:
@@ -364,7 +373,8 @@ def test_runs_of_elements_that_one_side_changed_are_taken(base: str, ours: str, 
         ("abc", "ac", "axc", "/[1:2]", "deleted_modified", ("b", "", "x")),
         ("abc", "axc", "ac", "/[1:2]", "deleted_modified", ("b", "x", "")),
         ("abcd", "axcd", "abyd", "/[1:3]", "concurrent_modification", ("bc", "xc", "by")),  # no element between
-        ("abc", "", "abcx", "", "concurrent_modification", ("abc", "", "abcx")),
+        ("abcd", "ad", "abxd", "/[1:3]", "deleted_modified", ("bc", "", "bx")),
+        ("abc", "", "abx", "", "concurrent_modification", ("abc", "", "abx")),
     ],
 )
 def test_a_run_that_both_sides_changed_is_named_by_its_place_in_the_base(
@@ -387,10 +397,13 @@ def test_beside_a_run_in_conflict_the_other_runs_are_merged() -> None:
     [
         ("xabc", "axbc", "abxc"),  # moved to two places: x would stand at both
         ("xab", "axb", "ab"),  # moved and removed: x would come back
-        ("abc", "cab", "abcd"),  # moved over a place in conflict: with theirs standing there, c would stand twice
+        ("abcex", "cabx", "abcEx"),  # moved out of a place in conflict: with theirs standing there, c would stand twice
+        ("ax", "xa", "axa"),  # moved, and another added: one of the two would be lost
     ],
 )
-def test_lists_in_which_a_moved_element_would_be_doubled_clash_as_a_whole(base: str, ours: str, theirs: str) -> None:
+def test_lists_in_which_a_moved_element_would_be_doubled_or_lost_clash_as_a_whole(
+    base: str, ours: str, theirs: str
+) -> None:
     for sides in (ours, theirs), (theirs, ours):
         assert clash(list(base), *map(list, sides)).path == ""
         assert merge(list(base), *map(list, sides)).value == list(sides[1])

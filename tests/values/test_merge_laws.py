@@ -307,12 +307,19 @@ def repeats(value: Any) -> bool:
 
 @given(sides())
 def test_merging_ours_again_into_what_was_merged_changes_nothing(three: tuple[Any, Any, Any]) -> None:
-    # Which of two equal elements is the new one nobody can tell, so a list with such may be refused or grow.
+    # In lists without ids nobody can tell what was put beside an element taken away from what was put in its place.
     base, ours, theirs = three
     once = merge(base, ours, theirs)
-    if not (once.conflicts or any(map(repeats, (*three, once.value)))):
+    if not (once.conflicts or any(map(has_plain_list, three))):
         assert same(unordered(merge(base, ours, once.value).value), unordered(once.value))
         assert not merge(base, ours, once.value).conflicts
+
+
+def has_plain_list(value: Any) -> bool:
+    if is_list(value) and by_id(value) is None:
+        return True
+    parts = value.values() if is_object(value) else value if is_list(value) else ()
+    return any(map(has_plain_list, parts))
 
 
 # ---- beside git
@@ -370,8 +377,9 @@ def document(cases: dict[str, dict[str, Any]]) -> str:
     return "\n".join([*lines, '"end": {}}', ""])
 
 
-# Where elements are put in and taken out but not moved, and none is there twice, there is but one way to align them.
-# And what both put in is the same or has nothing in common: git would cut what it has out of a conflict.
+# Where elements are put in and replaced but not moved, and none is there twice, there is but one way to align them. And
+# what both put in is the same or has nothing in common: git would cut what it has out of a conflict. What one side
+# takes away lies apart from what the other puts in: to git neighbours are in conflict.
 
 
 @pytest.mark.parametrize("seed", range(3))
@@ -389,11 +397,12 @@ def test_lists_merge_as_git_merges_their_lines(tmp_path: Path, seed: int) -> Non
 def around(chance: Random, element: int, side: str) -> list[Any]:
     """An element after what a side did to it: nothing mostly."""
     drawn = chance.random()
-    if drawn > 0.15:
+    if drawn > 0.15 or element % 10 in (0, 2):
         return [element]
+    if element % 10 == 1:
+        return []
     said = side if drawn > 0.03 else "both"
-    changes: list[list[Any]] = [[], [f"{said} for {element}"], [element, f"{said} after {element}"]]
-    return chance.choice(changes)
+    return chance.choice([[f"{said} for {element}"], [element, f"{said} after {element}"]])
 
 
 def merge_file(where: Path, texts: list[str], *options: str) -> str:

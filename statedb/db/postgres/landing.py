@@ -204,6 +204,8 @@ claim as materialized (
                         join {{schema}}.sessions w on w.id = t.session_id
                         join {{schema}}.agents a on a.id = w.agent_id
                         where t.revision > $1::bigint
+                        union all
+                        select '', 'branch', name, name from {{schema}}.branches where ended_revision > $1::bigint
                     ) as changed
                     on changed.agent = read.range ->> 0 and changed.tier = read.range ->> 1
                     and changed.low < read.range ->> 3 and changed.high >= read.range ->> 2
