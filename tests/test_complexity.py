@@ -252,7 +252,8 @@ def test_a_merge_asks_as_often_however_often_two_branches_have_merged_before(tmp
     with Store(tmp_path / "store.db", durability="normal") as store:
         store.branches.create("lab")
         lab, asked = store.branch("lab"), list[str]()
-        store._engine._pool.writer.raw.set_trace_callback(asked.append)  # type: ignore[union-attr]
+        engine: Any = store._engine
+        engine._pool.writer.raw.set_trace_callback(asked.append)
         counts = []
         for number in range(30):
             lab.states.set(AGENT, TIER, "there", number)
