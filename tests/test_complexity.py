@@ -11,6 +11,7 @@ import sqlite3
 from collections.abc import Callable, Iterator
 from contextlib import closing
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 from typing import Any
 
@@ -162,6 +163,39 @@ def _commits_of_agent(filled: Filled, _: str) -> Call:
     return lambda: filled.store.history.commits(agent_id=AGENT, before=revision, limit=5)
 
 
+def _restore(filled: Filled, key: str) -> Call:
+    def call() -> None:
+        point = filled.store.transfer.head()
+        filled.store.states.set(AGENT, TIER, key, {"point": point})
+        filled.store.restore(point)
+
+    return call
+
+
+def _checkpoint(filled: Filled, key: str) -> Call:
+    names = count()
+    return lambda: filled.store.checkpoints.create(f"{key} {next(names)}")
+
+
+def _merge(filled: Filled, key: str) -> Call:
+    numbers, name = count(), f"merged {key}"
+    filled.store.branches.create(name)
+    lab = filled.store.branch(name)
+
+    def call() -> None:
+        lab.states.set(AGENT, TIER, key, {"merged": next(numbers)})
+        filled.store.branches.merge(name, strategy="theirs")
+
+    return call
+
+
+def _branch_diff(filled: Filled, key: str) -> Call:
+    name = f"compared {key}"
+    filled.store.branches.create(name)
+    filled.store.branch(name).states.set(AGENT, TIER, key, 1)
+    return lambda: filled.store.branches.diff(name)
+
+
 ASKED: dict[str, tuple[Callable[[Filled, str], Call], float]] = {
     "get": (_get, 1.0),
     "set": (_set, 2.0),
@@ -175,6 +209,10 @@ ASKED: dict[str, tuple[Callable[[Filled, str], Call], float]] = {
     "feed.changes(limit)": (_feed, 2.0),
     "commits(limit)": (_commits, 1.0),
     "commits(limit) of an agent": (_commits_of_agent, 2.0),
+    "restore of a key": (_restore, 2.0),
+    "checkpoints.create": (_checkpoint, 1.0),
+    "branches.diff of a key": (_branch_diff, 2.0),
+    "branches.merge of a key": (_merge, 2.0),
 }
 """What is asked, and how many times the steps it may take where there is so much more: twice, where a
 version may be reached by way of others, of which there are as many as the logarithm says."""
@@ -208,3 +246,20 @@ def test_the_counts_show_that_the_index_of_the_history_is_gone(stores: tuple[Fil
         finally:
             raw.execute(told)
     assert many > 10 * most
+
+
+def test_a_merge_asks_as_often_however_often_two_branches_have_merged_before(tmp_path: Path) -> None:
+    with Store(tmp_path / "store.db", durability="normal") as store:
+        store.branches.create("lab")
+        lab, asked = store.branch("lab"), list[str]()
+        engine: Any = store._engine
+        engine._pool.writer.raw.set_trace_callback(asked.append)
+        counts = []
+        for number in range(30):
+            lab.states.set(AGENT, TIER, "there", number)
+            store.states.set(AGENT, TIER, "here", number)
+            asked.clear()
+            store.branches.merge("main", into="lab")
+            store.branches.merge("lab")
+            counts.append(len(asked))
+        assert counts[-1] == counts[2], counts
