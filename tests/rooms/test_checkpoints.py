@@ -150,6 +150,8 @@ def test_a_name_alone_is_the_stores_or_the_only_agents(store: Store) -> None:
     assert store.checkpoints.get("x").agent_id is None
     assert [each.revision for each in store.history.commits(since="x")] == [7]
     assert store.checkpoints.diff("x", agent_id="c") == [], "the store's, where an agent has none"
+    assert [each.old_value for each in store.checkpoints.diff("x", agent_id="a")] == [1], "an agent's own comes first"
+    assert store.restore("x", agent_id="a", dry_run=True).changes[0].new_value == 1
 
 
 def test_what_is_not_there_is_said(store: Store) -> None:

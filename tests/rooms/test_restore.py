@@ -267,6 +267,15 @@ def test_what_cannot_be_asked_for_is_refused(store: Store) -> None:
             store.restore(point)
 
 
+def test_metadata_alone_comes_back_too(store: Store) -> None:
+    store.states.set(*K, 1, metadata={"m": 1})
+    store.states.set(*K, 1, metadata={"m": 2})
+    assert told(store.restore(1)) == [("k", "update", 1, 1)]
+    entry = store.states.entry(*K)
+    assert entry is not None
+    assert entry.metadata == {"m": 1}
+
+
 # ---- beside a model
 
 tiers = st.sampled_from(("local", "session"))

@@ -164,7 +164,7 @@ contents = st.dictionaries(
 
 
 def test_out_and_in_again_is_the_same(places: Places) -> None:
-    @settings(max_examples=places.examples(50))
+    @settings(max_examples=places.examples(25))
     @given(contents, contents)
     def holds(first: dict[tuple[str, str], Any], second: dict[tuple[str, str], Any]) -> None:
         with places.briefly() as where, Store(where, durability="normal") as store:
