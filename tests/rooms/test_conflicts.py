@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from statedb import (
     MISSING,
+    UNAVAILABLE,
+    Address,
     Conflict,
+    Erased,
     InvalidKey,
     InvalidValue,
     NoSuchConflict,
@@ -21,11 +24,12 @@ from statedb import (
     Store,
     VersionConflict,
 )
+from statedb.db.conflicts import Held, record
 from statedb.values.merge import Clash
 from statedb.values.same import same
 from tests.conftest import Opener
 from tests.helpers import Clock
-from tests.places import APART, raw
+from tests.places import APART, raw, tamper
 
 EFFORT = int(os.environ.get("TEST_EFFORT", "1"))
 
@@ -401,6 +405,68 @@ def test_two_who_settle_one_conflict_do_not_both(open_store: Opener, where: str)
     with pytest.raises(NoSuchConflict):
         one.conflicts.resolve(found.id, 6)
     assert one.states.get(*PREFS) == 5
+
+
+# ---- of a merge, of another branch, erased
+
+
+def from_a_merge(store: Store) -> Conflict:
+    """Record a conflict as a merge of branches does: ours stands, theirs comes from elsewhere."""
+    stands = store.states.set(*PREFS, OURS)
+    sides = Held(BASE, 1, 1), Held(OURS, stands.version, 1), Held(THEIRS, 7, 2)
+    store.run(lambda tx: record(tx._tx, Address(*PREFS), *sides, "lab"))
+    [found] = store.conflicts.list()
+    assert (found.source, found.base_version, found.ours_version, found.theirs_version) == ("lab", 1, 1, 7)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("how", "value"),
+    [
+        ("ours", {"a": 2, "b": 2, "c": 3}),
+        ("first_writer_wins", {"a": 2, "b": 2, "c": 3}),
+        ("theirs", {"a": 3, "b": 2, "c": 3}),
+        ("last_writer_wins", {"a": 3, "b": 2, "c": 3}),
+    ],
+)
+def test_of_a_merge_a_strategy_settles_the_places_in_conflict(filed: Store, how: Any, value: Any) -> None:
+    found = from_a_merge(filed)
+    assert filed.conflicts.resolve(found.id or 0, strategy=how).value == value
+    assert filed.states.get(*PREFS) == value
+
+
+def test_of_a_merge_ours_is_what_must_still_stand(filed: Store) -> None:
+    found = from_a_merge(filed)
+    filed.states.set(*PREFS, {"a": 2, "b": 4})
+    with pytest.raises(VersionConflict, match="version 1 was expected") as caught:
+        filed.conflicts.resolve(found.id or 0, strategy="theirs")
+    assert caught.value.base == OURS
+    done = filed.conflicts.resolve(found.id or 0, strategy={"*": lambda *sides: list(sides)}, expected_version=2)
+    assert done.value == [BASE, {"a": 2, "b": 4}, THEIRS]
+
+
+def test_a_conflict_of_another_branch_is_not_this_ones(filed: Store, where: str) -> None:
+    found = quarrel(filed)
+    tamper(
+        where,
+        "insert into branches (id, name, parent_id, base, created_revision) values (2, 'lab', 1, 1, 1)",
+        "update state_conflicts set branch_id = 2",
+        by=filed,
+    )
+    assert filed.conflicts.list(resolved=None) == []
+    for ask in (filed.conflicts.get, lambda id: filed.conflicts.resolve(id, 1)):
+        with pytest.raises(NoSuchConflict, match="is one of branch lab"):
+            ask(found.id or 0)
+
+
+def test_a_side_that_was_erased_is_told_as_such_and_settled_by_a_value_alone(filed: Store, where: str) -> None:
+    found = quarrel(filed)
+    tamper(where, "update conflict_sides set codec = 4, value = null where side = 'base'", by=filed)
+    [left] = filed.conflicts.list()
+    assert (left.base, left.ours, left.theirs) == (UNAVAILABLE, OURS, THEIRS)
+    with pytest.raises(Erased):
+        filed.conflicts.resolve(found.id or 0, strategy="merge")
+    assert filed.conflicts.resolve(found.id or 0, 1).value == 1
 
 
 # ---- at random, beside a list of what should be there
