@@ -266,6 +266,14 @@ def test_a_conflict_is_settled_by_a_value_in_one_commit(store: Store) -> None:
         assert store.undo(done.revision).changes[0].new_value == THEIRS
 
 
+def test_a_frozen_value_settles_as_the_plain_one(filed: Store) -> None:
+    found = quarrel(filed)
+    frozen = filed.states.get(*PREFS, copy=False)
+    done = filed.conflicts.resolve(found.id or 0, frozen)
+    assert same(done.value, THEIRS)
+    assert filed.history.commit(done.revision).changes == ()
+
+
 def test_settling_for_what_stands_makes_no_version(store: Store) -> None:
     found = quarrel(store)
     done = store.conflicts.resolve(found.id or 0, THEIRS)
@@ -334,7 +342,11 @@ def test_what_is_gone_since_is_not_brought_back_unless_that_is_said(store: Store
 def test_what_settles_nothing_is_refused(store: Store) -> None:
     found = quarrel(store)
     head = store.transfer.head()
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
     wrong: list[dict[str, Any]] = [
+        {"value": deep},
         {},
         {"value": 1, "strategy": "ours"},
         {"strategy": "mine"},
