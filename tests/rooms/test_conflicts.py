@@ -308,7 +308,8 @@ def test_a_value_that_comes_back_has_its_tiers_ttl_and_one_that_stands_its_own(s
 def test_a_conflict_is_settled_once(store: Store) -> None:
     found = quarrel(store)
     done = store.conflicts.resolve(found.id or 0, strategy="ours")
-    for how in ({"value": 1}, {"strategy": "theirs"}):
+    ways: list[dict[str, Any]] = [{"value": 1}, {"strategy": "theirs"}]
+    for how in ways:
         with pytest.raises(NoSuchConflict, match=rf"settled already, by revision {done.revision} \(ours\)"):
             store.conflicts.resolve(found.id or 0, **how)
     assert store.transfer.head() == done.revision
@@ -318,7 +319,8 @@ def test_what_was_written_since_is_not_overwritten_unless_it_is_named(store: Sto
     found = quarrel(store)
     later = {"a": 4, "b": 1, "c": 3}
     store.states.set(*PREFS, later)
-    for how in ({"value": 1}, {"strategy": "ours"}, {"value": 1, "expected_version": 2}):
+    ways: list[dict[str, Any]] = [{"value": 1}, {"strategy": "ours"}, {"value": 1, "expected_version": 2}]
+    for how in ways:
         with pytest.raises(
             VersionConflict, match=r"is at version 3, and version 2 was expected.*expected_version"
         ) as caught:
@@ -507,9 +509,9 @@ def test_conflicts_come_and_go_as_a_list_of_them_does(open_store: Opener) -> Non
             assert same([made.base, made.ours, made.theirs], [base, ours, theirs])
             model[made.id] = made
             if how != "leave":
-                said = {"value": how} if how == 7 else {"strategy": how}
+                said: Any = {"value": how} if how == 7 else {"strategy": how}
                 done = store.conflicts.resolve(made.id, **said)
-                assert same(store.states.get(*where), {"ours": ours, "theirs": theirs}.get(how, 7))
+                assert same(store.states.get(*where), 7 if how == 7 else ours if how == "ours" else theirs)
                 assert done.conflicts == (model.pop(made.id),)
         assert store.conflicts.list() == list(model.values())
 
