@@ -248,6 +248,13 @@ def test_in_a_list_what_the_commit_did_goes_back_and_what_came_since_stays_where
     assert store.states.get(*K) == {"l": steps[0]}
 
 
+def test_an_order_that_was_changed_again_stays_as_it_stands(store: Store) -> None:
+    for step in ({"a": 1, "b": 2, "c": 3}, {"b": 2, "a": 1, "c": 4}, {"c": 4, "b": 2, "a": 1, "d": 5}):
+        store.states.set(*K, step)
+    [change] = store.undo(revision=2).changes
+    assert list(change.new_value.items()) == [("c", 3), ("b", 2), ("a", 1), ("d", 5)]
+
+
 def test_a_run_of_elements_that_was_changed_again_is_named(store: Store) -> None:
     for step in (["a", "b", "c"], ["a", "B", "c"], ["a", "B", "c", "d"], ["a", "new", "c", "d"]):
         store.states.set(*K, step)

@@ -15,6 +15,7 @@ from statedb.models import MISSING, UNAVAILABLE, Address
 from statedb.values import codec, strategy
 from statedb.values.arguments import natural, said
 from statedb.values.conflict import Conflict, Resolution
+from statedb.values.frozen import thawed
 from statedb.values.glob import glob
 from statedb.values.names import name, tier
 from statedb.values.strategy import Settled, Strategy
@@ -72,9 +73,7 @@ def resolve(
     if (value is ...) == (strategy is None):
         raise InvalidValue("a conflict is settled by a value or by a strategy; give one of them")
     now = content_now(tx, at)
-    settled = _settled(open_, now, value, strategy)
-    if settled.value is not MISSING:
-        codec.encode(settled.value, tx.settings.max_value_bytes)
+    settled = _said(tx, value) if strategy is None else _settled(open_, now, strategy)
     _check_standing(open_, now, settled.value, expected_version)
     if settled.clashes:
         raise _conflict(
@@ -95,10 +94,15 @@ def _open(tx: Tx, id: int) -> Conflict:
     return found
 
 
-def _settled(conflict: Conflict, now: Content, value: Any, how: Strategy | None) -> Settled:
+def _said(tx: Tx, value: Any) -> Settled:
+    made = as_json(value)
+    if made is not MISSING:
+        codec.encode(made, tx.settings.max_value_bytes)  # first of all: nothing else can walk into what is no JSON
+    return Settled(thawed(made), (), "value")
+
+
+def _settled(conflict: Conflict, now: Content, how: Strategy) -> Settled:
     """Return what a conflict is settled to, with what stands by now on the side that stood."""
-    if how is None:
-        return Settled(as_json(value), (), "value")
     side = stands(conflict)
     strategy.check(how, "strategy")
     rule = strategy.of_key(how, conflict.key, stands=side, default="merge")

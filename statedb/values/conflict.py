@@ -78,7 +78,7 @@ class MergeOutcome:
 
 def kind_of(clashes: tuple[Clash, ...]) -> ConflictKind:
     """Return what kind of conflict clashes make: their own, where they are all of one."""
-    kinds = {each.kind for each in clashes}
+    kinds: set[ConflictKind] = {each.kind for each in clashes}
     return kinds.pop() if len(kinds) == 1 else "concurrent_modification"
 
 

@@ -45,12 +45,13 @@ def _runs(base: Tokens, ours: Tokens, theirs: Tokens) -> Iterator[Run]:
     i = j = k = 0
     for at in [*(n for n in mine if n in others), len(base)]:
         until = mine.get(at, len(ours)), others.get(at, len(theirs))
-        run = Run(slice(i, at), slice(j, until[0]), slice(k, until[1]), None)
-        put = _put(mine, run.base, run.ours), _put(others, run.base, run.theirs)
-        if put[0] is not None and put[1] is not None and put[0].keys().isdisjoint(put[1]):
-            yield from _apart(run, mine, others, put[0], put[1])
-        elif (i, j, k) != (at, *until):
-            yield run._replace(taken=_taken(base[run.base], ours[run.ours], theirs[run.theirs]))
+        if (i, j, k) != (at, *until):
+            run = Run(slice(i, at), slice(j, until[0]), slice(k, until[1]), None)
+            put = _put(mine, run.base, run.ours), _put(others, run.base, run.theirs)
+            if put[0] is not None and put[1] is not None and put[0].keys().isdisjoint(put[1]):
+                yield from _apart(run, mine, others, put[0], put[1])
+            else:
+                yield run._replace(taken=_taken(base[run.base], ours[run.ours], theirs[run.theirs]))
         i, j, k = at + 1, until[0] + 1, until[1] + 1
         if at < len(base):
             yield Run(slice(at, i), slice(j - 1, j), slice(k - 1, k), "theirs")

@@ -98,7 +98,7 @@ def settle(how: Rule | Resolve, base: Any, ours: Any, theirs: Any, *, stands: Si
     if how == "merge" or not whole:
         if not merged.conflicts and how != "raise":
             return Settled(merged.value, (), "merge")
-        if how == "ours" or how == "theirs":
+        if not callable(how) and how in ("ours", "theirs"):
             return Settled(merged.value, (), how)
     if callable(how):
         return Settled(as_json(how(base, ours, theirs)), (), "function")

@@ -12,7 +12,10 @@ from hypothesis import strategies as st
 
 from statedb import (
     MISSING,
+    UNAVAILABLE,
+    Address,
     Conflict,
+    Erased,
     InvalidKey,
     InvalidValue,
     NoSuchConflict,
@@ -21,11 +24,12 @@ from statedb import (
     Store,
     VersionConflict,
 )
+from statedb.db.conflicts import Held, record
 from statedb.values.merge import Clash
 from statedb.values.same import same
 from tests.conftest import Opener
 from tests.helpers import Clock
-from tests.places import APART, raw
+from tests.places import APART, raw, tamper
 
 EFFORT = int(os.environ.get("TEST_EFFORT", "1"))
 
@@ -262,6 +266,14 @@ def test_a_conflict_is_settled_by_a_value_in_one_commit(store: Store) -> None:
         assert store.undo(done.revision).changes[0].new_value == THEIRS
 
 
+def test_a_frozen_value_settles_as_the_plain_one(filed: Store) -> None:
+    found = quarrel(filed)
+    frozen = filed.states.get(*PREFS, copy=False)
+    done = filed.conflicts.resolve(found.id or 0, frozen)
+    assert same(done.value, THEIRS)
+    assert filed.history.commit(done.revision).changes == ()
+
+
 def test_settling_for_what_stands_makes_no_version(store: Store) -> None:
     found = quarrel(store)
     done = store.conflicts.resolve(found.id or 0, THEIRS)
@@ -296,7 +308,8 @@ def test_a_value_that_comes_back_has_its_tiers_ttl_and_one_that_stands_its_own(s
 def test_a_conflict_is_settled_once(store: Store) -> None:
     found = quarrel(store)
     done = store.conflicts.resolve(found.id or 0, strategy="ours")
-    for how in ({"value": 1}, {"strategy": "theirs"}):
+    ways: list[dict[str, Any]] = [{"value": 1}, {"strategy": "theirs"}]
+    for how in ways:
         with pytest.raises(NoSuchConflict, match=rf"settled already, by revision {done.revision} \(ours\)"):
             store.conflicts.resolve(found.id or 0, **how)
     assert store.transfer.head() == done.revision
@@ -306,7 +319,8 @@ def test_what_was_written_since_is_not_overwritten_unless_it_is_named(store: Sto
     found = quarrel(store)
     later = {"a": 4, "b": 1, "c": 3}
     store.states.set(*PREFS, later)
-    for how in ({"value": 1}, {"strategy": "ours"}, {"value": 1, "expected_version": 2}):
+    ways: list[dict[str, Any]] = [{"value": 1}, {"strategy": "ours"}, {"value": 1, "expected_version": 2}]
+    for how in ways:
         with pytest.raises(
             VersionConflict, match=r"is at version 3, and version 2 was expected.*expected_version"
         ) as caught:
@@ -330,7 +344,11 @@ def test_what_is_gone_since_is_not_brought_back_unless_that_is_said(store: Store
 def test_what_settles_nothing_is_refused(store: Store) -> None:
     found = quarrel(store)
     head = store.transfer.head()
+    deep: list[Any] = []
+    for _ in range(5000):
+        deep = [deep]
     wrong: list[dict[str, Any]] = [
+        {"value": deep},
         {},
         {"value": 1, "strategy": "ours"},
         {"strategy": "mine"},
@@ -403,6 +421,68 @@ def test_two_who_settle_one_conflict_do_not_both(open_store: Opener, where: str)
     assert one.states.get(*PREFS) == 5
 
 
+# ---- of a merge, of another branch, erased
+
+
+def from_a_merge(store: Store) -> Conflict:
+    """Record a conflict as a merge of branches does: ours stands, theirs comes from elsewhere."""
+    stands = store.states.set(*PREFS, OURS)
+    sides = Held(BASE, 1, 1), Held(OURS, stands.version, 1), Held(THEIRS, 7, 2)
+    store.run(lambda tx: record(tx._tx, Address(*PREFS), *sides, "lab"))
+    [found] = store.conflicts.list()
+    assert (found.source, found.base_version, found.ours_version, found.theirs_version) == ("lab", 1, 1, 7)
+    return found
+
+
+@pytest.mark.parametrize(
+    ("how", "value"),
+    [
+        ("ours", {"a": 2, "b": 2, "c": 3}),
+        ("first_writer_wins", {"a": 2, "b": 2, "c": 3}),
+        ("theirs", {"a": 3, "b": 2, "c": 3}),
+        ("last_writer_wins", {"a": 3, "b": 2, "c": 3}),
+    ],
+)
+def test_of_a_merge_a_strategy_settles_the_places_in_conflict(filed: Store, how: Any, value: Any) -> None:
+    found = from_a_merge(filed)
+    assert filed.conflicts.resolve(found.id or 0, strategy=how).value == value
+    assert filed.states.get(*PREFS) == value
+
+
+def test_of_a_merge_ours_is_what_must_still_stand(filed: Store) -> None:
+    found = from_a_merge(filed)
+    filed.states.set(*PREFS, {"a": 2, "b": 4})
+    with pytest.raises(VersionConflict, match="version 1 was expected") as caught:
+        filed.conflicts.resolve(found.id or 0, strategy="theirs")
+    assert caught.value.base == OURS
+    done = filed.conflicts.resolve(found.id or 0, strategy={"*": lambda *sides: list(sides)}, expected_version=2)
+    assert done.value == [BASE, {"a": 2, "b": 4}, THEIRS]
+
+
+def test_a_conflict_of_another_branch_is_not_this_ones(filed: Store, where: str) -> None:
+    found = quarrel(filed)
+    tamper(
+        where,
+        "insert into branches (id, name, parent_id, base, created_revision) values (2, 'lab', 1, 1, 1)",
+        "update state_conflicts set branch_id = 2",
+        by=filed,
+    )
+    assert filed.conflicts.list(resolved=None) == []
+    for ask in (filed.conflicts.get, lambda id: filed.conflicts.resolve(id, 1)):
+        with pytest.raises(NoSuchConflict, match="is one of branch lab"):
+            ask(found.id or 0)
+
+
+def test_a_side_that_was_erased_is_told_as_such_and_settled_by_a_value_alone(filed: Store, where: str) -> None:
+    found = quarrel(filed)
+    tamper(where, "update conflict_sides set codec = 4, value = null where side = 'base'", by=filed)
+    [left] = filed.conflicts.list()
+    assert (left.base, left.ours, left.theirs) == (UNAVAILABLE, OURS, THEIRS)
+    with pytest.raises(Erased):
+        filed.conflicts.resolve(found.id or 0, strategy="merge")
+    assert filed.conflicts.resolve(found.id or 0, 1).value == 1
+
+
 # ---- at random, beside a list of what should be there
 
 VALUES = st.sampled_from([1, 2, "x", {"a": 1}, {"a": 2}, {"b": 1}, [1, 2], b"1", None])
@@ -429,9 +509,9 @@ def test_conflicts_come_and_go_as_a_list_of_them_does(open_store: Opener) -> Non
             assert same([made.base, made.ours, made.theirs], [base, ours, theirs])
             model[made.id] = made
             if how != "leave":
-                said = {"value": how} if how == 7 else {"strategy": how}
+                said: Any = {"value": how} if how == 7 else {"strategy": how}
                 done = store.conflicts.resolve(made.id, **said)
-                assert same(store.states.get(*where), {"ours": ours, "theirs": theirs}.get(how, 7))
+                assert same(store.states.get(*where), 7 if how == 7 else ours if how == "ours" else theirs)
                 assert done.conflicts == (model.pop(made.id),)
         assert store.conflicts.list() == list(model.values())
 

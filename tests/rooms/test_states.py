@@ -214,7 +214,7 @@ def test_a_conflict_is_settled_by_the_strategies_other_names_and_by_pattern(stor
         assert store.states.get(*where) == value
     assert [each.key for each in store.conflicts.list()] == ["k/4"]
     with pytest.raises(VersionConflict):
-        store.states.set(*where, ours, expected_version=1, on_conflict={"other": "ours"})
+        store.states.set("a", "shared", "k/0", 7, expected_version=1, on_conflict={"other": "ours"})
 
 
 def test_lists_merge_by_runs_of_elements(store: Store) -> None:
