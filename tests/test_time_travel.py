@@ -436,7 +436,7 @@ def taken_back(before: Held, after: Held, now: Held, where: Where) -> Any:
     return None if found.conflicts else (found.value,)
 
 
-EXAMPLES = {"sync file": 25, "async file": 10, "sync postgres": 4, "async postgres": 3}
+EXAMPLES = {"sync file": 20, "async file": 10, "sync postgres": 4, "async postgres": 3}
 """How many examples of each sort; a branch is of many journeys, which PostgreSQL makes one by one."""
 
 
