@@ -8,7 +8,7 @@ from sqlalchemy import bindparam, case, func, insert, select, update
 
 from statedb.db import journal
 from statedb.db.deeds import Deed
-from statedb.db.lineage import TRUNK, Line, line_by_id
+from statedb.db.lineage import Line, line_by_id, name_of
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import MAIN, branches, state_commits, store_info
 from statedb.db.tx import Tx
@@ -24,7 +24,7 @@ def make(tx: Tx, name: str, base: int | None) -> Branch:
     made = Branch(
         id=tx.connection.new_id(branches),
         name=name,
-        parent=name_of(tx, tx.branch),
+        parent=name_of(tx.connection, tx.branch),
         base=base or 0,
         head=base or 0,
         created_at=moment(tx.now),
@@ -87,15 +87,6 @@ def head_of(tx: Tx, line: Line) -> int:
     return 0
 
 
-def name_of(tx: Tx, branch: int) -> str:
-    """Return what a branch is called, or was."""
-    if branch == MAIN:
-        return TRUNK
-    row = tx.connection.one(_NAME, {"branch": branch})
-    assert row is not None, "a branch has a row for ever"
-    return str(row[0])
-
-
 def _branch(tx: Tx, row: Row) -> Branch:
     branch, name, parent, base, at, actor = row
     head = head_of(tx, line_by_id(tx.db, branch))
@@ -115,7 +106,6 @@ _listed = (
 )
 _ALL = Statement(_listed.order_by(_b.id))
 _FIND = Statement(_listed.where(_b.name == bindparam("name")))
-_NAME = Statement(select(_b.name).where(_b.id == bindparam("branch")))
 _newest = select(_c.revision).where(_c.branch_id == bindparam("branch"), _c.revision <= bindparam("top"))
 _of_branch = _newest.where(_c.branch_id > MAIN)
 _NEWEST = {

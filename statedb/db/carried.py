@@ -18,6 +18,7 @@ from statedb.db import automatic, branches, checkpoints, conflicts, deeds
 from statedb.db.conflicts import Held
 from statedb.db.context import Point
 from statedb.db.deeds import Deed
+from statedb.db.lineage import name_of
 from statedb.db.statements import Statement
 from statedb.db.tables import state_commits, state_conflicts, store_info
 from statedb.db.tx import Tx
@@ -63,7 +64,7 @@ def _conflict_told(tx: Tx, said: Said) -> Said:
 def _of_version(tx: Tx, side: Said | None) -> Said:
     if side is None or "version" not in side:
         return {}
-    return {"version": side["version"], "branch": branches.name_of(tx, side["branch"])}
+    return {"version": side["version"], "branch": name_of(tx.connection, side["branch"])}
 
 
 def _resolve_told(tx: Tx, said: Said) -> Said:

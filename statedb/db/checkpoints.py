@@ -13,7 +13,7 @@ from sqlalchemy import ColumnElement, Select, and_, bindparam, func, insert, or_
 from statedb.db.context import Point
 from statedb.db.deeds import Deed, do
 from statedb.db.entries import json_object
-from statedb.db.lineage import upto
+from statedb.db.lineage import name_of, upto
 from statedb.db.rows import agent_id_of
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import agents, branches, state_checkpoints, state_commits
@@ -56,7 +56,7 @@ def make(
         name=name,
         agent_id=agent_id,
         type=type,
-        branch=_branch_name(tx),
+        branch=name_of(tx.connection, tx.branch),
         revision=0 if point is None else point.revision,
         at=moment(tx.now if point is None else point.instant),
         created_revision=0,
@@ -91,7 +91,9 @@ def _write(tx: Tx, made: Checkpoint, metadata: str | None, point: Point | None) 
 
 def end(tx: Tx, checkpoint: Checkpoint) -> None:
     """Stage the end of a checkpoint, whose name is free from then on. Raises InvalidValue for another branch's."""
-    if checkpoint.branch != _branch_name(tx):
+    staged, _ = _staged(tx)
+    row = None if checkpoint in staged else tx.db.one(_OWNER, {"id": checkpoint.id})
+    if row is not None and row[0] != tx.branch:
         raise InvalidValue(
             f"the checkpoint {checkpoint.name!r:.80} is of the branch {checkpoint.branch}; delete it there"
         )
@@ -214,12 +216,6 @@ def _checkpoint(row: Row) -> Checkpoint:
     )  # fmt: skip
 
 
-def _branch_name(tx: Tx) -> str:
-    row = tx.connection.settled(_BRANCH, {"id": tx.branch})
-    assert row is not None, "a transaction runs on a branch there is"
-    return str(row[0])
-
-
 def _no_such(name: str, agent_id: str | None) -> NoSuchCheckpoint:
     whose = "" if agent_id is None else f" of {agent_id} or the whole store"
     return NoSuchCheckpoint(f"there is no checkpoint {name!r:.80}{whose}, and it names no point in any other way")
@@ -236,10 +232,10 @@ _p, _a, _b, _c = state_checkpoints.c, agents.c, branches.c, state_commits.c
 _INSERT = Statement(
     insert(state_checkpoints).values({column.name: bindparam(column.name) for column in state_checkpoints.columns})
 )
+_OWNER = Statement(select(_p.branch_id).where(_p.id == bindparam("id")))
 _UPDATE_ENDED = Statement(
     update(state_checkpoints).where(_p.id == bindparam("row")).values(ended_revision=bindparam("ended_revision"))
 )
-_BRANCH = Statement(select(_b.name).where(_b.id == bindparam("id")))
 
 
 def _standing(*wanted: ColumnElement[bool]) -> Select[*tuple[Any, ...]]:

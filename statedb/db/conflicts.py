@@ -1,13 +1,12 @@
 """Conflicts that somebody is to settle: recorded, found, ended. Each is of one key, and a row with its three sides.
 
-The log says of each what it needs to be made again elsewhere: of a side that is a version its number, since that
-version is in the log already, and of any other the value itself. The rows hold all values whole, whatever becomes of
-the versions.
+The log says of a side that is a version its number, and of any other the digest of its value, keyed as those of the
+key's versions: so a value can be erased and no link breaks. The rows hold all values whole, whatever becomes of the
+versions.
 """
 
 from __future__ import annotations
 
-from base64 import b64encode
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
@@ -17,6 +16,7 @@ from sqlalchemy import bindparam, insert, select, update
 
 from statedb.db import journal
 from statedb.db.deeds import Deed
+from statedb.db.lineage import name_of
 from statedb.db.pairs import select_pairs, told
 from statedb.db.rows import agent_id_of
 from statedb.db.statements import Row, Statement
@@ -74,7 +74,7 @@ def record(tx: Tx, at: Address, base: Held, ours: Held, theirs: Held, source: st
         "key": at,
         "kind": made.kind,
         "source": source,
-        "sides": {side: _said(held) for side, held in sides.items()},
+        "sides": {side: _said(tx, at, held) for side, held in sides.items()},
     }
     journal.do(tx, Recording("conflict", said, lambda tx: _write(tx, made, sides), made))
     tx.outcomes.append(made)
@@ -86,7 +86,7 @@ def found(tx: Tx, at: Address, base: Held, ours: Held, theirs: Held, source: str
     clashes = clashes_of(base.value, ours.value, theirs.value)
     return Conflict(
         id=None,
-        branch=_branch_name(tx),
+        branch=name_of(tx.connection, tx.branch),
         agent_id=at.agent_id,
         state_type=StateType(at.state_type),
         key=at.key,
@@ -149,14 +149,15 @@ def _write_side(tx: Tx, id: int | None, side: str, held: Held) -> None:
     tx.connection.run(_INSERT_SIDE, {"conflict_id": id, "side": side, **where, **value})
 
 
-def _said(held: Held) -> dict[str, Any] | None:
+def _said(tx: Tx, at: Address, held: Held) -> dict[str, Any] | None:
+    """Return what the log says of a side: its version, or the digest of a value that is none."""
     if held.version is not None:
         return {"branch": held.branch, "version": held.version}
     if held.value is MISSING:
         return None
-    if isinstance(held.value, bytes):
-        return {"bytes": b64encode(held.value).decode()}
-    return {"value": held.value}
+    head = tx.head(at)
+    assert head is not None, "there is no conflict about a key that never was"
+    return {"digest": codec.digest(head.salt, codec.encode(held.value, LARGEST)).hex()}
 
 
 # ---- finding
@@ -244,12 +245,6 @@ def _shown(stored: Stored) -> Any:
     return UNAVAILABLE if stored.codec == codec.ERASED else codec.decode(stored)
 
 
-def _branch_name(tx: Tx) -> str:
-    row = tx.connection.one(_BRANCH, {"id": tx.branch})
-    assert row is not None, "a branch has a row for ever"
-    return str(row[0])
-
-
 # ---- statements
 
 _x, _s, _b = state_conflicts.c, conflict_sides.c, branches.c
@@ -269,7 +264,6 @@ _INSERT_SIDE = Statement(
 _END = Statement(
     update(state_conflicts).where(_x.id == bindparam("row")).values(_named("ended_revision", "resolution"))
 )
-_BRANCH = Statement(select(_b.name).where(_b.id == bindparam("id")))
 _conflicts = select(
     _x.id,
     _x.branch_id,

@@ -53,6 +53,15 @@ def line_by_id(db: Connection, branch: int) -> Line:
     return MAIN_LINE if branch == MAIN else _line(db.all(_LINE_BY_ID, {"branch": branch}))
 
 
+def name_of(db: Connection, branch: int) -> str:
+    """Return what a branch is called, or was."""
+    if branch == MAIN:
+        return TRUNK
+    row = db.settled(_NAME, {"branch": branch})
+    assert row is not None, "a branch has a row for ever"
+    return str(row[0])
+
+
 def upto(line: Line, revision: int) -> Iterator[Level]:
     """Yield the levels of a line as of a revision, nearest first."""
     return (Level(branch, min(top, revision)) for branch, top in line)
@@ -77,5 +86,6 @@ def _upwards(first: object) -> Statement:
     return Statement(select(line.c.id, line.c.base).order_by(line.c.depth))
 
 
+_NAME = Statement(select(_b.name).where(_b.id == bindparam("branch")))
 _LINE = _upwards((_b.name == bindparam("name")) & _b.ended_revision.is_(None))
 _LINE_BY_ID = _upwards(_b.id == bindparam("branch"))

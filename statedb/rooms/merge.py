@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from statedb.db import branches, journal
 from statedb.db.deeds import Deed
-from statedb.db.lineage import line_of
+from statedb.db.lineage import line_of, name_of
 from statedb.db.merging import Meeting, Merging
 from statedb.db.rewrite import take
 from statedb.db.tx import Tx
@@ -94,7 +94,7 @@ def _settled(tx: Tx, merging: Merging, strategy: Strategy, *, preview: bool) -> 
     return MergeOutcome(
         revision=None,
         source=merging.source,
-        into=branches.name_of(tx, tx.branch),
+        into=name_of(tx.connection, tx.branch),
         base=tuple(tip.revision for tip in merging.bases),
         changes=merging.take(wanted) if does else take(tx, wanted, only_show=True).changes,
         conflicts=tuple(merging.record(each) if does else merging.conflict(each) for each in open_),
