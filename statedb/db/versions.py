@@ -177,8 +177,8 @@ def find_by_number(tx: Tx, at: Address, head: Head, version: int) -> Head | None
     ones at once; the steps between halve what is left, so that there are 2 log2(n) of them at worst.
     """
     found = strands(tx, at, head)
-    for strand, beneath in zip(found, [*found[1:], None], strict=True):
-        least = 0 if beneath is None else beneath.version
+    for place, strand in enumerate(found, 1):
+        least = found[place].version if place < len(found) else 0
         if version > least:
             return _search(tx, strand, least, version)
     return None
