@@ -8,9 +8,10 @@ from typing import Any
 
 import pytest
 
-from statedb import MISSING, Imported, InTransaction, InvalidValue, Store
+from statedb import MISSING, AutoCheckpoint, Imported, InTransaction, InvalidValue, Store, Trigger
+from tests.conftest import Opener
 from tests.helpers import Clock, calls, pages
-from tests.places import Places
+from tests.places import APART, Places
 
 K = ("a", "persistent", "k")
 
@@ -259,3 +260,82 @@ def test_a_record_that_contradicts_itself_is_refused(store: Store, wrong: dict[s
         store.transfer.load([record | wrong])
     assert store.transfer.head() == 0
     assert store.transfer.load([record]) == 1
+
+
+# ---- branches, checkpoints and conflicts
+
+
+def travelled(store: Store) -> None:
+    """Do all that an export has to carry beside values."""
+    s, c = store.states, store.checkpoints
+    c.configure("a", AutoCheckpoint(max_checkpoints=2, triggers=[Trigger("state_change_count", 3)]))
+    for number in range(10):
+        s.set("a", "local", f"k{number % 4}", number)
+    store.agent("a").session("c", ttl=100).set("q", 1)
+    c.create("mine", agent_id="a", metadata={"x": 1})
+    c.create("old", at=3)
+    store.branches.create("lab")
+    store.branches.create("past", at=4)
+    lab = store.branch("lab")
+    for number in range(5):
+        lab.states.set("a", "local", f"k{number}", {"n": number})
+    lab.agent("a").session("c").set("r", b"xyz")
+    lab.branches.create("sub")
+    store.branch("sub").states.set("b", "shared", "q", [1, 2])
+    s.set("a", "local", "k1", 99)
+    store.branches.merge("lab", strategy="manual")
+    store.conflicts.resolve(store.conflicts.list()[0].id or 0, strategy="theirs")
+    lab.branches.merge("main", strategy="theirs")
+    store.branches.merge("sub", into="lab")
+    store.branches.delete("past")
+    c.delete("old")
+    store.restore("mine", agent_id="a")
+    s.set("a", "local", "w", 1)
+    s.set("a", "local", "w", 2)
+    s.set("a", "local", "w", 3, expected_version=1, on_conflict="manual")
+
+
+def everything(store: Store) -> list[Any]:
+    """Return what every branch held at every revision, and what has a name."""
+    found: list[Any] = [store.branches.list(), store.checkpoints.list(), store.checkpoints.configuration("a")]
+    for branch in store.branches.list():
+        shell = store.branch(branch.name)
+        found.append(shell.conflicts.list(resolved=None))
+        for revision in range(store.transfer.head() + 1):
+            past = shell.at(revision).states
+            found.append([past.items(agent, tier) for agent in ("a", "b") for tier in ("local", "shared", "session")])
+    return found
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_an_export_carries_all_that_has_a_name(open_store: Opener, size: int) -> None:
+    first, second = open_store(), open_store(APART)
+    travelled(first)
+    exported = list(pages(first, size))
+    for start in range(0, len(exported), size):
+        second.transfer.load(exported[start : start + size])
+    assert list(pages(second)) == list(pages(first))
+    assert everything(second) == everything(first)
+    assert second.branches.merge("lab", preview=True) == first.branches.merge("lab", preview=True)
+
+
+def test_what_has_a_name_finds_its_commits_in_a_store_that_was_not_empty(open_store: Opener) -> None:
+    first, second = open_store(), open_store(APART)
+    second.states.set("zz", "local", "x", 1)
+    travelled(first)
+    second.transfer.load(list(pages(first)))
+    assert second.at("mine").states.items("a", "local") == first.at("mine").states.items("a", "local")
+    assert second.branch("lab").states.items("a", "local") == first.branch("lab").states.items("a", "local")
+    shown, expected = (each.branches.merge("lab", preview=True).changes for each in (second, first))
+    assert [each.key for each in shown] == [each.key for each in expected] == ["q"]
+    with pytest.raises(InvalidValue, match="there is a branch"):
+        second.transfer.load(list(pages(first)))
+
+
+@pytest.mark.parametrize("deed", [{}, {"do": "nothing"}, {"do": "branch"}, {"do": "resolve", "recorded": 7}])
+def test_a_deed_that_is_none_is_refused(filed: Store, deed: dict[str, Any]) -> None:
+    filed.states.set("a", "local", "k", 1)
+    [record] = filed.transfer.export()
+    with pytest.raises(InvalidValue, match="deed"):
+        filed.transfer.load([record | {"kind": "branch", "changes": [], "deeds": [deed]}])
+    assert filed.transfer.head() == 1
