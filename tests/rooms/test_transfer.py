@@ -328,7 +328,7 @@ def test_what_has_a_name_finds_its_commits_in_a_store_that_was_not_empty(open_st
     assert second.branch("lab").states.items("a", "local") == first.branch("lab").states.items("a", "local")
     shown, expected = (each.branches.merge("lab", preview=True).changes for each in (second, first))
     assert [each.key for each in shown] == [each.key for each in expected] == ["q"]
-    with pytest.raises(InvalidValue, match="there is a branch"):
+    with pytest.raises(InvalidValue, match="there is a checkpoint"):
         second.transfer.load(list(pages(first)))
 
 
