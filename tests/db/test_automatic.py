@@ -19,6 +19,7 @@ from tests.helpers import HANG, Clock
 from tests.places import Places
 from tests.rigs.crew import FORKED
 
+SORTS = ("file", "postgres", "async postgres")
 K = ("a", "local", "k")
 
 

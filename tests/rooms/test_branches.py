@@ -22,6 +22,8 @@ from tests.conftest import Opener
 from tests.helpers import Clock
 from tests.places import only_postgres
 
+SORTS = ("file", "postgres", "async postgres")
+
 K = ("a", "persistent", "k")
 J = ("a", "persistent", "j")
 

@@ -32,6 +32,8 @@ from tests.conftest import Opener
 from tests.helpers import Clock
 from tests.places import APART, raw, tamper
 
+SORTS = ("file", "postgres", "async postgres")
+
 EFFORT = int(os.environ.get("TEST_EFFORT", "1"))
 
 PREFS = ("agent-1", "persistent", "prefs")

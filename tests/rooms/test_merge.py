@@ -9,6 +9,8 @@ import pytest
 from statedb import MISSING, InTransaction, InvalidValue, Joined, NoSuchBranch, Store, VersionConflict
 from tests.helpers import Clock
 
+SORTS = ("file", "postgres", "async postgres")
+
 K = ("a", "persistent", "k")
 J = ("a", "persistent", "j")
 

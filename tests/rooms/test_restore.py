@@ -15,6 +15,8 @@ from tests.conftest import Opener
 from tests.helpers import Clock
 from tests.places import Places, tamper
 
+SORTS = ("file", "postgres", "async postgres")
+
 K = ("a", "persistent", "k")
 
 

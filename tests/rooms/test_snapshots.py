@@ -16,6 +16,8 @@ from tests.conftest import Opener
 from tests.helpers import Clock
 from tests.places import APART, Places, tamper
 
+SORTS = ("file", "postgres", "async postgres")
+
 K = ("a", "local", "k")
 
 
