@@ -41,7 +41,7 @@ def select_pairs(parameter: str, first: str, second: str) -> Select[tuple[int, i
     return select(_part(each.c.value, 0).label(first), _part(each.c.value, 1).label(second))
 
 
-def select_names(parameter: str, *names: str) -> Select[Any]:
+def select_names(parameter: str, *names: str) -> Select[*tuple[Any, ...]]:
     """Return a select of the rows of texts in a parameter, by the names of their parts."""
     each = _each(bindparam(parameter, type_=Text())).table_valued(column("value"), name="each")
     return select(*(_part(each.c.value, place, Text()).label(name) for place, name in enumerate(names)))

@@ -188,7 +188,8 @@ def test_names_that_could_not_be_asked_for_are_refused(store: Store) -> None:
     for wrong in wrongs:
         with pytest.raises((InvalidKey, InvalidValue)):
             store.checkpoints.create("x", **wrong)
-    for wrong in ({"limit": -1}, {"before": "x"}, {"before": 1}, {"type": "weekly"}):
+    listing: list[dict[str, Any]] = [{"limit": -1}, {"before": "x"}, {"before": 1}, {"type": "weekly"}]
+    for wrong in listing:
         with pytest.raises(InvalidValue):
             store.checkpoints.list(**wrong)
     assert (named(store), store.transfer.head()) == ([], 0)
