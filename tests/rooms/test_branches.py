@@ -331,3 +331,14 @@ def test_a_branch_that_ends_under_a_transaction_ends_it(open_store: Opener) -> N
     with pytest.raises(TransactionAborted):
         tx.__exit__(None, None, None)
     assert store.transfer.head() == 2
+
+
+def test_a_branch_made_and_ended_in_one_transaction_is_over(store: Store) -> None:
+    store.branches.create("old")
+    with store.transaction() as tx:
+        tx.branches.delete("old")
+        for name in ("old", "new"):
+            tx.branches.create(name)
+            tx.branches.delete(name)
+    assert [branch.name for branch in store.branches.list()] == ["main"]
+    store.branches.create("new")
