@@ -22,10 +22,22 @@ from statedb.db.statements import Statement
 from statedb.db.tables import state_commits, state_conflicts, store_info
 from statedb.db.tx import Tx
 from statedb.errors import InvalidValue
-from statedb.models import MISSING, CheckpointType
+from statedb.models import MISSING
 from statedb.values import autocheckpoint, codec
 from statedb.values.conflict import Conflict
-from statedb.values.names import address, name
+from statedb.values.names import address
+from statedb.values.record import (
+    Conflicts,
+    Done,
+    EndsBranch,
+    EndsCheckpoint,
+    MakesBranch,
+    MakesCheckpoint,
+    Merges,
+    Resolves,
+    SetsPolicy,
+    Side,
+)
 
 Said = dict[str, Any]
 
@@ -90,15 +102,9 @@ _TOLD: dict[str, Callable[[Tx, Said], Said]] = {
 # ---- in
 
 
-def redo(tx: Tx, said: Said) -> None:
-    """Stage what another store's commit did. Raises InvalidValue for what is no deed."""
-    do = _REDO.get(str(said.get("do")))
-    if do is None:
-        raise InvalidValue(f"a deed is {said.get('do')!r:.80}, which this statedb does not know")
-    try:
-        do(tx, said)
-    except (KeyError, TypeError, IndexError) as error:
-        raise InvalidValue(f"a deed ({said['do']}) is not as a store says it: {error!r:.200}") from error
+def redo(tx: Tx, done: Done) -> None:
+    """Stage what another store's commit did. Raises InvalidValue where it cannot be done here."""
+    _REDO[done.do](tx, done)
 
 
 def revision_of(tx: Tx, origin: str) -> int:
@@ -114,58 +120,57 @@ def revision_of(tx: Tx, origin: str) -> int:
     return int(found)
 
 
-def _branch_again(tx: Tx, said: Said) -> None:
-    base = None if said["base"] is None else revision_of(tx, said["base"])
-    branches.make(tx, name(said["name"], "the name of a branch"), base)
+def _branch_again(tx: Tx, done: MakesBranch) -> None:
+    branches.make(tx, done.name, None if done.base is None else revision_of(tx, done.base))
 
 
-def _end_branch_again(tx: Tx, said: Said) -> None:
-    branches.end(tx, said["name"])
+def _end_branch_again(tx: Tx, done: EndsBranch) -> None:
+    branches.end(tx, done.name)
 
 
-def _merge_again(tx: Tx, said: Said) -> None:
-    deeds.do(
-        tx, Deed("merge", {"do": "merge", "branch": name(said["branch"], "the name of a branch")}, lambda tx: None)
-    )
+def _merge_again(tx: Tx, done: Merges) -> None:
+    deeds.do(tx, Deed("merge", {"do": "merge", "branch": done.branch}, lambda tx: None))
 
 
-def _checkpoint_again(tx: Tx, said: Said) -> None:
-    at = None if said["at"] is None else Point(revision_of(tx, said["at"][0]), int(said["at"][1]))
-    agent = None if said["agent"] is None else name(said["agent"], "agent_id")
+def _checkpoint_again(tx: Tx, done: MakesCheckpoint) -> None:
+    at = None if done.at is None else Point(revision_of(tx, done.at[0]), done.at[1])
     limit = tx.settings.max_value_bytes
-    metadata = None if said["metadata"] is None else codec.json_text(said["metadata"], limit).decode()
-    checkpoints.make(tx, name(said["name"], "name"), agent, CheckpointType(said["type"]), metadata, at)
+    metadata = None if done.metadata is None else codec.json_text(done.metadata, limit).decode()
+    checkpoints.make(tx, done.name, done.agent, done.type, metadata, at)
 
 
-def _end_checkpoint_again(tx: Tx, said: Said) -> None:
-    found = checkpoints.one(tx, said["name"], said["agent"])
+def _end_checkpoint_again(tx: Tx, done: EndsCheckpoint) -> None:
+    found = checkpoints.one(tx, done.name, done.agent)
     if found is not None:
         checkpoints.end(tx, found)
 
 
-def _policy_again(tx: Tx, said: Said) -> None:
-    config = None if said["config"] is None else autocheckpoint.read(codec.json_text(said["config"], 2**20).decode())
-    automatic.configure(tx, name(said["agent"], "agent_id"), config)
+def _policy_again(tx: Tx, done: SetsPolicy) -> None:
+    text = codec.json_text(done.config, 2**20).decode()
+    try:
+        config = autocheckpoint.read(text)
+    except (KeyError, TypeError) as error:
+        raise InvalidValue(f"a checkpoint policy is not as a store says it: {error!r:.200}") from error
+    automatic.configure(tx, done.agent, config)
 
 
-def _conflict_again(tx: Tx, said: Said) -> None:
-    base, ours, theirs = (_held(tx, said["sides"][side]) for side in ("base", "ours", "theirs"))
-    conflicts.record(tx, address(*said["key"]), base, ours, theirs, said["source"])
+def _conflict_again(tx: Tx, done: Conflicts) -> None:
+    base, ours, theirs = (_held(tx, side) for side in (done.sides.base, done.sides.ours, done.sides.theirs))
+    conflicts.record(tx, address(*done.key), base, ours, theirs, done.source)
 
 
-def _held(tx: Tx, said: Said) -> Held:
-    branch = branches.find(tx, said["branch"]) if "branch" in said else None
-    version = None if branch is None else int(said["version"])
-    return Held(_read(said), version, None if branch is None else branch[0])
+def _held(tx: Tx, side: Side) -> Held:
+    branch = None if side.branch is None else branches.last_of(tx, side.branch)
+    return Held(side.held()) if branch is None else Held(side.held(), side.version, branch)
 
 
-def _resolve_again(tx: Tx, said: Said) -> None:
-    conflicts.settle(tx, _recorded(tx, said), _read(said["settled"]), said["method"])
+def _resolve_again(tx: Tx, done: Resolves) -> None:
+    conflicts.settle(tx, _recorded(tx, done), done.settled.held(), done.method)
 
 
-def _recorded(tx: Tx, said: Said) -> Conflict:
-    agent, tier, key = address(*said["key"])
-    given = {"revision": revision_of(tx, said["recorded"]), "state_type": tier, "key": key}
+def _recorded(tx: Tx, done: Resolves) -> Conflict:
+    agent, tier, key = address(*done.key)
+    given = {"revision": revision_of(tx, done.recorded), "state_type": tier, "key": key}
     for (found,) in tx.db.all(_CONFLICTS, given):
         conflict = conflicts.by_id(tx, found)
         if conflict.agent_id == agent:
@@ -173,11 +178,7 @@ def _recorded(tx: Tx, said: Said) -> Conflict:
     raise InvalidValue(f"a conflict about {key} is settled that was never recorded")
 
 
-def _read(said: Said) -> Any:
-    return base64.b64decode(said["bytes"], validate=True) if "bytes" in said else said.get("value", MISSING)
-
-
-_REDO: dict[str, Callable[[Tx, Said], None]] = {
+_REDO: dict[str, Callable[[Tx, Any], None]] = {
     "branch": _branch_again,
     "end branch": _end_branch_again,
     "merge": _merge_again,
