@@ -19,11 +19,12 @@ from statedb.db.conflicts import Held
 from statedb.db.context import Point
 from statedb.db.deeds import Deed
 from statedb.db.statements import Statement
-from statedb.db.tables import state_commits, state_conflicts, store_info
+from statedb.db.tables import agent_states, agents, state_commits, state_conflicts, state_versions, store_info
 from statedb.db.tx import Tx
 from statedb.errors import InvalidValue
-from statedb.models import MISSING
+from statedb.models import MISSING, Address
 from statedb.values import autocheckpoint, codec
+from statedb.values.arguments import LARGEST
 from statedb.values.conflict import Conflict
 from statedb.values.names import address
 from statedb.values.record import (
@@ -155,13 +156,20 @@ def _policy_again(tx: Tx, done: SetsPolicy) -> None:
 
 
 def _conflict_again(tx: Tx, done: Conflicts) -> None:
-    base, ours, theirs = (_held(tx, side) for side in (done.sides.base, done.sides.ours, done.sides.theirs))
-    conflicts.record(tx, address(*done.key), base, ours, theirs, done.source)
+    at, sides = address(*done.key), done.sides
+    base, ours, theirs = (_held(tx, at, side) for side in (sides.base, sides.ours, sides.theirs))
+    conflicts.record(tx, at, base, ours, theirs, done.source)
 
 
-def _held(tx: Tx, side: Side) -> Held:
-    branch = None if side.branch is None else branches.last_of(tx, side.branch)
-    return Held(side.held()) if branch is None else Held(side.held(), side.version, branch)
+def _held(tx: Tx, at: Address, side: Side) -> Held:
+    """Return what a side held, as the version that is where that has its number here too."""
+    value = side.held()
+    branch = None if side.branch is None or value is MISSING else branches.last_of(tx, side.branch)
+    encoded = None if branch is None else codec.encode(value, LARGEST)
+    versions = [] if encoded is None else tx.db.all(_VERSIONS, {**at._asdict(), "version": side.version})
+    if any(codec.digest(salt, encoded) == digest for salt, digest in versions if encoded is not None):
+        return Held(value, side.version, branch)
+    return Held(value)
 
 
 def _resolve_again(tx: Tx, done: Resolves) -> None:
@@ -196,12 +204,22 @@ def _store(tx: Tx) -> str:
     return str(row[0])
 
 
-_c, _x = state_commits.c, state_conflicts.c
+_c, _x, _s, _v = state_commits.c, state_conflicts.c, agent_states.c, state_versions.c
 _STORE = Statement(select(store_info.c.id))
 _ORIGIN = Statement(select(_c.origin, _c.origin_revision).where(_c.revision == bindparam("revision")))
 _HERE = Statement(
     select(func.coalesce(func.max(_c.revision), 0)).where(
         _c.origin == bindparam("store"), _c.origin_revision <= bindparam("revision")
+    )
+)
+_VERSIONS = Statement(
+    select(_s.salt, _v.digest)
+    .select_from(state_versions.join(agent_states, _s.id == _v.state_id).join(agents, agents.c.id == _s.agent_id))
+    .where(
+        agents.c.name == bindparam("agent_id"),
+        _s.state_type == bindparam("state_type"),
+        _s.state_key == bindparam("key"),
+        _v.version == bindparam("version"),
     )
 )
 _CONFLICTS = Statement(
