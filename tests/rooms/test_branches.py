@@ -342,3 +342,24 @@ def test_a_branch_made_and_ended_in_one_transaction_is_over(store: Store) -> Non
             tx.branches.delete(name)
     assert [branch.name for branch in store.branches.list()] == ["main"]
     store.branches.create("new")
+
+
+def test_a_key_that_has_expired_beneath_is_written_on_a_branch(store: Store, clock: Clock) -> None:
+    chat = store.agent("a").session("c", ttl=5)
+    chat.set_many({"x": 1, "y": 1, "z": 1})
+    for key in (K, J):
+        store.states.set(*key, 1, ttl=5)
+    store.branches.create("lab")
+    lab = store.branch("lab")
+    clock.advance(10)
+    assert lab.states.set(*K, 2).version == 3
+    assert not lab.states.delete(*J)
+    assert not lab.states.delete("a", "session", "c/z")
+    assert lab.agent("a").session("c").set("x", 2).version == 3
+    assert lab.agent("a").session("c").items() == [("x", 2)]
+    for key in (K, ("a", "session", "c/x")):
+        assert [each.change for each in lab.history.versions(*key)] == ["create", "expire", "create"]
+    for key in (("a", "session", "c/y"), ("a", "session", "c/z")):
+        assert [each.change for each in lab.history.versions(*key)] == ["expire", "create"]
+    assert [each.change for each in lab.history.versions(*J)] == ["create"]
+    assert store.history.versions(*K, limit=1)[0].change == "create"

@@ -152,6 +152,16 @@ def test_what_changes_nothing_leaves_nothing_for_another_branch(store: Store) ->
     assert there.expires_at == here.expires_at + timedelta(seconds=20)
 
 
+def test_an_expiry_of_a_key_beneath_needs_no_clock_of_its_session(store: Store) -> None:
+    store.agent("a").session("s", ttl=50).set("x", 1)
+    store.branches.create("lab")
+    gone = {"agent": "a", "type": "session", "key": "s/x", "change": "expire"}
+    store.transfer.load([{**record(1, branch="lab", changes=[gone]), "kind": "expire"}])
+    lab = store.branch("lab").agent("a").session("s")
+    assert (lab.get("x"), store.agent("a").session("s").get("x")) == (None, 1)
+    assert lab.set("x", 2).version == 3
+
+
 WRONG: list[dict[str, Any]] = [
     {"do": ["x"]},
     {"do": "other"},
