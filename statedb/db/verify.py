@@ -171,6 +171,8 @@ def names(tx: Tx, last: int) -> Iterator[str]:
     yield from named.differing(tx, last)
     for name, base in tx.db.all(_UNFOUNDED, {}):
         yield f"the branch {name} lies on revision {base}, which its parent had not reached"
+    for revision, name in tx.db.all(_LATE, {}):
+        yield f"revision {revision} is of the branch {name}, which had ended"
     for revision, name in tx.db.all(_ASTRAY, {}):
         yield f"revision {revision} is of another branch than what it did to {name}"
 
@@ -306,6 +308,13 @@ _WRONG_MEMBERS = Statement(
 _b = branches.c
 _UNFOUNDED = Statement(
     select(_b.name, _b.base).where(_b.id != MAIN, or_(_b.parent_id.is_(None), _b.base > _b.created_revision))
+)
+
+
+_LATE = Statement(
+    select(_c.revision, _b.name)
+    .join_from(state_commits, branches, _b.id == _c.branch_id)
+    .where(_c.branch_id > literal_column(str(MAIN)), _c.revision > _b.ended_revision)
 )
 
 

@@ -363,3 +363,29 @@ def test_a_key_that_has_expired_beneath_is_written_on_a_branch(store: Store, clo
         assert [each.change for each in lab.history.versions(*key)] == ["expire", "create"]
     assert [each.change for each in lab.history.versions(*J)] == ["create"]
     assert store.history.versions(*K, limit=1)[0].change == "create"
+
+
+def test_in_a_batch_nothing_is_done_twice_and_nothing_written_to_what_has_ended(open_store: Opener) -> None:
+    store = open_store(shell="async")
+    store.branches.create("lab")
+
+    async def together() -> list[Any]:
+        trunk = store._target
+        lab = await trunk.branch("lab")
+        return await asyncio.gather(
+            *(trunk.branches.create("twin") for _ in range(3)),
+            *(trunk.checkpoints.create("twin") for _ in range(3)),
+            lab.states.set(*K, 1),
+            trunk.branches.delete("lab"),
+            *(lab.states.set(*K, number) for number in range(3)),
+            trunk.branches.delete("lab"),
+            return_exceptions=True,
+        )
+
+    found = store._wait(together())
+    names = [type(each).__name__ for each in found]
+    assert sorted(names[:3]) == ["Branch", "BranchExists", "BranchExists"]
+    assert sorted(names[3:6]) == ["Checkpoint", "CheckpointExists", "CheckpointExists"]
+    assert sorted(each for each in found if isinstance(each, bool)) == [False, True]
+    assert {each for each in names[6:] if each != "bool"} <= {"Entry", "NoSuchBranch"}
+    assert store.health.check().problems == ()  # among which would be a commit of a branch that had ended

@@ -195,6 +195,7 @@ NAMED: dict[str, str] = {
     "a branch that nobody made": "insert into branches (id, name, parent_id, base, created_revision) "
     "values (9, 'odd', 1, 2, 13)",
     "a branch deleted": "delete from branches where name = 'gone'",
+    "a commit of a branch that had ended": "update branches set ended_revision = 15 where name = 'lab'",
     "a checkpoint deleted": "delete from state_checkpoints",
     "a policy deleted": "delete from checkpoint_policies",
     "a conflict deleted": "delete from state_conflicts where id = 1",
