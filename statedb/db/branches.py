@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import bindparam, case, func, insert, select, update
@@ -15,6 +16,13 @@ from statedb.db.tx import Tx
 from statedb.errors import BranchExists, InvalidKey, NoSuchBranch
 from statedb.models import Branch
 from statedb.times import moment
+
+
+@dataclass(frozen=True, slots=True)
+class Making(Deed):
+    """A branch that a transaction makes, before it is in the log."""
+
+    branch: Branch
 
 
 def make(tx: Tx, name: str, base: int | None) -> Branch:
@@ -38,7 +46,7 @@ def make(tx: Tx, name: str, base: int | None) -> Branch:
         for field in ("base", "head"):
             object.__setattr__(made, field, seen)
 
-    journal.do(tx, Deed("branch", {"do": "branch", "name": name, "base": base}, write))
+    journal.do(tx, Making("branch", {"do": "branch", "name": name, "base": base}, write, made))
     return made
 
 
@@ -59,10 +67,17 @@ def end(tx: Tx, name: str) -> bool:
 
 def find(tx: Tx, name: str) -> Row | None:
     """Return the row of a branch that has not ended, as this transaction leaves it; None where there is none."""
-    for said in (deed.said for deed in reversed(tx.deeds)):
-        if said.get("name") == name and said["do"] in ("branch", "end branch"):
-            return None if said["do"] == "end branch" else (0, name)
+    for deed in reversed(tx.deeds):
+        if deed.kind == "branch" and deed.said["name"] == name:
+            return (deed.branch.id, name) if isinstance(deed, Making) else None
     return tx.db.one(_FIND, {"name": name})
+
+
+def last_of(tx: Tx, name: str) -> int | None:
+    """Return the newest branch that is, or was, called so; None where none ever was."""
+    staged = [deed.branch.id for deed in tx.deeds if isinstance(deed, Making) and deed.branch.name == name]
+    [[found]] = tx.db.all(_LAST, {"name": name})
+    return staged[-1] if staged else found
 
 
 def get(tx: Tx, name: str) -> Branch:
@@ -106,6 +121,7 @@ _listed = (
 )
 _ALL = Statement(_listed.order_by(_b.id))
 _FIND = Statement(_listed.where(_b.name == bindparam("name")))
+_LAST = Statement(select(func.max(_b.id)).where(_b.name == bindparam("name")))
 _newest = select(_c.revision).where(_c.branch_id == bindparam("branch"), _c.revision <= bindparam("top"))
 _of_branch = _newest.where(_c.branch_id > MAIN)
 _NEWEST = {

@@ -20,13 +20,26 @@ from statedb.db.context import Point
 from statedb.db.deeds import Deed
 from statedb.db.lineage import name_of
 from statedb.db.statements import Statement
-from statedb.db.tables import state_commits, state_conflicts, store_info
+from statedb.db.tables import agent_states, agents, state_commits, state_conflicts, state_versions, store_info
 from statedb.db.tx import Tx
 from statedb.errors import InvalidValue
-from statedb.models import MISSING, CheckpointType
+from statedb.models import MISSING, Address
 from statedb.values import autocheckpoint, codec
+from statedb.values.arguments import LARGEST
 from statedb.values.conflict import Conflict
-from statedb.values.names import address, name
+from statedb.values.names import address
+from statedb.values.record import (
+    Conflicts,
+    Done,
+    EndsBranch,
+    EndsCheckpoint,
+    MakesBranch,
+    MakesCheckpoint,
+    Merges,
+    Resolves,
+    SetsPolicy,
+    Side,
+)
 
 Said = dict[str, Any]
 
@@ -91,15 +104,9 @@ _TOLD: dict[str, Callable[[Tx, Said], Said]] = {
 # ---- in
 
 
-def redo(tx: Tx, said: Said) -> None:
-    """Stage what another store's commit did. Raises InvalidValue for what is no deed."""
-    do = _REDO.get(str(said.get("do")))
-    if do is None:
-        raise InvalidValue(f"a deed is {said.get('do')!r:.80}, which this statedb does not know")
-    try:
-        do(tx, said)
-    except (KeyError, TypeError, IndexError) as error:
-        raise InvalidValue(f"a deed ({said['do']}) is not as a store says it: {error!r:.200}") from error
+def redo(tx: Tx, done: Done) -> None:
+    """Stage what another store's commit did. Raises InvalidValue where it cannot be done here."""
+    _REDO[done.do](tx, done)
 
 
 def revision_of(tx: Tx, origin: str) -> int:
@@ -115,58 +122,64 @@ def revision_of(tx: Tx, origin: str) -> int:
     return int(found)
 
 
-def _branch_again(tx: Tx, said: Said) -> None:
-    base = None if said["base"] is None else revision_of(tx, said["base"])
-    branches.make(tx, name(said["name"], "the name of a branch"), base)
+def _branch_again(tx: Tx, done: MakesBranch) -> None:
+    branches.make(tx, done.name, None if done.base is None else revision_of(tx, done.base))
 
 
-def _end_branch_again(tx: Tx, said: Said) -> None:
-    branches.end(tx, said["name"])
+def _end_branch_again(tx: Tx, done: EndsBranch) -> None:
+    branches.end(tx, done.name)
 
 
-def _merge_again(tx: Tx, said: Said) -> None:
-    deeds.do(
-        tx, Deed("merge", {"do": "merge", "branch": name(said["branch"], "the name of a branch")}, lambda tx: None)
-    )
+def _merge_again(tx: Tx, done: Merges) -> None:
+    deeds.do(tx, Deed("merge", {"do": "merge", "branch": done.branch}, lambda tx: None))
 
 
-def _checkpoint_again(tx: Tx, said: Said) -> None:
-    at = None if said["at"] is None else Point(revision_of(tx, said["at"][0]), int(said["at"][1]))
-    agent = None if said["agent"] is None else name(said["agent"], "agent_id")
+def _checkpoint_again(tx: Tx, done: MakesCheckpoint) -> None:
+    at = None if done.at is None else Point(revision_of(tx, done.at[0]), done.at[1])
     limit = tx.settings.max_value_bytes
-    metadata = None if said["metadata"] is None else codec.json_text(said["metadata"], limit).decode()
-    checkpoints.make(tx, name(said["name"], "name"), agent, CheckpointType(said["type"]), metadata, at)
+    metadata = None if done.metadata is None else codec.json_text(done.metadata, limit).decode()
+    checkpoints.make(tx, done.name, done.agent, done.type, metadata, at)
 
 
-def _end_checkpoint_again(tx: Tx, said: Said) -> None:
-    found = checkpoints.one(tx, said["name"], said["agent"])
+def _end_checkpoint_again(tx: Tx, done: EndsCheckpoint) -> None:
+    found = checkpoints.one(tx, done.name, done.agent)
     if found is not None:
         checkpoints.end(tx, found)
 
 
-def _policy_again(tx: Tx, said: Said) -> None:
-    config = None if said["config"] is None else autocheckpoint.read(codec.json_text(said["config"], 2**20).decode())
-    automatic.configure(tx, name(said["agent"], "agent_id"), config)
+def _policy_again(tx: Tx, done: SetsPolicy) -> None:
+    text = codec.json_text(done.config, 2**20).decode()
+    try:
+        config = autocheckpoint.read(text)
+    except (KeyError, TypeError) as error:
+        raise InvalidValue(f"a checkpoint policy is not as a store says it: {error!r:.200}") from error
+    automatic.configure(tx, done.agent, config)
 
 
-def _conflict_again(tx: Tx, said: Said) -> None:
-    base, ours, theirs = (_held(tx, said["sides"][side]) for side in ("base", "ours", "theirs"))
-    conflicts.record(tx, address(*said["key"]), base, ours, theirs, said["source"])
+def _conflict_again(tx: Tx, done: Conflicts) -> None:
+    at, sides = address(*done.key), done.sides
+    base, ours, theirs = (_held(tx, at, side) for side in (sides.base, sides.ours, sides.theirs))
+    conflicts.record(tx, at, base, ours, theirs, done.source)
 
 
-def _held(tx: Tx, said: Said) -> Held:
-    branch = branches.find(tx, said["branch"]) if "branch" in said else None
-    version = None if branch is None else int(said["version"])
-    return Held(_read(said), version, None if branch is None else branch[0])
+def _held(tx: Tx, at: Address, side: Side) -> Held:
+    """Return what a side held, as the version that is where that has its number here too."""
+    value = side.held()
+    branch = None if side.branch is None or value is MISSING else branches.last_of(tx, side.branch)
+    encoded = None if branch is None else codec.encode(value, LARGEST)
+    versions = [] if encoded is None else tx.db.all(_VERSIONS, {**at._asdict(), "version": side.version})
+    if any(codec.digest(salt, encoded) == digest for salt, digest in versions if encoded is not None):
+        return Held(value, side.version, branch)
+    return Held(value)
 
 
-def _resolve_again(tx: Tx, said: Said) -> None:
-    conflicts.settle(tx, _recorded(tx, said), _read(said["settled"]), said["method"])
+def _resolve_again(tx: Tx, done: Resolves) -> None:
+    conflicts.settle(tx, _recorded(tx, done), done.settled.held(), done.method)
 
 
-def _recorded(tx: Tx, said: Said) -> Conflict:
-    agent, tier, key = address(*said["key"])
-    given = {"revision": revision_of(tx, said["recorded"]), "state_type": tier, "key": key}
+def _recorded(tx: Tx, done: Resolves) -> Conflict:
+    agent, tier, key = address(*done.key)
+    given = {"revision": revision_of(tx, done.recorded), "state_type": tier, "key": key}
     for (found,) in tx.db.all(_CONFLICTS, given):
         conflict = conflicts.by_id(tx, found)
         if conflict.agent_id == agent:
@@ -174,11 +187,7 @@ def _recorded(tx: Tx, said: Said) -> Conflict:
     raise InvalidValue(f"a conflict about {key} is settled that was never recorded")
 
 
-def _read(said: Said) -> Any:
-    return base64.b64decode(said["bytes"], validate=True) if "bytes" in said else said.get("value", MISSING)
-
-
-_REDO: dict[str, Callable[[Tx, Said], None]] = {
+_REDO: dict[str, Callable[[Tx, Any], None]] = {
     "branch": _branch_again,
     "end branch": _end_branch_again,
     "merge": _merge_again,
@@ -196,12 +205,22 @@ def _store(tx: Tx) -> str:
     return str(row[0])
 
 
-_c, _x = state_commits.c, state_conflicts.c
+_c, _x, _s, _v = state_commits.c, state_conflicts.c, agent_states.c, state_versions.c
 _STORE = Statement(select(store_info.c.id))
 _ORIGIN = Statement(select(_c.origin, _c.origin_revision).where(_c.revision == bindparam("revision")))
 _HERE = Statement(
     select(func.coalesce(func.max(_c.revision), 0)).where(
         _c.origin == bindparam("store"), _c.origin_revision <= bindparam("revision")
+    )
+)
+_VERSIONS = Statement(
+    select(_s.salt, _v.digest)
+    .select_from(state_versions.join(agent_states, _s.id == _v.state_id).join(agents, agents.c.id == _s.agent_id))
+    .where(
+        agents.c.name == bindparam("agent_id"),
+        _s.state_type == bindparam("state_type"),
+        _s.state_key == bindparam("key"),
+        _v.version == bindparam("version"),
     )
 )
 _CONFLICTS = Statement(

@@ -292,10 +292,13 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
     if changed and origin is HERE and tx.policies:
         automatic.watch(tx, changed)
     if not (changed or expired or clocks or tx.deeds):
-        tx.staged.clear()
+        _forget(tx)
         return None
     if expired:
         write_commit(tx, "expire", Note(), expired, [], HERE)
+        for at, (_, gone) in tx.expired.items():
+            if at in changed:
+                changed[at].head.id = gone.id  # on a branch the first row of its own that a key has
     if tx.cache is not None and tx.branch == MAIN:
         for at, staged in changed.items():
             if staged.encoded is not None and staged.head.digest is not None:
@@ -306,18 +309,23 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
     if tx.earlier is not None:
         heads = {at: gone for at, (_, gone) in tx.expired.items()} | {at: each.head for at, each in tx.staged.items()}
         tx.earlier.add(tx.branch, Left(heads, dict(tx.sessions)), tx.agents)
-    tx.staged.clear()
-    tx.found.clear()
-    tx.expired.clear()
-    tx.sessions.clear()
-    tx.deeds.clear()
-    tx.kind = tx.merge_parent = None
+    _forget(tx)
     tx.written = tx.revision
     for each in tx.outcomes:
         object.__setattr__(each, "revision", tx.revision)
     tx.told += tx.outcomes
     tx.outcomes.clear()
     return tx.revision
+
+
+def _forget(tx: Tx) -> None:
+    """Forget what was staged and looked up: what comes next may stand on another branch."""
+    tx.staged.clear()
+    tx.found.clear()
+    tx.expired.clear()
+    tx.sessions.clear()
+    tx.deeds.clear()
+    tx.kind = tx.merge_parent = None
 
 
 def _kind(changed: dict[Address, Staged], clocks: list[Session], deeds: list[Deed]) -> str:

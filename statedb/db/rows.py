@@ -144,7 +144,10 @@ def _write_head(tx: Tx, agent: int, at: Address, staged: Staged) -> None:
     if staged.change == "create":
         head.created_revision = tx.revision
     if head.session_id == UNWRITTEN:
-        head.session_id = next(s.id for name, s in tx.sessions.items() if name == session_name(at.agent_id, at.key))
+        # A branch need not have the session's clock yet: what joins it by its name does so when it has.
+        name = session_name(at.agent_id, at.key)
+        session = None if name is None else tx.sessions.get(name)
+        head.session_id = None if session is None else session.id
     if head.id is None:
         head.id = tx.connection.new_id(agent_states)
         named = {"branch_id": tx.branch, "agent_id": agent, "state_type": at.state_type, "state_key": at.key}

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple
 
 from sqlalchemy import and_, bindparam, case, except_, func, literal_column, null, or_, select, union, union_all
 
+from statedb.db import named
 from statedb.db.chain import CommitRow, Line, content_of, link
 from statedb.db.contents import Kept, kept
 from statedb.db.statements import Row, Statement
@@ -20,9 +21,7 @@ from statedb.db.tables import (
     commit_agents,
     commit_deeds,
     session_touches,
-    state_checkpoints,
     state_commits,
-    state_conflicts,
     state_touches,
     state_versions,
 )
@@ -168,11 +167,14 @@ def agents_of_commits(tx: Tx, last: int) -> Iterator[str]:
 
 
 def names(tx: Tx, last: int) -> Iterator[str]:
-    """Compare what has a name with the log: the commit that made it or ended it says that it did something."""
-    for what, name, revision in tx.db.all(_UNTOLD, {}):
-        yield f"revision {revision} says nothing of what it did to the {what} {name}"
+    """Compare what has a name with what the log says was done to it, and what a branch has with the commits of it."""
+    yield from named.differing(tx, last)
     for name, base in tx.db.all(_UNFOUNDED, {}):
         yield f"the branch {name} lies on revision {base}, which its parent had not reached"
+    for revision, name in tx.db.all(_LATE, {}):
+        yield f"revision {revision} is of the branch {name}, which had ended"
+    for revision, name in tx.db.all(_ASTRAY, {}):
+        yield f"revision {revision} is of another branch than what it did to {name}"
 
 
 # ---- statements
@@ -303,29 +305,31 @@ _WRONG_MEMBERS = Statement(
 )
 
 
-def _untold(what: str, table: Any, name: Any, revision: Any) -> Any:
-    told = select(commit_deeds.c.revision).where(commit_deeds.c.revision == revision).exists()
-    found = select(literal_column(f"'{what}'"), name, revision).select_from(table)
-    return found.where(revision > literal_column("0"), ~told)
-
-
-_b, _k, _q = branches.c, state_checkpoints.c, state_conflicts.c
-_named = [
-    ("branch", branches, _b.name),
-    ("checkpoint", state_checkpoints, _k.checkpoint_name),
-    ("conflict about", state_conflicts, _q.state_key),
-]
-_UNTOLD = Statement(
-    union_all(
-        *(
-            _untold(what, table, name, revision)
-            for what, table, name in _named
-            for revision in (table.c.created_revision, table.c.ended_revision)
-        )
-    )
-)
+_b = branches.c
 _UNFOUNDED = Statement(
     select(_b.name, _b.base).where(_b.id != MAIN, or_(_b.parent_id.is_(None), _b.base > _b.created_revision))
+)
+
+
+_LATE = Statement(
+    select(_c.revision, _b.name)
+    .join_from(state_commits, branches, _b.id == _c.branch_id)
+    .where(_c.branch_id > literal_column(str(MAIN)), _c.revision > _b.ended_revision)
+)
+
+
+def _astray(log: Any, owner: Any, called: Any, of: Any) -> Any:
+    """Return the select of what lies in the log under a commit of another branch than its owner's."""
+    joined = log.join(owner, owner.c.id == of).join(state_commits, _c.revision == log.c.revision)
+    return select(_c.revision, called).select_from(joined).where(owner.c.branch_id != _c.branch_id)
+
+
+_ASTRAY = Statement(
+    union_all(
+        _astray(state_versions, agent_states, _s.state_key, _v.state_id),
+        _astray(state_touches, agent_states, _s.state_key, _t.state_id),
+        _astray(session_touches, clocks, _w.name, _st.session_id),
+    )
 )
 _changed = union(
     select(_s.agent_id, _v.revision).select_from(state_versions.join(agent_states, _s.id == _v.state_id)),

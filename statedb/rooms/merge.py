@@ -31,9 +31,12 @@ def merge(
     places that both did: `ours` (the branch merged into) or `theirs` wins there, a function fn(base, ours, theirs)
     returns the key's value, `manual` leaves the key as it stands and records a conflict, and with `merge` any such key
     stops the merge: nothing is committed, and `conflicts` names them (`raise` raises VersionConflict). A dict of globs
-    picks by key. With `preview` nothing is done, and what would be is returned. Raises NoSuchBranch.
+    picks by key. With `preview` nothing is done, and what would be is returned. A transaction merges once. Raises
+    NoSuchBranch.
     """
     check(strategy, "strategy")
+    if tx.merge_parent is not None:
+        raise InTransaction("this transaction merges a branch already, and a commit knows of one; merge in another")
     name = checked_name(source, "the name of a branch")
     line = line_of(tx.db, name)
     _stand_on(tx, into)

@@ -34,7 +34,7 @@ from statedb.db.tables import (
     store_info,
 )
 from statedb.db.tx import Note, Tx
-from statedb.errors import InvalidKey, InvalidValue
+from statedb.errors import InvalidValue, NoSuchBranch
 from statedb.models import MISSING, Address, Imported
 from statedb.times import LATEST, micros
 from statedb.values import codec
@@ -120,7 +120,7 @@ def load(tx: Tx, records: Iterable[Mapping[str, Any]]) -> int:
     for number, record in enumerate(records, 1):
         try:
             made += _append(tx, Record.model_validate(record))
-        except (ValidationError, InvalidValue, InvalidKey, ValueError) as error:
+        except (ValidationError, ValueError, NoSuchBranch) as error:
             why = error.errors()[0]["msg"] if isinstance(error, ValidationError) else error
             raise InvalidValue(f"record {number} is not one a store exported: {why!s:.500}") from error
     return made
@@ -182,11 +182,16 @@ def _append(tx: Tx, record: Record) -> bool:
     for clock in record.sessions:
         session = SessionName(name(clock.agent, "agent_id"), name(clock.name, "session name"))
         journal.set_session(tx, session, Expiry(clock.ttl, clock.expires_at))
-    for said in record.deeds:
-        carried.redo(tx, said)
-    tx.merge_parent = None if record.merged is None else carried.revision_of(tx, record.merged)
+    for done in record.deeds:
+        carried.redo(tx, done)
+    # A commit that is not here, since the records begin later, is none to have taken in.
+    tx.merge_parent = None if record.merged is None else carried.revision_of(tx, record.merged) or None
     store, _, revision = record.origin.rpartition(":")
-    return journal.flush(tx, origin=Origin(made, store, int(revision), record.kind)) is not None
+    origin = Origin(made, store, int(revision), record.kind)
+    has_made = journal.flush(tx, origin=origin) is not None
+    if any(done.do == "end branch" for done in record.deeds):
+        tx.stand_on(TRUNK)  # the name of the branch it stood on may be another's from here
+    return has_made
 
 
 def _apply(tx: Tx, change: Change, made: int) -> None:

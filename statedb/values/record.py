@@ -14,17 +14,17 @@ revisions, versions, times and values.
 from __future__ import annotations
 
 import base64
-from typing import Annotated, Any, Self
+from typing import Annotated, Any, Literal, Self
 
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, model_validator
 
 from statedb.errors import InvalidValue
-from statedb.models import MISSING, Address, ChangeKind, CommitKind
+from statedb.models import MISSING, Address, ChangeKind, CheckpointType, CommitKind
 from statedb.times import EARLIEST, LATEST
 from statedb.values import codec
-from statedb.values.arguments import LARGEST
+from statedb.values.arguments import LARGEST, said
 from statedb.values.codec import Encoded
-from statedb.values.names import address
+from statedb.values.names import address, name
 
 Stamp = Annotated[int, Field(ge=EARLIEST, le=LATEST)]
 """A time: microseconds since 1970."""
@@ -34,6 +34,16 @@ Span = Annotated[int, Field(gt=0, le=LATEST)]
 
 Origin = Annotated[str, Field(pattern=r"^.+:\d{1,18}$")]
 """A commit, by the store that first made it and its revision there."""
+
+
+def _text(text: str) -> str:
+    return said(text, "a text") or ""
+
+
+Text = Annotated[str, AfterValidator(_text)]
+"""A text that every database can hold."""
+Name = Annotated[str, AfterValidator(lambda text: name(text, "a name"))]
+"""What an agent, a key, a branch or a checkpoint may be called."""
 
 
 class Strict(BaseModel):
@@ -91,6 +101,107 @@ class Change(Key):
         return None if given is MISSING else codec.encode(given, limit)
 
 
+class Side(Strict):
+    """What a side of a conflict held, and the version that is, where it was one; neither value nor bytes: nothing."""
+
+    value: Any = MISSING
+    bytes: str | None = None
+    version: Annotated[int, Field(gt=0, lt=LARGEST)] | None = None
+    branch: Name | None = None
+
+    def held(self) -> Any:
+        """Return the value, MISSING for none."""
+        return self.value if self.bytes is None else base64.b64decode(self.bytes, validate=True)
+
+
+class Sides(Strict):
+    """The three sides of a conflict."""
+
+    base: Side
+    ours: Side
+    theirs: Side
+
+
+class Deed(Strict):
+    """What a commit did to something with a name; `do` says what."""
+
+    do: str
+
+
+class MakesBranch(Deed):
+    """A branch made: of the commit that makes it where `base` is None."""
+
+    do: Literal["branch"]
+    name: Name
+    base: Origin | None
+
+
+class EndsBranch(Deed):
+    """A branch ended."""
+
+    do: Literal["end branch"]
+    name: Name
+
+
+class Merges(Deed):
+    """A branch merged."""
+
+    do: Literal["merge"]
+    branch: Name
+
+
+class MakesCheckpoint(Deed):
+    """A checkpoint made, of a commit and an instant, or of the commit that makes it."""
+
+    do: Literal["checkpoint"]
+    name: Name
+    agent: Name | None
+    type: CheckpointType = Field(strict=False)
+    at: tuple[Origin, Stamp] | None = Field(strict=False)
+    metadata: dict[str, Any] | None
+
+
+class EndsCheckpoint(Deed):
+    """A checkpoint ended."""
+
+    do: Literal["end checkpoint"]
+    name: Name
+    agent: Name | None
+
+
+class SetsPolicy(Deed):
+    """When an agent's automatic checkpoints are made from now on."""
+
+    do: Literal["checkpoint policy"]
+    agent: Name
+    config: dict[str, Any] | None
+
+
+class Conflicts(Deed):
+    """A conflict recorded."""
+
+    do: Literal["conflict"]
+    key: Annotated[list[str], Field(min_length=3, max_length=3)]
+    source: Name | None
+    sides: Sides
+
+
+class Resolves(Deed):
+    """A conflict settled, which a commit recorded."""
+
+    do: Literal["resolve"]
+    recorded: Origin
+    key: Annotated[list[str], Field(min_length=3, max_length=3)]
+    method: Text
+    settled: Side
+
+
+Done = Annotated[
+    MakesBranch | EndsBranch | Merges | MakesCheckpoint | EndsCheckpoint | SetsPolicy | Conflicts | Resolves,
+    Field(discriminator="do"),
+]
+
+
 class Record(Strict):
     """A commit."""
 
@@ -105,9 +216,9 @@ class Record(Strict):
     changes: list[Change] = []
     touches: list[Touch] = []
     sessions: list[Clock] = []
-    branch: str = "main"
+    branch: Name = "main"
     merged: Origin | None = None
-    deeds: list[dict[str, Any]] = []
+    deeds: list[Done] = []
 
     @model_validator(mode="after")
     def _is_of_its_kind(self) -> Self:

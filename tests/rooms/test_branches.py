@@ -333,3 +333,61 @@ def test_a_branch_that_ends_under_a_transaction_ends_it(open_store: Opener) -> N
     with pytest.raises(TransactionAborted):
         tx.__exit__(None, None, None)
     assert store.transfer.head() == 2
+
+
+def test_a_branch_made_and_ended_in_one_transaction_is_over(store: Store) -> None:
+    store.branches.create("old")
+    with store.transaction() as tx:
+        tx.branches.delete("old")
+        for name in ("old", "new"):
+            tx.branches.create(name)
+            tx.branches.delete(name)
+    assert [branch.name for branch in store.branches.list()] == ["main"]
+    store.branches.create("new")
+
+
+def test_a_key_that_has_expired_beneath_is_written_on_a_branch(store: Store, clock: Clock) -> None:
+    chat = store.agent("a").session("c", ttl=5)
+    chat.set_many({"x": 1, "y": 1, "z": 1})
+    for key in (K, J):
+        store.states.set(*key, 1, ttl=5)
+    store.branches.create("lab")
+    lab = store.branch("lab")
+    clock.advance(10)
+    assert lab.states.set(*K, 2).version == 3
+    assert not lab.states.delete(*J)
+    assert not lab.states.delete("a", "session", "c/z")
+    assert lab.agent("a").session("c").set("x", 2).version == 3
+    assert lab.agent("a").session("c").items() == [("x", 2)]
+    for key in (K, ("a", "session", "c/x")):
+        assert [each.change for each in lab.history.versions(*key)] == ["create", "expire", "create"]
+    for key in (("a", "session", "c/y"), ("a", "session", "c/z")):
+        assert [each.change for each in lab.history.versions(*key)] == ["expire", "create"]
+    assert [each.change for each in lab.history.versions(*J)] == ["create"]
+    assert store.history.versions(*K, limit=1)[0].change == "create"
+
+
+def test_in_a_batch_nothing_is_done_twice_and_nothing_written_to_what_has_ended(open_store: Opener) -> None:
+    store = open_store(shell="async")
+    store.branches.create("lab")
+
+    async def together() -> list[Any]:
+        trunk = store._target
+        lab = await trunk.branch("lab")
+        return await asyncio.gather(
+            *(trunk.branches.create("twin") for _ in range(3)),
+            *(trunk.checkpoints.create("twin") for _ in range(3)),
+            lab.states.set(*K, 1),
+            trunk.branches.delete("lab"),
+            *(lab.states.set(*K, number) for number in range(3)),
+            trunk.branches.delete("lab"),
+            return_exceptions=True,
+        )
+
+    found = store._wait(together())
+    names = [type(each).__name__ for each in found]
+    assert sorted(names[:3]) == ["Branch", "BranchExists", "BranchExists"]
+    assert sorted(names[3:6]) == ["Checkpoint", "CheckpointExists", "CheckpointExists"]
+    assert sorted(each for each in found if isinstance(each, bool)) == [False, True]
+    assert {each for each in names[6:] if each != "bool"} <= {"Entry", "NoSuchBranch"}
+    assert store.health.check().problems == ()  # among which would be a commit of a branch that had ended

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from statedb import Compacted, Corrupted, InvalidValue, Store
+from statedb import AutoCheckpoint, Compacted, Corrupted, InvalidValue, Store
 from tests.helpers import Clock, calls
 from tests.places import is_url, only_sqlite, tamper
 
@@ -34,6 +34,21 @@ def make(where: str, clock: Clock) -> None:
         with store.transaction(actor="me", context={"c": 1}) as tx:
             tx.states.set("a", "local", "last", 1)
             tx.states.set("c", "local", "last", 1)
+
+
+def name_things(store: Store) -> None:
+    """Make a row of every table of what has a name, after what `make` made, and end some."""
+    store.branches.create("lab", at=3)
+    store.branches.create("gone")
+    store.branches.delete("gone")
+    lab = store.branch("lab")
+    lab.states.set(*K, {"n": "lab"})
+    lab.agent("c").session("s", ttl=1000).set("x", 3)
+    store.checkpoints.create("c1", agent_id="a", metadata={"m": 1})
+    store.checkpoints.configure("a", AutoCheckpoint(max_checkpoints=2))
+    store.branches.merge("lab", strategy="manual")
+    store.states.set("b", "shared", "large", b"raw", expected_version=0, on_conflict="manual")
+    store.conflicts.resolve(2, strategy="theirs")
 
 
 def value_of(table: str, change: str, where: str) -> str:
@@ -148,6 +163,46 @@ TAMPERED: dict[str, str] = {
     "a line of the log for an agent it did not touch": "insert into commit_agents "
     "select id, 2 from agents where name = 'b'",
 }  # fmt: skip
+NAMED: dict[str, str] = {
+    **{
+        f"a {table}'s {column}": value_of(table, f"{column} = {to}", where)
+        for table, where, columns in (
+            ("branches", "name = 'lab'", {"name": "'z'", "parent_id": 3, "base": 2, "ended_revision": 17}),
+            ("branches", "name = 'gone'", {"ended_revision": "null", "created_revision": 13}),
+            ("branches", "name = 'main'", {"name": "'z'"}),
+            (
+                "state_checkpoints",
+                "true",
+                {
+                    "checkpoint_name": "'z'", "checkpoint_type": "'backup'", "revision": 3, "instant": 5,
+                    "branch_id": 2, "agent_id": 2, "metadata": "'{\"m\":2}'", "ended_revision": 18,
+                },
+            ),
+            ("checkpoint_policies", "true", {"config": "'null'", "agent_id": 2, "branch_id": 2}),
+            (
+                "state_conflicts",
+                "id = 1",
+                {"branch_id": 2, "state_key": "'z'", "kind": "'odd'", "source": "null", "ended_revision": 1},
+            ),
+            ("state_conflicts", "id = 2", {"ended_revision": "null, resolution = null"}),
+            ("conflict_sides", "conflict_id = 1 and side = 'ours'", {"value": "'7'", "version": 1, "branch_id": 2}),
+            ("conflict_sides", "conflict_id = 3 and side = 'ours'", {"data": "x'00'", "codec": "null, data = null"}),
+            ("agent_states", "state_key = 's/x' and branch_id = 2", {"branch_id": 3}),
+            ("sessions", "branch_id = 2", {"branch_id": 3}),
+        )
+        for column, to in columns.items()
+    },
+    "a branch that nobody made": "insert into branches (id, name, parent_id, base, created_revision) "
+    "values (9, 'odd', 1, 2, 13)",
+    "a branch deleted": "delete from branches where name = 'gone'",
+    "a commit of a branch that had ended": "update branches set ended_revision = 15 where name = 'lab'",
+    "a checkpoint deleted": "delete from state_checkpoints",
+    "a policy deleted": "delete from checkpoint_policies",
+    "a conflict deleted": "delete from state_conflicts where id = 1",
+    "a side of a conflict deleted": "delete from conflict_sides where conflict_id = 1 and side = 'base'",
+    "what a commit did": value_of("commit_deeds", "said = '[7]'", "revision = 13"),
+    "what a commit did deleted": "delete from commit_deeds where revision = 13",
+}  # fmt: skip
 
 
 @pytest.fixture(scope="module")
@@ -181,6 +236,36 @@ def test_tampering_is_noticed(copy: str, script: str) -> None:
         health = store.health.check()
         assert not health.ok
         assert health.problems
+
+
+@pytest.fixture(scope="module")
+def made_with_names(made: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("health") / "named.db"
+    shutil.copy(made, path)
+    with Store(path, clock=Clock(1_700_000_100)) as store:
+        name_things(store)
+    return path
+
+
+@only_sqlite
+@pytest.mark.parametrize("script", NAMED.values(), ids=NAMED.keys())
+def test_tampering_with_what_has_a_name_is_noticed(made_with_names: Path, where: str, script: str) -> None:
+    shutil.copy(made_with_names, where)
+    assert tamper(where, script) > 0
+    with Store(where, clock=Clock(1_800_000_000)) as store:
+        assert not store.health.check().ok
+
+
+def test_what_has_a_name_is_well_until_somebody_touches_it(copy: str) -> None:
+    with Store(copy, clock=Clock(1_700_000_100)) as store:
+        name_things(store)
+        assert store.health.check().problems == ()
+    for number, table in enumerate(("branches", "state_checkpoints", "checkpoint_policies", "state_conflicts"), 1):
+        assert (
+            tamper(copy, f"update {table} set created_revision = created_revision - 1 where created_revision > 13") > 0
+        )
+        with Store(copy, clock=Clock(1_700_000_100)) as store:
+            assert len(store.health.check().problems) > number
 
 
 def test_a_damaged_value_is_named_and_refused_by_history(copy: str) -> None:

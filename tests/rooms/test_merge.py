@@ -266,3 +266,15 @@ def test_a_merge_can_be_undone(store: Store) -> None:
     merged = store.branches.merge("lab")
     store.undo(revision=merged.revision or 0)
     assert held(store)["k"] == {"x": 1, "y": 1}
+
+
+def test_a_transaction_merges_once_since_a_commit_knows_of_one_branch(store: Store) -> None:
+    parted(store, 0, 0, 1)
+    store.branches.create("other")
+    with store.transaction() as tx:
+        tx.branches.merge("lab", strategy="ours")
+        with pytest.raises(InTransaction):
+            tx.branches.merge("other")
+    store.states.set(*K, 5)
+    assert store.branches.merge("lab").conflicts == ()
+    assert store.branches.merge("other").conflicts == ()

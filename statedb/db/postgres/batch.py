@@ -196,6 +196,8 @@ class Together:
         self.connection = Connection(driver, port.site)
         self._earlier = Earlier()
         self._changed: set[Address] = set()
+        self._done: set[Address] = set()
+        """What has been done to things with a name, of which only the rows tell those that come after."""
         self._relied = Footprint()
         self._last: Tx | None = None
         self._token = secrets.token_hex(8)
@@ -205,6 +207,9 @@ class Together:
     def commit(self, batch: list[Waiting]) -> None:
         """Write what each has staged and commit; what comes too early is put off."""
         for each in batch:
+            if each.footprint.meets(self._done):
+                self.put_off.append(each)
+                continue
             self._again_if_overtaken(each)
             if (each.footprint.whole and self._changed) or self.connection.laden:
                 self.put_off.append(each)
@@ -249,11 +254,13 @@ class Together:
             *tx.staged,
             *(Address(name.agent_id, StateType.SESSION, name.low) for name in tx.sessions),
         }
+        done = {Address("", deed.kind, str(deed.said.get("name", ""))) for deed in tx.deeds}
         self._relied.add(waiting.footprint)
         if journal.flush(tx) is None:
             return
         self._last = tx
         self._changed |= changed
+        self._done |= done
 
     def _land(self) -> Landed | None:
         assert self._last is not None
