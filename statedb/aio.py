@@ -83,6 +83,8 @@ class AsyncStore(Async, Rooms[Async]):
         if self._keeper is not None:
             await self._keeper.stop()
         engine, self._engine = self._engine, None
+        if engine is None:
+            return  # somebody else has closed it meanwhile
         self._why_closed = "the store is closed; open it again"
         if self._apart:
             await asyncio.wait(self._apart)

@@ -94,6 +94,34 @@ def test_on_a_loop_it_is_the_same(clock: Clock) -> None:
     run(main())
 
 
+def test_on_a_loop_it_is_idle_while_it_looks(clock: Clock) -> None:
+    async def main() -> None:
+        asked, looked, going_on = 0, asyncio.Semaphore(0), asyncio.Event()
+
+        def counting() -> float:
+            nonlocal asked
+            asked += 1
+            return clock()
+
+        async def look() -> None:
+            looked.release()
+            await going_on.wait()
+
+        keeper = AsyncKeeper(counting, look)
+        keeper.alarm(clock.micros)
+        await looked.acquire()
+        keeper.alarm(clock.micros)
+        before = asked
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert asked - before < 5
+        going_on.set()
+        await looked.acquire()
+        await keeper.stop()
+
+    run(main())
+
+
 # ---- in a store
 
 
@@ -139,6 +167,28 @@ def test_so_does_one_on_a_loop(anywhere: str) -> None:
 
     run(main())
     assert keepers() == []
+
+
+@only_sqlite
+def test_two_may_close_a_store_whose_keeper_looks(clock: Clock, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        looking, going_on = asyncio.Event(), asyncio.Event()
+
+        async def look() -> None:
+            looking.set()
+            await going_on.wait()
+
+        monkeypatch.setattr("statedb.aio._weakly", lambda store: look)
+        store = await AsyncStore(where, clock=clock)
+        assert store._schedule.alarm is not None
+        store._schedule.alarm(clock.micros)
+        await looking.wait()
+        closing = [asyncio.ensure_future(store.close()) for _ in range(2)]
+        await asyncio.sleep(0)
+        going_on.set()
+        await asyncio.gather(*closing)
+
+    run(main())
 
 
 @only_sqlite
