@@ -169,6 +169,35 @@ def test_so_does_one_on_a_loop(anywhere: str) -> None:
     assert keepers() == []
 
 
+def test_it_looks_after_branches_too_until_they_end(where: str, made: threading.Event) -> None:
+    with Store(where, durability="normal") as store:
+        for name in ("over", "lab"):
+            store.branches.create(name)
+            store.branch(name).checkpoints.configure("a", SOON if name == "lab" else LATE)
+            store.branch(name).states.set("a", "local", "k", 1)
+            if name == "over":
+                store.branches.delete(name)
+        assert made.wait(HANG)
+        while not (found := store.branch("lab").checkpoints.list("a")):
+            pass  # what is made is told before it is committed
+        assert [each.branch for each in found] == ["lab"]
+        assert store.checkpoints.list() == []
+    assert keepers() == []
+
+
+def test_on_a_loop_it_looks_after_branches_too(anywhere: str) -> None:
+    async def main() -> None:
+        async with AsyncStore(anywhere, durability="normal") as store:
+            await store.branches.create("lab")
+            lab = store.branch("lab")
+            await lab.checkpoints.configure("a", SOON)
+            await lab.states.set("a", "local", "k", 1)
+            while not await lab.checkpoints.list("a"):
+                await asyncio.sleep(0)
+
+    run(main())
+
+
 @only_sqlite
 def test_two_may_close_a_store_whose_keeper_looks(clock: Clock, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
