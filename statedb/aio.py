@@ -19,7 +19,7 @@ from statedb.db.engine import AsyncEngine, AsyncHeld, async_engine
 from statedb.db.fork import remember
 from statedb.db.points import checked, resolve
 from statedb.db.tx import Note, Tx
-from statedb.errors import InTransaction, StoreClosed, TransactionAborted
+from statedb.errors import InTransaction, NoSuchBranch, StoreClosed, TransactionAborted
 from statedb.handles import AsyncAgent, async_agent
 from statedb.keeper import AsyncKeeper
 from statedb.live.cache import Cache, made_cache
@@ -80,10 +80,11 @@ class AsyncStore(Async, Rooms[Async]):
         """Finish what is queued and close; every call from now on raises StoreClosed. Again is fine."""
         if self._root is not self or self._engine is None:
             return
-        if self._keeper is not None:
-            await self._keeper.stop()
+        # First, so that another who closes meanwhile finds it closed.
         engine, self._engine = self._engine, None
         self._why_closed = "the store is closed; open it again"
+        if self._keeper is not None:
+            await self._keeper.stop()
         if self._apart:
             await asyncio.wait(self._apart)
         await engine.close(self._why_closed)
@@ -258,8 +259,14 @@ def _weakly(store: AsyncStore) -> Callable[[], Coroutine[Any, Any, None]]:
 
     async def look() -> None:
         there = found()
-        if there is not None:
-            await there.checkpoints.run_due()
+        if there is None:
+            return
+        await there.checkpoints.run_due()
+        for name in tuple(there._schedule.lines):
+            try:
+                await there.branch(name).checkpoints.run_due()
+            except NoSuchBranch:
+                there._schedule.lines.discard(name)
 
     return look
 

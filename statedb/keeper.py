@@ -126,7 +126,9 @@ class AsyncKeeper:
             self._timer = self._loop.call_later(min(left, LONGEST), self._ring, context=Context())
 
     def _ring(self) -> None:
-        if self._task is not None or self._due is None or seconds_to(self._due, self._clock) > 0:
+        if self._task is not None:
+            return  # it starts the timer anew at its end; until then every turn of the loop would ring
+        if self._due is None or seconds_to(self._due, self._clock) > 0:
             self._start()
             return
         self._due = None

@@ -18,6 +18,7 @@ from statedb.db.engine import Engine, open_engine
 from statedb.db.fork import remember
 from statedb.db.points import checked, resolve
 from statedb.db.tx import Note, Tx
+from statedb.errors import NoSuchBranch
 from statedb.handles import SyncAgent, sync_agent
 from statedb.keeper import Keeper
 from statedb.live.cache import Cache, made_cache
@@ -190,8 +191,14 @@ def _weakly(store: Store) -> Callable[[], object]:
 
     def look() -> None:
         there = found()
-        if there is not None:
-            there.checkpoints.run_due()
+        if there is None:
+            return
+        there.checkpoints.run_due()
+        for name in tuple(there._schedule.lines):
+            try:
+                there.branch(name).checkpoints.run_due()
+            except NoSuchBranch:
+                there._schedule.lines.discard(name)
 
     return look
 

@@ -94,6 +94,34 @@ def test_on_a_loop_it_is_the_same(clock: Clock) -> None:
     run(main())
 
 
+def test_on_a_loop_it_is_idle_while_it_looks(clock: Clock) -> None:
+    async def main() -> None:
+        asked, looked, going_on = 0, asyncio.Semaphore(0), asyncio.Event()
+
+        def counting() -> float:
+            nonlocal asked
+            asked += 1
+            return clock()
+
+        async def look() -> None:
+            looked.release()
+            await going_on.wait()
+
+        keeper = AsyncKeeper(counting, look)
+        keeper.alarm(clock.micros)
+        await looked.acquire()
+        keeper.alarm(clock.micros)
+        before = asked
+        for _ in range(50):
+            await asyncio.sleep(0)
+        assert asked - before < 5
+        going_on.set()
+        await looked.acquire()
+        await keeper.stop()
+
+    run(main())
+
+
 # ---- in a store
 
 
@@ -139,6 +167,57 @@ def test_so_does_one_on_a_loop(anywhere: str) -> None:
 
     run(main())
     assert keepers() == []
+
+
+def test_it_looks_after_branches_too_until_they_end(where: str, made: threading.Event) -> None:
+    with Store(where, durability="normal") as store:
+        for name in ("over", "lab"):
+            store.branches.create(name)
+            store.branch(name).checkpoints.configure("a", SOON if name == "lab" else LATE)
+            store.branch(name).states.set("a", "local", "k", 1)
+            if name == "over":
+                store.branches.delete(name)
+        assert made.wait(HANG)
+        while not (found := store.branch("lab").checkpoints.list("a")):
+            pass  # what is made is told before it is committed
+        assert [each.branch for each in found] == ["lab"]
+        assert store.checkpoints.list() == []
+    assert keepers() == []
+
+
+def test_on_a_loop_it_looks_after_branches_too(anywhere: str) -> None:
+    async def main() -> None:
+        async with AsyncStore(anywhere, durability="normal") as store:
+            await store.branches.create("lab")
+            lab = store.branch("lab")
+            await lab.checkpoints.configure("a", SOON)
+            await lab.states.set("a", "local", "k", 1)
+            while not await lab.checkpoints.list("a"):
+                await asyncio.sleep(0)
+
+    run(main())
+
+
+@only_sqlite
+def test_two_may_close_a_store_whose_keeper_looks(clock: Clock, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        looking, going_on = asyncio.Event(), asyncio.Event()
+
+        async def look() -> None:
+            looking.set()
+            await going_on.wait()
+
+        monkeypatch.setattr("statedb.aio._weakly", lambda store: look)
+        store = await AsyncStore(where, clock=clock)
+        assert store._schedule.alarm is not None
+        store._schedule.alarm(clock.micros)
+        await looking.wait()
+        closing = [asyncio.ensure_future(store.close()) for _ in range(2)]
+        await asyncio.sleep(0)
+        going_on.set()
+        await asyncio.gather(*closing)
+
+    run(main())
 
 
 @only_sqlite

@@ -23,6 +23,7 @@ from statedb.db.points import last_before
 from statedb.db.rows import agent_id_of
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import (
+    MAIN,
     agent_states,
     agents,
     checkpoint_policies,
@@ -209,6 +210,8 @@ def remind(tx: Tx) -> None:
     On a file he waits for the write lock. On a server, where he might look too early, he is told once more afterwards.
     """
     if tx.due is not None and tx.schedule is not None and tx.schedule.alarm is not None:
+        if tx.named is not None and tx.branch != MAIN:
+            tx.schedule.lines.add(tx.named)
         tx.schedule.alarm(tx.due)
 
 

@@ -98,4 +98,5 @@ def _overlay(tx: Tx, within: Range) -> dict[str, Head]:
     found = {key: head.copy() for key, head in found.items()}
     found |= mine((at, expired) for at, (_, expired) in tx.expired.items())
     found |= mine((at, staged.head) for at, staged in tx.staged.items())
-    return {key: tx.seen(within.agent_id, within.state_type, head) for key, head in found.items()}
+    # A tombstone is left as it will be written: a session that has begun since has no part in what expired before it.
+    return {key: head if head.codec is None else tx.seen(*within[:2], head) for key, head in found.items()}

@@ -90,12 +90,21 @@ def _stage(tx: Tx, step: Step) -> Difference:
 
 
 def _shown(tx: Tx, step: Step) -> Difference:
+    return _difference(tx, step, _version_made(tx, step))
+
+
+def _version_made(tx: Tx, step: Step) -> int:
+    """Return the version a step would leave, as staging it tells: 0 for none, where nothing was there to begin with."""
     head = tx.committed(step.at)
     if head is None:
-        return _difference(tx, step, 1)
+        return 0 if step.encoded is None else 1
+    lives = tx.alive(head)
     # That its time has passed unnoticed is recorded first, as a version of its own.
-    unnoticed = head.codec is not None and not tx.alive(head)
-    return _difference(tx, step, head.version + 1 + unnoticed)
+    version = head.version + (head.codec is not None and not lives)
+    if step.encoded is None:
+        return version + 1 if lives else 0
+    was = lives and (codec.digest(head.salt, step.encoded), step.content.metadata) == (head.digest, head.metadata)
+    return version if was else version + 1
 
 
 def _difference(tx: Tx, step: Step, version: int) -> Difference:

@@ -140,6 +140,9 @@ def _write_clock(tx: Tx, agent: int, clock: Session) -> None:
 
 def _write_head(tx: Tx, agent: int, at: Address, staged: Staged) -> None:
     head = staged.head
+    if head.id is None and staged.before is not None:
+        # What a branch inherited had expired: recording that, a moment ago, has made the branch's own row.
+        head.id = staged.before.id
     head.revision, head.agent = tx.revision, agent
     if staged.change == "create":
         head.created_revision = tx.revision

@@ -24,6 +24,8 @@ class Schedule:
         self.tallies: dict[Any, Tally] = {}
         self.alarm: Callable[[int], object] | None = None
         """Called with the time, in microseconds, at which a checkpoint falls due that nobody may be there to make."""
+        self.lines: set[str] = set()
+        """The branches beside the trunk on which one may."""
 
     def policies(self, stamp: int, read: Callable[[], Mapping[Any, Any]]) -> Mapping[Any, Any]:
         """Return the policies as of a revision, the newest that changed any; `read` fetches them if need be."""

@@ -148,7 +148,7 @@ def load(
     changed, and what would be is returned. Raises InvalidValue for what is no snapshot.
     """
     read = snapshot.Snapshot.of(given)
-    extent = Extent.of(agent_id or read.agent_id, state_type, keys)
+    extent = Extent.of(read.agent_id if agent_id is None else agent_id, state_type, keys)
     said = message or f"load {read.checkpoint_name}"
     return snapshots.put_back(tx, read, extent, said=said, dry_run=dry_run)
 

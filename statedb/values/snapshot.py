@@ -47,11 +47,14 @@ Tiers = dict[str, dict[str, Kept]]
 
 
 class Snapshot(BaseModel):
-    """A snapshot as it is read back, as far as that needs it."""
+    """A snapshot as it is read back, as far as that needs it.
+
+    Whose it is has to be said: what lost its `agent_id` would otherwise be the whole store's, and delete what is there.
+    """
 
     model_config = ConfigDict(strict=True, extra="ignore", frozen=True)
 
-    agent_id: str | None = None
+    agent_id: str | None
     checkpoint_name: str = "a snapshot"
     state_snapshot: dict[str, Any]
 

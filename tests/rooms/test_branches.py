@@ -196,6 +196,19 @@ def test_what_expires_by_itself_expires_on_a_branch(store: Store, clock: Clock) 
     assert [each.change for each in lab.history.versions(*K)] == ["expire", "update", "create"]
 
 
+def test_what_expired_unnoticed_before_a_branch_wrote_it_is_written_anew(store: Store, clock: Clock) -> None:
+    store.states.set(*K, 1, ttl=10)
+    store.agent("a").session("c", ttl=10).set("x", 1)
+    store.branches.create("lab")
+    lab = store.branch("lab")
+    clock.advance(20)
+    assert lab.states.set(*K, 2).version == 3
+    assert lab.agent("a").session("c").set("x", 2).version == 3
+    assert lab.agent("a").session("c").items() == [("x", 2)]
+    assert [each.change for each in lab.history.versions(*K)] == ["create", "expire", "create"]
+    assert store.restore(2, dry_run=True, keys=K[2]).changes[0].version == 3, "on the trunk it has yet to expire"
+
+
 def test_a_branch_has_the_clocks_of_its_sessions_to_itself(store: Store, clock: Clock) -> None:
     chat = store.agent("a").session("c", ttl=10)
     chat.set("x", 1)

@@ -107,6 +107,20 @@ def test_a_dry_run_lists_exactly_what_would_change(store: Store, clock: Clock) -
     assert [store.states.entry("a", "local", each).version for each in "xyz"] == [4, 3, 3]  # type: ignore[union-attr]
 
 
+def test_a_dry_run_tells_the_versions_of_what_its_transaction_has_changed(store: Store) -> None:
+    store.states.set_many("a", "local", {"changed": 1, "deleted": 1})
+    store.states.set_many("a", "local", {"both": 1, "gone": 1})
+    store.states.delete("a", "local", "gone")
+    with store.transaction() as tx:
+        tx.states.set_many("a", "local", {"both": 2, "changed": 2, "gone": 2, "made": 2})
+        tx.states.delete("a", "local", "deleted")
+        shown, done = tx.restore(1, dry_run=True), tx.restore(1)
+    assert [(each.key, each.version) for each in shown.changes] == [
+        ("both", 2), ("changed", 1), ("deleted", 1), ("gone", 0), ("made", 0),
+    ]  # fmt: skip
+    assert [replace(each, revision=0) for each in done.changes] == list(shown.changes)
+
+
 def test_an_expiry_since_is_made_good_with_a_whole_ttl(store: Store, clock: Clock) -> None:
     store.states.set(*K, 1, ttl=60)
     clock.advance(100)

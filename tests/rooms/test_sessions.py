@@ -258,3 +258,12 @@ def test_what_a_function_writes_beside_its_session_stays_beside_it(filed: Store)
     note = filed.states.entry("a", "local", "note")
     assert note is not None
     assert note.expires_at is None
+
+
+def test_a_listing_leaves_what_expired_before_its_session_began_as_it_was(store: Store, clock: Clock) -> None:
+    store.states.set("a", "session", "c/old", 1, ttl=5)
+    clock.advance(10)
+    with store.transaction() as tx:
+        tx.agent("a").session("c").set("new", 1)
+        assert tx.states.keys("a", "session") == ["c/new"]
+    assert store.health.check().problems == ()

@@ -137,10 +137,13 @@ def test_what_is_no_snapshot_is_refused(store: Store) -> None:
         row({"local": {"k": {"bytes": "?"}}}), row({"local": {"": {"value": 1}}}), row({}, 5), row({}, ""),
         row({"local": {"k": {"value": 1, "ttl": -1}}}), row({"local": {"k": {"value": 1, "metadata": []}}}),
         row({"local": {"k": {"value": float("nan")}}}), row({"local": {"k": {"value": 1}}}, None),
+        {"state_snapshot": {}},
     ]  # fmt: skip
     for wrong in wrongs:
         with pytest.raises((InvalidValue, InvalidKey)):
             store.checkpoints.load(wrong)
+    with pytest.raises(InvalidKey):
+        store.checkpoints.load(row({}), agent_id="")
     assert store.transfer.head() == 1
 
 
