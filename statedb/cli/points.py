@@ -31,6 +31,14 @@ def point(text: str) -> Asked:
     return _name(text) if found is None else found
 
 
+def span(text: str) -> timedelta:
+    """Return how long a text says, such as 30m. Usage where it is no such text."""
+    told = _AGO.fullmatch(text)
+    if told is None or text.endswith("ago"):
+        raise Usage(f"{text!r:.80} is no span of time; give a number and a unit: 45s, 30m, 2h, 3d, 1w")
+    return _span(float(told[1]), _UNITS[told[2]])
+
+
 def _moment(text: str) -> datetime | timedelta | None:
     if ago := _AGO.fullmatch(text):
         return _span(float(ago[1]), _UNITS[ago[2]])
@@ -70,4 +78,4 @@ def _span(number: float, unit: str) -> timedelta:
     try:
         return timedelta(**{unit: number})
     except OverflowError:
-        raise Usage(f"{number:g} {unit} ago is before time began") from None
+        raise Usage(f"{number:g} {unit} is longer than time is") from None
