@@ -23,7 +23,13 @@ Name = Annotated[
     typer.Argument(metavar="NAME", help="What it is called.", show_default=False, autocompletion=completion.branches),
 ]
 At = Annotated[
-    str | None, typer.Option("--at", metavar="POINT", help=f"Begin at this point; else now. A point is {POINT}.")
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="POINT",
+        help=f"Begin at this point; else now. A point is {POINT}.",
+        autocompletion=completion.checkpoints,
+    ),
 ]
 There = Annotated[
     str | None,

@@ -34,7 +34,13 @@ Whose = Annotated[
 Kind = Annotated[CheckpointType, typer.Option("--type", help="What it is for.")]
 Kinds = Annotated[CheckpointType | None, typer.Option("--type", help="Only those for this.")]
 At = Annotated[
-    str | None, typer.Option("--at", metavar="POINT", help=f"Name this point; else now. A point is {POINT}.")
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="POINT",
+        help=f"Name this point; else now. A point is {POINT}.",
+        autocompletion=completion.checkpoints,
+    ),
 ]
 To = Annotated[
     str | None,

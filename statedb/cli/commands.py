@@ -67,7 +67,11 @@ COMMANDS = (
         "show",
         "history.show",
         PAST,
-        ("statedb -f app.db show agent-1 persistent prefs --version 3", "statedb -f app.db show 17"),
+        (
+            "statedb -f app.db show agent-1 persistent prefs --version 3",
+            "statedb -f app.db show agent-1 persistent prefs --at before-deploy",
+            "statedb -f app.db show 17",
+        ),
         "the entry, or the commit with its changes and their values",
         "terminal.pager.Paged",
     ),
@@ -90,6 +94,7 @@ COMMANDS = (
             "statedb -f app.db diff agent-1 persistent prefs 2 5 --patch",
             "statedb -f app.db diff agent-1 persistent prefs --from 'yesterday 14:00' --to 1h",
             "statedb -f app.db diff --from 2h --agent agent-1",
+            "statedb -f app.db -b try-plan-b diff --from before-deploy --to 1h",
         ),
         'an object of "added", "modified" (each with "old" and "new") and "removed" by JSON Pointer; without a key, an '
         "array of the keys that differ, with both values",
@@ -122,9 +127,11 @@ COMMANDS = (
         (
             "statedb -f app.db log --agent agent-1 --limit 5",
             "statedb -f app.db log --graph --since 'last friday' --key 'prefs/*'",
+            "statedb -f app.db log --graph --oneline",
             "statedb -f app.db log -p --by ui --until 2026-11-20T09:00Z",
         ),
-        "an array of commits, newest first; their changes come with values where --patch is given",
+        "an array of commits, newest first, with --graph of every branch; changes come with values where --patch is "
+        "given",
         "terminal.pager.Paged",
     ),
     *travel.COMMANDS,

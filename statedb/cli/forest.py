@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+
 from statedb.cli.terminal.graph import Lanes
 from statedb.cli.terminal.marks import Line
 from statedb.models import Branch, Commit

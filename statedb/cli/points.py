@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from statedb.cli.arguments import POINT
 from statedb.cli.exits import Usage
-from statedb.errors import InvalidKey
+from statedb.errors import InvalidKey, NoSuchCheckpoint
+from statedb.models import CheckpointType
 from statedb.values.names import name
+
+if TYPE_CHECKING:
+    from statedb.store import Store
 
 _AGO = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw])(?: ago)?", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -29,6 +35,18 @@ def point(text: str) -> Asked:
         return number
     found = _moment(text)
     return _name(text) if found is None else found
+
+
+def as_of(store: Store, asked: Asked, agent: str) -> Store:
+    """Return the store as it was at a point; of several checkpoints of one name the agent's own is meant.
+
+    An automatic one names an instant, at which there need not have been a commit; any other names a commit.
+    """
+    if isinstance(asked, str):
+        with suppress(NoSuchCheckpoint):
+            own = store.checkpoints.get(asked, agent_id=agent)
+            asked = own.at if own.type is CheckpointType.AUTOMATIC else own.revision
+    return store.at(asked)
 
 
 def span(text: str) -> timedelta:

@@ -12,7 +12,7 @@ from statedb.cli import completion
 from statedb.cli.arguments import Agent, At, Expect, Json, Key, Message, Rule, Tier
 from statedb.cli.exits import Refused, Usage
 from statedb.cli.forms import form
-from statedb.cli.points import point
+from statedb.cli.points import as_of, point
 from statedb.cli.stores import opened
 from statedb.cli.terminal import output
 from statedb.models import MISSING
@@ -92,7 +92,7 @@ def get(context: typer.Context, agent: Agent, state_type: Tier, key: Key, at: At
     """
     asked = None if at is None else point(at)
     with opened(context) as store:
-        shown = store if asked is None else store.at(asked)
+        shown = store if asked is None else as_of(store, asked, agent)
         found = shown.states.get(agent, state_type, key, MISSING)
     if found is MISSING:
         raise absent(agent, state_type, key, at)
