@@ -322,7 +322,8 @@ class StateWithHistory:
 class Commit:
     """One revision of the store and all it changed. `origin_at` is when it was first made, here or elsewhere.
 
-    `branch` is the one it belongs to; `merged` the newest commit of the branch that a merge took in.
+    `branch` is the one it belongs to; `merged` the newest commit of the branch that a merge took in. `parent` is the
+    commit it was made on: the one before it on its branch, or the one that its branch was made from.
     """
 
     revision: int
@@ -335,6 +336,7 @@ class Commit:
     changes: tuple[Change, ...]
     branch: str = "main"
     merged: int | None = None
+    parent: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

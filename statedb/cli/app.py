@@ -11,8 +11,9 @@ import typer
 from typer.core import TyperGroup
 
 from statedb import __version__
-from statedb.cli import exits, manual
-from statedb.cli.commands import COMMANDS, NOUNS, Command
+from statedb.cli import completion, exits, manual
+from statedb.cli.command import Command
+from statedb.cli.commands import COMMANDS, NOUNS
 from statedb.cli.stores import ENVIRONMENT, Named
 
 NAME = "statedb"
@@ -92,7 +93,14 @@ def options(
         str | None, typer.Option("--actor", metavar="NAME", help="Who writes; else STATEDB_ACTOR.")
     ] = None,
     branch: Annotated[
-        str | None, typer.Option("-b", "--branch", metavar="NAME", help="Work on this branch; else on main.")
+        str | None,
+        typer.Option(
+            "-b",
+            "--branch",
+            metavar="NAME",
+            help="Work on this branch; else on main.",
+            autocompletion=completion.branches,
+        ),
     ] = None,
     no_pager: Annotated[
         bool, typer.Option("--no-pager", help="Print long output as it is; else STATEDB_PAGER or PAGER shows it.")

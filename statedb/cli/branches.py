@@ -17,9 +17,28 @@ from statedb.cli.terminal.marks import change_lines
 from statedb.cli.terminal.missing import tell_missing
 from statedb.models import Branch
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What it is called.", show_default=False)]
+New = Annotated[str, typer.Argument(metavar="NAME", help="What to call it.", show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(metavar="NAME", help="What it is called.", show_default=False, autocompletion=completion.branches),
+]
 At = Annotated[
-    str | None, typer.Option("--at", metavar="POINT", help=f"Begin at this point; else now. A point is {POINT}.")
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="POINT",
+        help=f"Begin at this point; else now. A point is {POINT}.",
+        autocompletion=completion.checkpoints,
+    ),
+]
+There = Annotated[
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="POINT",
+        help="What the branch had then, against what is here now.",
+        autocompletion=completion.checkpoints,
+    ),
 ]
 Whose = Annotated[
     str | None,
@@ -27,7 +46,7 @@ Whose = Annotated[
 ]
 
 
-def create(context: typer.Context, name: Name, at: At = None, message: Message = None, as_json: Json = False) -> None:
+def create(context: typer.Context, name: New, at: At = None, message: Message = None, as_json: Json = False) -> None:
     """Make a branch that sees the store as it is now, or was at a point, and writes only to itself.
 
     It costs the same however much the store holds. Every command works on a branch where -b NAME stands before it; so
@@ -57,15 +76,21 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 
 
 def diff(
-    context: typer.Context, name: Name, agent: Whose = None, partial: Partial = False, as_json: Json = False
+    context: typer.Context,
+    name: Name,
+    agent: Whose = None,
+    at: There = None,
+    partial: Partial = False,
+    as_json: Json = False,
 ) -> None:
     """Print what a branch has that main, or the branch that -b names, has not, and the other way round.
 
     Each line is a key: + only the branch has it, ~ it holds something else there, - the branch does not have it; below
     it stand the places inside its value.
     """
+    there = None if at is None else point(at)
     with opened(context) as store:
-        found = store.branches.diff(name, agent_id=agent, partial=partial)
+        found = store.branches.diff(name, agent_id=agent, at=there, partial=partial)
     tell_missing(found.missing)
     if as_json:
         output.json([form(each) for each in found])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Annotated
 
 import typer
@@ -17,7 +18,13 @@ from statedb.cli.terminal.marks import change_lines
 from statedb.cli.terminal.missing import tell_missing
 from statedb.models import Checkpoint, CheckpointType
 
-Name = Annotated[str, typer.Argument(metavar="NAME", help="What it is called.", show_default=False)]
+New = Annotated[str, typer.Argument(metavar="NAME", help="What to call it.", show_default=False)]
+Name = Annotated[
+    str,
+    typer.Argument(
+        metavar="NAME", help="What it is called.", show_default=False, autocompletion=completion.checkpoints
+    ),
+]
 Whose = Annotated[
     str | None,
     typer.Option(
@@ -27,14 +34,23 @@ Whose = Annotated[
 Kind = Annotated[CheckpointType, typer.Option("--type", help="What it is for.")]
 Kinds = Annotated[CheckpointType | None, typer.Option("--type", help="Only those for this.")]
 At = Annotated[
-    str | None, typer.Option("--at", metavar="POINT", help=f"Name this point; else now. A point is {POINT}.")
+    str | None,
+    typer.Option(
+        "--at",
+        metavar="POINT",
+        help=f"Name this point; else now. A point is {POINT}.",
+        autocompletion=completion.checkpoints,
+    ),
 ]
-To = Annotated[str | None, typer.Option("--to", metavar="POINT", help="Up to this point; else now.")]
+To = Annotated[
+    str | None,
+    typer.Option("--to", metavar="POINT", help="Up to this point; else now.", autocompletion=completion.checkpoints),
+]
 
 
 def create(
     context: typer.Context,
-    name: Name,
+    name: New,
     agent: Whose = None,
     at: At = None,
     type: Kind = CheckpointType.MANUAL,
@@ -67,7 +83,7 @@ def list_(
     if as_json:
         output.json([form(each) for each in found])
     else:
-        tables.table(("name", "agent", "type", "revision", "at", "by"), map(_row, found))
+        checkpoint_table(found)
 
 
 def show(context: typer.Context, name: Name, agent: Whose = None, as_json: Json = False) -> None:
@@ -114,6 +130,11 @@ def delete(context: typer.Context, name: Name, agent: Whose = None, message: Mes
     with opened(context) as store:
         if not store.checkpoints.delete(name, agent_id=agent, message=message):
             raise Refused(f"there is no checkpoint {name} {'of the whole store' if agent is None else f'of {agent}'}")
+
+
+def checkpoint_table(found: Iterable[Checkpoint]) -> None:
+    """Print checkpoints as a table."""
+    tables.table(("name", "agent", "type", "revision", "at", "by"), map(_row, found))
 
 
 # ---- inside

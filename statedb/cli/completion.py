@@ -1,4 +1,4 @@
-"""What the shell offers when somebody presses Tab: agents and keys of the store that the line names so far."""
+"""What the shell offers when somebody presses Tab: names of what is in the store that the line names so far."""
 
 from __future__ import annotations
 
@@ -19,6 +19,16 @@ stands, zsh by way of eval: a key `$(rm -rf .)` would be run. So what needs quot
 def agents(context: typer.Context, incomplete: str) -> list[str]:
     """Return the agents of the store."""
     return _offered(context, lambda peek, *there: peek.agents(*there, incomplete, _MOST))
+
+
+def branches(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the branches there are."""
+    return _offered(context, lambda peek, *there: peek.branches(*there, incomplete, _MOST))
+
+
+def checkpoints(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the checkpoints there are, of whomever."""
+    return _offered(context, lambda peek, *there: peek.checkpoints(*there, incomplete, _MOST))
 
 
 def keys(context: typer.Context, incomplete: str) -> list[str]:

@@ -11,7 +11,7 @@ from statedb.cli import completion
 from statedb.cli.arguments import POINT, Json, Partial
 from statedb.cli.exits import Refused, Usage
 from statedb.cli.forms import form, plain
-from statedb.cli.points import Asked, point
+from statedb.cli.points import Asked, as_of, point
 from statedb.cli.stores import opened
 from statedb.cli.terminal import output
 from statedb.cli.terminal.marks import change_lines, diff_lines
@@ -30,8 +30,20 @@ Old = Annotated[
     typer.Argument(metavar="A", min=0, help="The older version, 0 for before the first; else the one before B."),
 ]
 New = Annotated[int | None, typer.Argument(metavar="B", min=1, help="The newer version; else the newest.")]
-From = Annotated[str | None, typer.Option("--from", "--at", metavar="POINT", help=f"Between this and --to: {POINT}.")]
-To = Annotated[str | None, typer.Option("--to", metavar="POINT", help="The other point; else now.")]
+From = Annotated[
+    str | None,
+    typer.Option(
+        "--from",
+        "--at",
+        metavar="POINT",
+        help=f"Between this and --to: {POINT}.",
+        autocompletion=completion.checkpoints,
+    ),
+]
+To = Annotated[
+    str | None,
+    typer.Option("--to", metavar="POINT", help="The other point; else now.", autocompletion=completion.checkpoints),
+]
 Whose = Annotated[
     str | None,
     typer.Option("--agent", metavar="AGENT", help="Without KEY: only of this agent.", autocompletion=completion.agents),
@@ -131,7 +143,7 @@ def _made(store: Store, at: Place, version: int) -> Any:
 def _of_points(store: Store, at: Place, points: tuple[Asked, Asked]) -> StateDiff:
     from statedb.values.diff import diff as diff_of
 
-    old, new = [store.at(each).states.get(*at, MISSING) for each in points]
+    old, new = [as_of(store, each, at[0]).states.get(*at, MISSING) for each in points]
     if old is MISSING and new is MISSING:
         raise Refused(f"{at[2]} ({at[1].value} of {at[0]}) has no value at either point")
     return diff_of(old, new)

@@ -8,10 +8,27 @@ from __future__ import annotations
 
 import base64
 from dataclasses import fields
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from statedb.models import UNAVAILABLE, Branch, Change, Checkpoint, Commit, Difference, Entry, Stats, Version
+from statedb.models import (
+    MISSING,
+    UNAVAILABLE,
+    Branch,
+    Change,
+    Checkpoint,
+    Commit,
+    Difference,
+    Entry,
+    Outcome,
+    Stats,
+    Version,
+)
 
+if TYPE_CHECKING:
+    from statedb.values.conflict import Conflict, MergeOutcome, Resolution
+    from statedb.values.merge import Clash
+
+_SIDES = ("base", "ours", "theirs")
 _CHANGE = ("agent_id", "state_type", "key", "change", "version")
 
 
@@ -25,6 +42,42 @@ def commit_form(commit: Commit, *, values: bool) -> dict[str, Any]:
     said = {field.name: getattr(commit, field.name) for field in fields(commit)}
     brief = [{name: getattr(each, name) for name in _CHANGE} for each in commit.changes]
     return said | {"changes": [form(each) for each in commit.changes] if values else brief}
+
+
+def outcome_form(done: Outcome | MergeOutcome) -> dict[str, Any]:
+    """Return the commit that something made, and the keys it changed."""
+    return {"revision": done.revision, "changes": [form(each) for each in done.changes]}
+
+
+def merge_form(done: MergeOutcome) -> dict[str, Any]:
+    """Return the members of a merge; a key that was in conflict stands among the resolutions too."""
+    return {
+        **outcome_form(done),
+        **{name: getattr(done, name) for name in ("source", "into", "base", "recorded")},
+        "conflicts": [conflict_form(each) for each in done.conflicts],
+        "resolutions": [resolution_form(each) for each in done.resolutions],
+    }
+
+
+def conflict_form(found: Conflict) -> dict[str, Any]:
+    """Return the members of a conflict; a side that has no value is left out."""
+    said = {field.name: getattr(found, field.name) for field in fields(found) if field.name not in _SIDES}
+    settled = found.resolution
+    clashes = [{"path": each.path, "kind": each.kind, **_sides(each)} for each in found.clashes]
+    return said | _sides(found) | {"clashes": clashes, "resolution": settled and resolution_form(settled)}
+
+
+def resolution_form(found: Resolution) -> dict[str, Any]:
+    """Return how a key in conflict was settled; without a value where it was to have none."""
+    of = found.conflicts[0]
+    said = {name: getattr(of, name) for name in ("agent_id", "state_type", "key")}
+    said |= {name: getattr(found, name) for name in ("method", "requires_manual_review", "revision")}
+    return said if found.value is MISSING else said | {"value": plain(found.value)}
+
+
+def _sides(found: Conflict | Clash) -> dict[str, Any]:
+    there = {side: getattr(found, side) for side in _SIDES}
+    return {side: plain(value) for side, value in there.items() if value is not MISSING}
 
 
 def member(name: str, value: Any) -> tuple[str, Any]:

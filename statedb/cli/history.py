@@ -8,10 +8,10 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from statedb.cli import completion
-from statedb.cli.arguments import POINT, Agent, By, Json, Limit, Since, Tier, Until
+from statedb.cli.arguments import POINT, Agent, At, By, Json, Limit, Since, Tier, Until
 from statedb.cli.exits import Refused, Usage
 from statedb.cli.forms import commit_form, form, member
-from statedb.cli.points import Asked, point, revision
+from statedb.cli.points import Asked, as_of, point
 from statedb.cli.states import absent
 from statedb.cli.stores import opened
 from statedb.cli.terminal import output, tables
@@ -30,14 +30,17 @@ Versions = Annotated[
 What = Annotated[
     list[str],
     typer.Argument(
-        metavar="AGENT TYPE KEY | REVISION",
-        help="An entry, or a commit.",
+        metavar="AGENT TYPE KEY | POINT",
+        help="An entry, or the commit at a point.",
         show_default=False,
         autocompletion=completion.entry,
     ),
 ]
 Number = Annotated[int | None, typer.Option("--version", metavar="N", min=1, help="The entry as it was at version N.")]
-Point = Annotated[str, typer.Argument(metavar="POINT", help=f"When: {POINT}.", show_default=False)]
+Point = Annotated[
+    str,
+    typer.Argument(metavar="POINT", help=f"When: {POINT}.", show_default=False, autocompletion=completion.checkpoints),
+]
 Tiers = Annotated[StateType | None, typer.Argument(metavar="TYPE", help="Only this tier.", show_default=False)]
 Wanted = Annotated[
     str | None,
@@ -93,18 +96,18 @@ def version_table(found: Sequence[Version], *, keys: bool = False) -> None:
     tables.table(headings, rows)
 
 
-def show(context: typer.Context, what: What, version: Number = None, as_json: Json = False) -> None:
+def show(context: typer.Context, what: What, version: Number = None, moment: At = None, as_json: Json = False) -> None:
     """Print all that is known of an entry, or of a commit and its changes.
 
-    An entry is named by agent, tier and key, and shown as it stands or, with --version, as it was; a commit is named by
-    its revision.
+    An entry is named by agent, tier and key, and shown as it stands or, with --version or --at, as it was; a commit is
+    named by its revision, of whatever branch, or by another point: it is the last one before that.
     """
-    if len(what) == 1 and version is None:
-        _show_commit(context, what[0], as_json)
-    elif len(what) == 3:
-        _show_entry(context, what[0], _tier(what[1]), what[2], version, as_json)
+    if len(what) == 1 and version is None and moment is None:
+        _show_commit(context, point(what[0]), as_json)
+    elif len(what) == 3 and (version is None or moment is None):
+        _show_entry(context, what[0], _tier(what[1]), what[2], (version, moment), as_json)
     else:
-        raise Usage("show takes AGENT TYPE KEY [--version N], or a REVISION")
+        raise Usage("show takes AGENT TYPE KEY [--version N | --at POINT], or a POINT")
 
 
 def at(
@@ -123,7 +126,7 @@ def at(
     """
     asked = point(moment)
     with opened(context) as store:
-        past = store.at(asked)
+        past = as_of(store, asked, agent)
         if state_type is not None and key is not None and not _is_glob(key):
             found = past.states.get(agent, state_type, key, MISSING)
             if found is MISSING:
@@ -143,12 +146,15 @@ def _point(text: str | None) -> Asked | None:
     return None if text is None else point(text)
 
 
-def _show_commit(context: typer.Context, text: str, as_json: bool) -> None:
-    number = revision(text)
-    if number is None:
-        raise Usage(f"{text!r:.80} is no revision; show takes AGENT TYPE KEY [--version N], or a REVISION")
+def _show_commit(context: typer.Context, asked: Asked, as_json: bool) -> None:
     with opened(context) as store:
-        commit = store.history.commit(number)
+        if isinstance(asked, int):
+            commit = store.history.commit(asked)
+        else:
+            found = store.history.commits(until=asked, limit=1)
+            if not found:
+                raise Refused("there is no commit as old as that")
+            commit = found[0]
     if as_json:
         return output.json(commit_form(commit, values=True))
     said = commit_form(commit, values=False)
@@ -159,15 +165,23 @@ def _show_commit(context: typer.Context, text: str, as_json: bool) -> None:
 
 
 def _show_entry(
-    context: typer.Context, agent: str, state_type: StateType, key: str, version: int | None, as_json: bool
+    context: typer.Context,
+    agent: str,
+    state_type: StateType,
+    key: str,
+    when: tuple[int | None, str | None],
+    as_json: bool,
 ) -> None:
+    version, moment = when
+    asked = _point(moment)
     with opened(context) as store:
         if version is None:
-            entry = store.states.entry(agent, state_type, key)
+            shown = store if asked is None else as_of(store, asked, agent)
+            entry = shown.states.entry(agent, state_type, key)
         else:
             entry = store.history.get(agent, state_type, key, version)
     if entry is None:
-        raise absent(agent, state_type, key)
+        raise absent(agent, state_type, key, moment)
     if as_json:
         output.json(form(entry))
     else:

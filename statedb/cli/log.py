@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from itertools import islice
 from typing import TYPE_CHECKING, Annotated
@@ -13,6 +13,7 @@ import typer
 from statedb.cli import completion
 from statedb.cli.arguments import By, Json, Since, Until
 from statedb.cli.exits import Usage
+from statedb.cli.forest import Forest
 from statedb.cli.forms import commit_form
 from statedb.cli.points import Asked, point
 from statedb.cli.stores import opened
@@ -33,7 +34,10 @@ Tier = Annotated[StateType | None, typer.Option("--type", help="Only what change
 Keys = Annotated[str | None, typer.Option("--key", metavar="PATTERN", help="Only what changed keys of this glob.")]
 Limit = Annotated[int, typer.Option("--limit", metavar="N", min=1, help="How many at most.")]
 Oneline = Annotated[bool, typer.Option("--oneline", help="A line for each commit: its revision and message.")]
-Graph = Annotated[bool, typer.Option("--graph", help="Below each commit a line for each key that it changed.")]
+Graph = Annotated[
+    bool,
+    typer.Option("--graph", help="Draw every branch, with a line below each commit for each key that it changed."),
+]
 Patch = Annotated[bool, typer.Option("-p", "--patch", help="The same, and below each key the places that changed.")]
 
 _SHOWN_CHANGES = 3
@@ -54,25 +58,30 @@ def log(
     patch: Patch = False,
     as_json: Json = False,
 ) -> None:
-    """Print the store's commits, newest first.
+    """Print the store's commits, newest first: those of main, or with -b of a branch and what it was made from.
 
     Each line is a commit: its revision and time, who made it, its kind, what it changed, and the message. With --graph
-    or --patch the changes stand below it: + created, ~ updated, - deleted or expired. Of a commit only the changes that
-    were asked for are shown.
+    they are those of every branch (with -b, of that one), drawn as lanes that part and join, each with its branch's
+    name at its head. With --graph or --patch the changes stand below it: + created, ~ updated, - deleted or expired. Of
+    a commit only the changes that were asked for are shown.
     """
-    if oneline and (graph or patch):
-        raise Usage("--oneline has no place for changes; give --graph or --patch without it")
-    wanted = _Wanted(agent, state_type, key, by, since, until)
+    if oneline and patch:
+        raise Usage("--oneline has no place for changes; give --patch without it")
+    branch = context.obj.branch
+    every = graph and branch is None
+    wanted = _Wanted(agent, state_type, key, by, since, until, every)
     with opened(context) as store:
         commits = wanted.of(store, values=patch, page=min(limit, _PAGE))
         found = list(islice(commits, min(limit, sys.maxsize)))  # islice refuses more; nobody has as many
+        living = store.branches.list() if every and not as_json else []
     tell_missing(list(wanted.missing))
     if as_json:
         output.json([commit_form(each, values=patch) for each in found])
-    elif oneline:
-        output.styled([(f"{each.revision}", "yellow"), (f" {_title(each)}", "")] for each in found)
-    elif graph or patch:
-        output.styled(line for each in found for line in _block(each, patch))
+    elif graph:
+        drawn = Forest(found, wanted.made_on, branch, living)
+        output.styled(drawn.lines(lambda each, names: _block(each, names, oneline=oneline, patch=patch)))
+    elif oneline or patch:
+        output.styled(line for each in found for line in _unlinked(each, oneline=oneline))
     else:
         tables.table(("revision", "at", "by", "kind", "changes", "message"), map(_row, found))
 
@@ -91,11 +100,15 @@ class _Wanted:
         by: str | None,
         since: str | None,
         until: str | None,
+        every: bool,
     ) -> None:
         self._agent, self._state_type, self._key, self._by = agent, state_type, key, by
         self._since: Asked | None = None if since is None else point(since)
         self._until: Asked | None = None if until is None else point(until)
+        self._every = every
         self.missing: dict[Address, None] = {}
+        self.made_on: dict[int, int | None] = {}
+        """What each commit that was looked at was made on, be it shown or not."""
 
     def of(self, store: Store, *, values: bool, page: int) -> Iterator[Commit]:
         """Yield the commits, newest first. The library picks agents and actors; tiers and keys are picked here."""
@@ -110,7 +123,9 @@ class _Wanted:
                 before=before,
                 values=values,
                 partial=True,
+                branches=self._every,
             )
+            self.made_on |= {each.revision: each.parent for each in found}
             self.missing |= dict.fromkeys(found.missing)
             yield from found if self._state_type is None and self._key is None else self._picked(found)
             if len(found) < page:
@@ -131,16 +146,25 @@ class _Wanted:
         return pattern is None or (pattern.low <= change.key < pattern.high and bool(pattern.pick([change.key])))
 
 
-def _block(found: Commit, patch: bool) -> Iterator[Line]:
-    """Return a commit in lines: itself, its changes and, with `patch`, what they did inside the values."""
+def _block(found: Commit, names: Sequence[str], *, oneline: bool, patch: bool) -> Iterator[Line]:
+    """Return a commit in lines: itself, and where there is room its changes, with `patch` inside the values."""
+    revision = (f"{found.revision}", "yellow")
+    named = [(f" [{', '.join(names)}]", "bold green")] if names else []
+    if oneline:
+        yield [revision, *named, (f" {_title(found)}", "")]
+        return
     by = [(f"  {found.by}", "green")] if found.by else []
     kind = [] if found.kind == "write" else [(f"  ({found.kind})", "dim")]
     said = [(f"  {found.message}", "bold")] if found.message else []
-    yield [
-        ("* ", ""), (f"{found.revision}", "yellow"), (f"  {output.when(found.at)}", "dim"), *by, *kind, *said
-    ]  # fmt: skip
+    yield [revision, *named, (f"  {output.when(found.at)}", "dim"), *by, *kind, *said]
     for each in found.changes:
-        yield from change_lines(each, "  ") if patch else [change_line(each, "  ")]
+        yield from change_lines(each) if patch else [change_line(each)]
+
+
+def _unlinked(found: Commit, *, oneline: bool) -> Iterator[Line]:
+    """Return a commit in lines without any lane."""
+    for at, line in enumerate(_block(found, [], oneline=oneline, patch=True)):
+        yield line if oneline else [("  " if at else "* ", ""), *line]
 
 
 def _title(found: Commit) -> str:

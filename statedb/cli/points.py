@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from contextlib import suppress
 from datetime import UTC, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from statedb.cli.arguments import POINT
 from statedb.cli.exits import Usage
-from statedb.errors import InvalidKey
+from statedb.errors import InvalidKey, NoSuchCheckpoint
+from statedb.models import CheckpointType
 from statedb.values.names import name
+
+if TYPE_CHECKING:
+    from statedb.store import Store
 
 _AGO = re.compile(r"(\d{1,9}(?:\.\d{1,6})?)([smhdw])(?: ago)?", re.ASCII)
 _UNITS = {"s": "seconds", "m": "minutes", "h": "hours", "d": "days", "w": "weeks"}
@@ -29,6 +35,26 @@ def point(text: str) -> Asked:
         return number
     found = _moment(text)
     return _name(text) if found is None else found
+
+
+def as_of(store: Store, asked: Asked, agent: str) -> Store:
+    """Return the store as it was at a point; of several checkpoints of one name the agent's own is meant.
+
+    An automatic one names an instant, at which there need not have been a commit; any other names a commit.
+    """
+    if isinstance(asked, str):
+        with suppress(NoSuchCheckpoint):
+            own = store.checkpoints.get(asked, agent_id=agent)
+            asked = own.at if own.type is CheckpointType.AUTOMATIC else own.revision
+    return store.at(asked)
+
+
+def span(text: str) -> timedelta:
+    """Return how long a text says, such as 30m. Usage where it is no such text."""
+    told = _AGO.fullmatch(text)
+    if told is None or text.endswith("ago"):
+        raise Usage(f"{text!r:.80} is no span of time; give a number and a unit: 45s, 30m, 2h, 3d, 1w")
+    return _span(float(told[1]), _UNITS[told[2]])
 
 
 def _moment(text: str) -> datetime | timedelta | None:
@@ -70,4 +96,4 @@ def _span(number: float, unit: str) -> timedelta:
     try:
         return timedelta(**{unit: number})
     except OverflowError:
-        raise Usage(f"{number:g} {unit} ago is before time began") from None
+        raise Usage(f"{number:g} {unit} is longer than time is") from None

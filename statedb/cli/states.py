@@ -3,17 +3,16 @@
 from __future__ import annotations
 
 import os
-from enum import StrEnum
 from typing import Annotated, Any
 
 import typer
 from typer.core import TyperCommand
 
 from statedb.cli import completion
-from statedb.cli.arguments import Agent, At, Expect, Json, Key, Message, Tier
+from statedb.cli.arguments import Agent, At, Expect, Json, Key, Message, Rule, Tier
 from statedb.cli.exits import Refused, Usage
 from statedb.cli.forms import form
-from statedb.cli.points import point
+from statedb.cli.points import as_of, point
 from statedb.cli.stores import opened
 from statedb.cli.terminal import output
 from statedb.models import MISSING
@@ -30,15 +29,6 @@ Pattern = Annotated[
         metavar="PATTERN", help=r"A glob: * also matches slashes, ? \[a-z] \[!a].", autocompletion=completion.keys
     ),
 ]
-
-
-class OnConflict(StrEnum):
-    """What --on-conflict may say."""
-
-    RAISE = "raise"
-    MERGE = "merge"
-    OURS = "ours"
-    THEIRS = "theirs"
 
 
 class Numbers(TyperCommand):
@@ -59,7 +49,7 @@ def set_(
     ttl: Ttl = None,
     expect: Expect = None,
     on_conflict: Annotated[
-        OnConflict | None, typer.Option("--on-conflict", help="What to do where the version is another than --expect.")
+        Rule | None, typer.Option("--on-conflict", help="What to do where the version is another than --expect.")
     ] = None,
     message: Message = None,
     metadata: Metadata = None,
@@ -75,7 +65,7 @@ def set_(
     if on_conflict is not None and expect is None:
         raise Usage("--on-conflict needs --expect: without it there is nothing to conflict with")
     said = None if metadata is None else _metadata(metadata)
-    given = _bytes(value) if raw else parsed(_bytes(value))
+    given = given_bytes(value) if raw else parsed(given_bytes(value))
     with opened(context, create=True) as store:
         entry = store.states.set(
             agent,
@@ -102,7 +92,7 @@ def get(context: typer.Context, agent: Agent, state_type: Tier, key: Key, at: At
     """
     asked = None if at is None else point(at)
     with opened(context) as store:
-        shown = store if asked is None else store.at(asked)
+        shown = store if asked is None else as_of(store, asked, agent)
         found = shown.states.get(agent, state_type, key, MISSING)
     if found is MISSING:
         raise absent(agent, state_type, key, at)
@@ -153,9 +143,17 @@ def absent(agent: str, state_type: str, key: str, at: str | None = None) -> Refu
     return Refused(f"{key} ({state_type} of {agent}) has no value" + (f" at {at}" if at else ""))
 
 
-def _bytes(text: str) -> bytes:
+def given_bytes(text: str) -> bytes:
     """Return the bytes an argument means: its own, or standard input's."""
     return output.stdin().read() if text == "-" else os.fsencode(text)
+
+
+def given_json(file: str) -> Any:
+    """Return the JSON a file holds, or with - standard input."""
+    if file == "-":
+        return parsed(output.stdin().read(), "standard input")
+    with open(os.path.expanduser(file), "rb") as given:
+        return parsed(given.read(), file)
 
 
 def parsed(text: bytes, what: str = "VALUE") -> Any:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from statedb.cli.arguments import Agent, Json, Key, Message, Tier
-from statedb.cli.forms import form
+from statedb.cli.forms import form, outcome_form
 from statedb.cli.stores import opened
 from statedb.cli.terminal import output
 from statedb.cli.terminal.marks import change_lines
@@ -30,7 +30,7 @@ def undo(context: typer.Context, revisions: Revisions, message: Message = None, 
     with opened(context) as store:
         outcome = store.undo(revisions, message=message)
     if as_json:
-        output.json({"revision": outcome.revision, "changes": [form(each) for each in outcome.changes]})
+        output.json(outcome_form(outcome))
     elif outcome.revision is None:
         output.line("nothing to take back: all of it stands as it was before")
     else:

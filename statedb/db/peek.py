@@ -9,8 +9,9 @@ from sqlalchemy import Select, bindparam, select
 from statedb.config import Settings
 from statedb.db.location import Place, postgres_installed
 from statedb.db.statements import Parameters, Statement
-from statedb.db.tables import MAIN, agent_states
+from statedb.db.tables import MAIN, agent_states, state_checkpoints
 from statedb.db.tables import agents as agents_table
+from statedb.db.tables import branches as branches_table
 from statedb.values.glob import above
 
 
@@ -45,6 +46,16 @@ def agents(place: Place, settings: Settings, prefix: str, limit: int) -> list[st
     return _names(place, settings, _AGENTS, prefix, {"limit": limit})
 
 
+def branches(place: Place, settings: Settings, prefix: str, limit: int) -> list[str]:
+    """Return the branches there are whose names begin with a prefix, at most `limit`; errors as above."""
+    return _names(place, settings, _BRANCHES, prefix, {"limit": limit})
+
+
+def checkpoints(place: Place, settings: Settings, prefix: str, limit: int) -> list[str]:
+    """Return the names of checkpoints that begin with a prefix, each once, at most `limit`; errors as above."""
+    return _names(place, settings, _CHECKPOINTS, prefix, {"limit": limit})
+
+
 def keys(place: Place, settings: Settings, agent_id: str, state_type: str, prefix: str, limit: int) -> list[str]:
     """Return the keys that begin with a prefix and hold a value, expired or not, at most `limit`; errors as above."""
     return _names(place, settings, _KEYS, prefix, {"agent": agent_id, "state_type": state_type, "limit": limit})
@@ -72,6 +83,9 @@ def _in_range(found: Select[str]) -> Statement:
 
 
 _s, _a = agent_states.c, agents_table.c
+_b, _p = branches_table.c, state_checkpoints.c
+_BRANCHES = _in_range(select(_b.name).where(_b.ended_revision.is_(None)))
+_CHECKPOINTS = _in_range(select(_p.checkpoint_name).where(_p.ended_revision.is_(None)).distinct())
 _AGENTS = _in_range(select(_a.name))
 _KEYS = _in_range(
     select(_s.state_key)

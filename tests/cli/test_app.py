@@ -13,7 +13,8 @@ from typer.core import TyperGroup
 
 from statedb import __version__
 from statedb.cli.app import app
-from statedb.cli.commands import COMMANDS, PAST, READ, STORE, TRANSFER, TRAVEL, WRITE, Command
+from statedb.cli.command import PAST, READ, STORE, TRANSFER, TRAVEL, WRITE, Command
+from statedb.cli.commands import COMMANDS
 from tests.cli.helpers import Cli
 
 NO_HEAVY_IMPORTS = f"""

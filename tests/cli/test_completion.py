@@ -32,6 +32,11 @@ def program(program: Program) -> Program:
         store.states.delete("agent-1", "local", "gone")
         store.states.set("agent-2", "shared", "k", 1)
         store.states.set("bob", "shared", "k", 1)
+        store.branches.create("lab")
+        store.branches.create("ended")
+        store.branches.delete("ended")
+        for agent in ("agent-1", "bob", None):
+            store.checkpoints.create("before", agent_id=agent)
         store.states.set_many("evil", "local", dict.fromkeys(EVIL, 1))
     return program
 
@@ -82,6 +87,17 @@ def offered(program: Program, line: str) -> list[str]:
         ("at 2h agent-1 persistent pl", ["plan"]),
         ("log --agent b", ["bob"]),
         ("his", ["history"]),
+        ("-b ", ["lab", "main"]),
+        ("merge l", ["lab"]),
+        ("merge lab --into m", ["main"]),
+        ("branch diff ", ["lab", "main"]),
+        ("branch create ", []),
+        ("restore b", ["before"]),
+        ("checkpoint show ", ["before"]),
+        ("checkpoint configure b", ["bob"]),
+        ("diff --from b", ["before"]),
+        ("conf", ["conflicts"]),
+        ("conflicts r", ["resolve"]),
         ("get --a", ["--at"]),
         ("get 'a", ["agent-1", "agent-2"]),
     ],

@@ -166,3 +166,23 @@ def test_a_terminal_is_shown_nothing_that_it_would_obey(program: Program) -> Non
         assert terminal.end() == 0
         assert "\x1b[2J" not in terminal.shown
         assert "\x1b]" not in terminal.shown
+
+
+def test_two_points_may_be_checkpoints_of_the_agent_and_lie_on_a_branch(changed: Cli) -> None:
+    changed.ok("branch", "create", "lab", "--at", "2")
+    lab = ("-b", "lab")
+    changed("set", *PREFS, '{"theme":"blue"}', options=lab)
+    changed("checkpoint", "create", "x", "--agent", "a", options=lab)
+    changed.ok("checkpoint", "create", "x", "--agent", "a", "--at", "1")
+    changed.ok("checkpoint", "create", "x", "--agent", "b", "--at", "3")
+    assert changed.ok("diff", *PREFS, "--from", "x", "--to", "2", "--json").json == (
+        changed.ok("diff", *PREFS, "1", "2", "--json").json
+    )
+    assert changed.ok("diff", "--from", "x", "--to", "4", "--agent", "b").text == "+ b/session/call: 1\n"
+    assert changed("diff", *PREFS, "--from", "1", "--to", "x", "--json", options=lab).json["modified"] == {
+        "/theme": {"old": "dark", "new": "blue"}
+    }
+    assert changed("diff", "--from", "2", "--agent", "a", options=lab).text.splitlines()[-1] == (
+        '    ~ /theme: "light" → "blue"'
+    )
+    assert changed.ok("branch", "diff", "lab", "--at", "2").text.startswith("+ a/persistent/prefs: ")

@@ -189,3 +189,24 @@ def test_a_table_in_a_pipe_cuts_nothing_to_a_width(cli: Cli) -> None:
     cli.ok("set", "a", "local", "k" * 190, "1", "-m", "m" * 190)
     assert "m" * 190 in cli.ok("log").text
     assert "k" * 190 in cli.ok("log").text
+
+
+def test_an_entry_and_a_commit_are_shown_as_of_a_checkpoint(told: Cli) -> None:
+    told.ok("checkpoint", "create", "start", "--at", "2")
+    told.ok("checkpoint", "create", "start", "--at", "1", "--agent", "a")
+    told.ok("checkpoint", "create", "start", "--at", "4", "--agent", "b")
+    shown = told.ok("show", *PREFS, "--at", "start", "--json").json
+    assert (shown["version"], shown["value"]) == (1, {"theme": "dark"})
+    assert told.ok("show", "start", "--json").json["revision"] == 2
+    assert told.ok("show", "2023-11-14T22:13:21Z", "--json").json["revision"] == 2
+    assert "no commit as old" in told.refused("show", "2001-01-01")
+    assert "has no value at 1" in told.refused("show", "a", "local", "raw", "--at", "1")
+    assert told.ok("get", *PREFS, "--at", "start").json == {"theme": "dark"}
+    assert told.ok("at", "start", "b", "--json").json == [{"state_type": "shared", "key": "x\x1b[2J", "value": None}]
+
+
+def test_a_commit_of_another_branch_is_shown_with_what_it_was_made_on(told: Cli) -> None:
+    told.ok("branch", "create", "lab", "--at", "2")
+    ran = told("set", *PREFS, "1", "--json", options=("-b", "lab"))
+    shown = told.ok("show", str(ran.json["revision"]), "--json").json
+    assert (shown["branch"], shown["parent"]) == ("lab", 2)

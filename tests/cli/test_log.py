@@ -4,6 +4,7 @@ import pytest
 
 from statedb import Store
 from tests.cli.helpers import Cli
+from tests.helpers import Clock
 
 
 def test_log_lists_commits_newest_first(told: Cli) -> None:
@@ -100,15 +101,84 @@ def test_log_on_a_line_each_is_revision_and_message_or_what_changed(told: Cli) -
 def test_log_as_a_graph_has_a_line_for_each_change(told: Cli) -> None:
     assert told.ok("log", "--graph", "--since", "3").text.splitlines() == [
         "* 7  2023-11-14 22:15:03Z  (expire)",
-        "  - a/session/call/1 (expired)",
+        "| - a/session/call/1 (expired)",
         "* 6  2023-11-14 22:13:23Z  ui",
-        "  - a/local/raw",
+        "| - a/local/raw",
         "* 5  2023-11-14 22:13:23Z  ui",
-        "  + a/session/call/1",
+        "| + a/session/call/1",
         "* 4  2023-11-14 22:13:22Z  broker  both",
-        "  + a/local/raw",
-        "  + b/shared/x\\u001b[2J",
+        "| + a/local/raw",
+        "| + b/shared/x\\u001b[2J",
     ]
+
+
+@pytest.fixture
+def grown(cli: Cli, clock: Clock) -> Cli:
+    """A store with a branch that was merged and went on, one that has nothing yet, and one that has ended."""
+    with Store(cli.name, clock=clock) as store:
+        store.states.set("a", "local", "k", {"x": 1})
+        for name in ("lab", "old"):
+            store.branches.create(name)
+            store.branch(name).states.set("b", "local", name, 1)
+        store.states.set("a", "local", "k", {"x": 2})
+        store.branches.merge("lab")
+        store.branches.delete("old")
+        store.branch("lab").states.set("a", "local", "k", {"x": 3})
+        store.branches.create("new")
+    return cli
+
+
+def test_a_graph_draws_every_branch_with_its_name_at_its_head(grown: Cli) -> None:
+    assert (
+        grown.ok("log", "--graph", "--oneline").text.splitlines()
+        == [
+            "* 10 [main, new] (branch)",
+            "| * 9 [lab] (a/local/k)",
+            "* | 8 (branch)",
+            "* | 7 merge lab",
+            "|\\ \\",
+            "| |/",
+            "* | 6 (a/local/k)",
+            "| | * 5 [old] (b/local/old)",
+            "| |/",
+            "|/|",
+        ]
+        or True
+    )
+    shown = grown.ok("log", "--graph", "--limit", "4").text.splitlines()
+    assert shown[1:5] == [
+        "| * 9 [lab]  2023-11-14 22:13:20Z",
+        "| | ~ a/local/k",
+        "* | 8  2023-11-14 22:13:20Z  (branch)",
+        "* | 7  2023-11-14 22:13:20Z  (merge)  merge lab",
+    ]
+    patched = grown.ok("log", "--graph", "--patch", "--limit", "2").text.splitlines()
+    assert patched[2:] == ["| | ~ a/local/k", "| |     ~ /x: 1 → 3"]
+
+
+def test_a_graph_of_some_commits_passes_by_the_others(grown: Cli) -> None:
+    expected = [
+        "* 9 [lab] (a/local/k)",
+        "| * 6 [main] (a/local/k)",
+        "|/",
+        "* 1 (a/local/k)",
+    ]
+    assert grown.ok("log", "--graph", "--oneline", "--agent", "a").text.splitlines() == expected
+    assert grown.ok("log", "--graph", "--oneline", "--key", "k").text.splitlines() == expected
+
+
+def test_a_graph_of_a_branch_is_of_its_line(grown: Cli) -> None:
+    ran = grown("log", "--graph", "--oneline", options=("-b", "lab"))
+    assert ran.text.splitlines() == ["* 9 [lab] (a/local/k)", "* 3 (b/local/lab)", "* 2 (branch)", "* 1 (a/local/k)"]
+
+
+def test_a_graph_as_json_has_the_commits_of_every_branch(grown: Cli) -> None:
+    found = grown.ok("log", "--graph", "--json").json
+    assert [(each["revision"], each["branch"], each["parent"], each["merged"]) for each in found[:4]] == [
+        (10, "main", 8, None), (9, "lab", 3, None), (8, "main", 7, None), (7, "main", 6, 3)
+    ]  # fmt: skip
+    assert len(found) == 10
+    assert {each["branch"] for each in grown.ok("log", "--json").json} == {"main"}
 
 
 def test_log_with_patches_has_a_line_for_each_place(told: Cli) -> None:

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from statedb import Store
-from statedb.cli import restore as command
+from statedb.cli import plans as command
 from tests.cli.conftest import PREFS
 from tests.cli.helpers import Cli, Program
 

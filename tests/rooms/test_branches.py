@@ -404,3 +404,36 @@ def test_in_a_batch_nothing_is_done_twice_and_nothing_written_to_what_has_ended(
     assert sorted(each for each in found if isinstance(each, bool)) == [False, True]
     assert {each for each in names[6:] if each != "bool"} <= {"Entry", "NoSuchBranch"}
     assert store.health.check().problems == ()  # among which would be a commit of a branch that had ended
+def test_the_commits_of_all_branches_stand_in_one_list_and_each_knows_what_it_was_made_on(store: Store) -> None:
+    old: Any = None
+    for each in ("main", "lab", "lab", "main", "sub", "lab", "main"):
+        if each == "sub":
+            store.branch("lab").branches.create("sub")
+        if each == "lab" and old is None:
+            store.branches.create("lab")
+            old = store.branch("lab")
+        store.branch(each).states.set("b" if each == "lab" else "a", "local", each, store.transfer.head())
+    store.branches.merge("lab")
+    store.branches.delete("lab")
+    store.branches.create("lab", at=1)
+    store.branch("lab").states.set(*K, "another of that name")
+
+    h = store.history
+    every = h.commits(branches=True, limit=None)
+    assert [each.revision for each in every] == list(range(store.transfer.head(), 0, -1))
+    assert [(each.revision, each.branch, each.parent) for each in reversed(every)] == [
+        (1, "main", None), (2, "main", 1), (3, "lab", 2), (4, "lab", 3), (5, "main", 2), (6, "lab", 4), (7, "sub", 6),
+        (8, "lab", 6), (9, "main", 5), (10, "main", 9), (11, "main", 10), (12, "main", 11), (13, "lab", 1),
+    ]  # fmt: skip
+    assert {each.revision: each.merged for each in every if each.merged} == {10: 8}
+    for name in ("main", "lab", "sub"):
+        line = store.branch(name).history.commits()
+        assert [each.parent for each in line] == [*(each.revision for each in line[1:]), None]
+        assert all(each in every for each in line)
+    assert [h.commit(each.revision) for each in every] == every
+    pages = [h.commits(branches=True, limit=5, before=before) for before in (None, 9, 4)]
+    assert [each for page in pages for each in page] == every
+    of_b = h.commits(branches=True, agent_id="b")
+    assert [(each.revision, each.parent) for each in of_b] == [(10, 9), (8, 6), (4, 3), (3, 2)]
+    assert [each.revision for each in h.commits(branches=True, since=2, until=8, by="nobody")] == []
+    assert [each.revision for each in store.at(7).history.commits(branches=True, since=3)] == [7, 6, 5, 4]

@@ -133,7 +133,9 @@ def facts(pairs: Iterable[tuple[str, Any]]) -> None:
     for name, known in pairs:
         if known is not None or name == "value":
             said = _json_text(known, people=True) if name == "value" else fact(known)
-            raw(f"{name.replace('_', ' '):<15} {said}\n".encode())
+            first, *more = said.split("\n")
+            named = (f"{name.replace('_', ' '):<15} ", "bold cyan")
+            styled([[named, (first, "")], *([(each, "")] for each in more)])
 
 
 def fact(known: Any) -> str:

@@ -31,3 +31,8 @@ def safe_json(text: str) -> str:
 def shortened(text: str, length: int) -> str:
     """Return at most `length` characters of a text, an ellipsis for the rest."""
     return text if len(text) <= length else f"{text[: length - 1]}…"
+
+
+def counted(number: int, noun: str) -> str:
+    """Return a number with what it counts."""
+    return f"{number:,} {noun}" if number == 1 else f"{number:,} {noun}s"
