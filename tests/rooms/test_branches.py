@@ -404,6 +404,8 @@ def test_in_a_batch_nothing_is_done_twice_and_nothing_written_to_what_has_ended(
     assert sorted(each for each in found if isinstance(each, bool)) == [False, True]
     assert {each for each in names[6:] if each != "bool"} <= {"Entry", "NoSuchBranch"}
     assert store.health.check().problems == ()  # among which would be a commit of a branch that had ended
+
+
 def test_the_commits_of_all_branches_stand_in_one_list_and_each_knows_what_it_was_made_on(store: Store) -> None:
     old: Any = None
     for each in ("main", "lab", "lab", "main", "sub", "lab", "main"):
