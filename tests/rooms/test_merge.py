@@ -278,3 +278,51 @@ def test_a_transaction_merges_once_since_a_commit_knows_of_one_branch(store: Sto
     store.states.set(*K, 5)
     assert store.branches.merge("lab").conflicts == ()
     assert store.branches.merge("other").conflicts == ()
+
+
+def test_what_was_taken_in_stays_so_when_a_branch_that_knows_less_of_it_is_merged(store: Store) -> None:
+    store.states.set(*K, 0)
+    store.branches.create("x")
+    store.branches.create("lab")
+    x, lab = store.branch("x"), store.branch("lab")
+    x.states.set(*K, 1)
+    lab.branches.merge("x")
+    x.states.set(*K, 2)
+    store.branches.merge("x")
+    store.states.set(*K, 3)
+    store.branches.merge("lab")
+    x.states.set(*J, 1)
+    assert store.branches.merge("x").conflicts == ()
+    assert held(store) == {"j": 1, "k": 3}
+
+
+def test_bases_that_contradict_each_other_take_nothing_for_granted(store: Store) -> None:
+    lab = parted(store, 0, 1, 2)
+    store.branches.create("x")
+    lab.branches.create("y")
+    store.branches.merge("y", strategy="theirs")
+    lab.branches.merge("x", strategy="theirs")
+    assert (held(store), held(lab)) == ({"k": 2}, {"k": 1})
+    found = store.branches.merge("lab", preview=True)
+    assert len(found.base) == 2
+    assert [(each.base, each.ours, each.theirs) for each in found.conflicts] == [(MISSING, 2, 1)]
+    assert len(lab.branches.merge("main", preview=True).conflicts) == 1
+
+
+def test_a_ttl_that_only_theirs_changed_goes_with_a_value_of_both(store: Store, clock: Clock) -> None:
+    store.states.set(*K, {"x": 1, "y": 1}, ttl=10)
+    store.branches.create("lab")
+    store.branch("lab").states.set(*K, {"x": 2, "y": 1}, ttl=99)
+    store.states.set(*K, {"x": 1, "y": 2}, ttl=10)
+    store.branches.merge("lab")
+    clock.advance(50)
+    assert store.states.get(*K) == {"x": 2, "y": 2}
+
+
+def test_a_session_that_a_merge_begins_has_the_ttl_it_has_there(store: Store, clock: Clock) -> None:
+    store.branches.create("lab")
+    store.branch("lab").agent("a").session("s", ttl=50).set("x", 1)
+    store.branches.merge("lab")
+    store.agent("a").session("s").set("x", 2)
+    clock.advance(60)
+    assert store.agent("a").session("s").items() == []
