@@ -18,6 +18,7 @@ from statedb.values.conflict import Conflict, Resolution
 from statedb.values.frozen import thawed
 from statedb.values.glob import glob
 from statedb.values.names import name, tier
+from statedb.values.same import same
 from statedb.values.strategy import Settled, Strategy
 from statedb.values.typed import as_json
 
@@ -116,9 +117,12 @@ def _settled(conflict: Conflict, now: Content, how: Strategy) -> Settled:
 
 
 def _check_standing(conflict: Conflict, now: Content, value: Any, expected: int | None) -> None:
-    recorded = conflict.ours_version if stands(conflict) == "ours" else conflict.theirs_version
+    ours = stands(conflict) == "ours"
+    recorded = conflict.ours_version if ours else conflict.theirs_version
     wanted = recorded or 0 if expected is None else natural(expected, "expected_version")
-    if (now.version or 0) != wanted:
+    # The transaction that recorded it may have gone on to write the key: then the same version holds something else.
+    stood = expected is not None or same(now.value, conflict.ours if ours else conflict.theirs)
+    if (now.version or 0) != wanted or not stood:
         was = f"version {wanted}" if wanted else "no value"
         raise _conflict(
             conflict,

@@ -16,7 +16,7 @@ from statedb import AutoCheckpoint, InvalidKey, InvalidValue, ReadOnly, Store, T
 from statedb.db import automatic
 from tests.conftest import Opener
 from tests.helpers import HANG, Clock
-from tests.places import Places
+from tests.places import Places, only_sqlite
 from tests.rigs.crew import FORKED
 
 SORTS = ("file", "postgres", "async postgres")
@@ -142,6 +142,17 @@ def test_so_many_changes_make_one(store: Store) -> None:
     assert (made.revision, made.metadata) == (store.transfer.head(), {"trigger": "state_change_count"})
     assert store.history.commit(made.revision).kind == "write", "it is made by the very commit that makes it due"
     assert len(points(store)) == 3
+
+
+def test_another_policy_begins_to_count_anew(store: Store) -> None:
+    store.checkpoints.configure("a", policy(("state_change_count", 2)))
+    write(store, 3)
+    assert points(store) == [3]
+    store.checkpoints.configure("a", policy(("state_change_count", 3)))
+    write(store, 2, start=3)
+    assert points(store) == [3]
+    write(store, 1, start=5)
+    assert points(store) == [3, 8]
 
 
 def test_only_changes_that_fulfil_the_condition_count(store: Store) -> None:
@@ -403,6 +414,24 @@ def test_writes_that_share_a_transaction_make_as_many(open_store: Opener) -> Non
     store._wait(crowd())
     assert len(points(store)) in (7, 8)
     assert len(store.states.keys("a", "local")) == 40
+
+
+@only_sqlite
+def test_a_policy_holds_for_what_follows_it_in_its_transaction(open_store: Opener) -> None:
+    import asyncio
+
+    store = open_store(shell="async")
+
+    async def both() -> None:
+        inner = store._target
+        configuring = inner.checkpoints.configure("a", policy(("state_change_count", 1)))
+        await asyncio.gather(configuring, inner.states.set(*K, 1))
+        await inner.states.set(*K, 2)
+
+    store._wait(both())
+    first, second = (each.revision for each in store.history.versions(*K)[::-1])
+    configured = next(each.revision for each in store.history.commits() if each.kind == "checkpoint")
+    assert points(store) == [each for each in (first, second) if each > configured]
 
 
 def test_threads_of_one_store_make_as_many(open_store: Opener) -> None:

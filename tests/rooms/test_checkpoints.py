@@ -78,6 +78,14 @@ def test_a_transaction_sees_its_own_checkpoints(store: Store) -> None:
     assert named(store) == ["old", "other"]
 
 
+def test_a_page_is_full_though_the_transaction_has_ended_some_of_it(store: Store) -> None:
+    for name in "xyz":
+        store.checkpoints.create(name)
+    with store.transaction() as tx:
+        tx.checkpoints.delete("z")
+        assert [each.name for each in tx.checkpoints.list(limit=1)] == ["y"]
+
+
 def test_the_commit_of_the_running_transaction_is_no_point_yet(store: Store) -> None:
     store.states.set(*K, 1)
     with store.transaction() as tx:

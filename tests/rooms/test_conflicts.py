@@ -337,6 +337,20 @@ def test_what_was_written_since_is_not_overwritten_unless_it_is_named(store: Sto
     assert done.value == store.states.get(*PREFS) == later
 
 
+def test_what_the_same_transaction_wrote_since_is_not_overwritten_either(store: Store) -> None:
+    store.states.set(*PREFS, 1)
+    with store.transaction() as tx:
+        tx.states.set(*PREFS, 2)
+        tx.states.set(*PREFS, 3, expected_version=1, on_conflict="manual")
+        tx.states.set(*PREFS, 4)
+    [waiting] = store.conflicts.list()
+    assert waiting.id is not None
+    with pytest.raises(VersionConflict):
+        store.conflicts.resolve(waiting.id, strategy="ours")
+    assert store.states.get(*PREFS) == 4
+    assert store.conflicts.resolve(waiting.id, strategy="ours", expected_version=2).value == 3
+
+
 def test_what_is_gone_since_is_not_brought_back_unless_that_is_said(store: Store) -> None:
     found = quarrel(store)
     store.states.delete(*PREFS)
