@@ -127,9 +127,11 @@ def test_show_of_a_commit_for_people_hides_nothing_and_obeys_nothing(told: Cli) 
     assert "\x1b" not in shown
 
 
-@pytest.mark.parametrize("args", [("a", "persistent"), ("a", "b", "c", "d"), ("1", "--version", "2"), ("10m",), ("x",)])
+@pytest.mark.parametrize(
+    "args", [("a", "persistent"), ("a", "b", "c", "d"), ("1", "--version", "2"), ("1", "--at", "1")]
+)
 def test_show_of_neither_an_entry_nor_a_commit_is_wrong_usage(told: Cli, args: tuple[str, ...]) -> None:
-    assert "REVISION" in told.wrong("show", *args)
+    assert "POINT" in told.wrong("show", *args)
 
 
 def test_show_of_a_tier_that_is_none_is_wrong_usage(told: Cli) -> None:
