@@ -122,13 +122,7 @@ class Sides(Strict):
     theirs: Side
 
 
-class Deed(Strict):
-    """What a commit did to something with a name; `do` says what."""
-
-    do: str
-
-
-class MakesBranch(Deed):
+class MakesBranch(Strict):
     """A branch made: of the commit that makes it where `base` is None."""
 
     do: Literal["branch"]
@@ -136,21 +130,21 @@ class MakesBranch(Deed):
     base: Origin | None
 
 
-class EndsBranch(Deed):
+class EndsBranch(Strict):
     """A branch ended."""
 
     do: Literal["end branch"]
     name: Name
 
 
-class Merges(Deed):
+class Merges(Strict):
     """A branch merged."""
 
     do: Literal["merge"]
     branch: Name
 
 
-class MakesCheckpoint(Deed):
+class MakesCheckpoint(Strict):
     """A checkpoint made, of a commit and an instant, or of the commit that makes it."""
 
     do: Literal["checkpoint"]
@@ -161,7 +155,7 @@ class MakesCheckpoint(Deed):
     metadata: dict[str, Any] | None
 
 
-class EndsCheckpoint(Deed):
+class EndsCheckpoint(Strict):
     """A checkpoint ended."""
 
     do: Literal["end checkpoint"]
@@ -169,7 +163,7 @@ class EndsCheckpoint(Deed):
     agent: Name | None
 
 
-class SetsPolicy(Deed):
+class SetsPolicy(Strict):
     """When an agent's automatic checkpoints are made from now on."""
 
     do: Literal["checkpoint policy"]
@@ -177,7 +171,7 @@ class SetsPolicy(Deed):
     config: dict[str, Any] | None
 
 
-class Conflicts(Deed):
+class Conflicts(Strict):
     """A conflict recorded."""
 
     do: Literal["conflict"]
@@ -186,7 +180,7 @@ class Conflicts(Deed):
     sides: Sides
 
 
-class Resolves(Deed):
+class Resolves(Strict):
     """A conflict settled, which a commit recorded."""
 
     do: Literal["resolve"]
