@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from tests.cli.conftest import PREFS
 from tests.cli.helpers import Cli
-from tests.cli.test_merge import PREFS, now, on_lab, parted
+from tests.cli.test_merge import now, on_lab, parted
 
 __all__ = ["parted"]
 
