@@ -83,7 +83,8 @@ ALL_SORTS = (*SORTS, *(f"async {each}" for each in SORTS))
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     """Run what takes a `store` on every sort, or on those its module names in SORTS: where others are told apart."""
-    if "sort" in metafunc.fixturenames:
+    told = any("sort" in mark.args[0] for mark in metafunc.definition.iter_markers("parametrize"))
+    if "sort" in metafunc.fixturenames and not told:
         metafunc.parametrize("sort", getattr(metafunc.module, "SORTS", ALL_SORTS), indirect=True)
 
 

@@ -8,7 +8,6 @@ Deeds are under the hashes of the log, and their rows are not: so nothing in a r
 
 from __future__ import annotations
 
-from base64 import b64decode
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
@@ -36,7 +35,6 @@ from statedb.errors import Corrupted
 from statedb.models import MISSING
 from statedb.values import codec
 from statedb.values.codec import Encoded, Stored
-from statedb.values.same import same
 
 Said = dict[str, Any]
 Shown = tuple[Any, ...]
@@ -166,10 +164,9 @@ def _holds(tx: Tx, conflict: int, stored: Stored, said: Said | None) -> bool:
         return False
     if said is None or value is MISSING:
         return said is None and value is MISSING
-    if "value" in said:
-        return same(value, said["value"])
-    if "bytes" in said:
-        return same(value, b64decode(said["bytes"]))
+    if "digest" in said:
+        salts = [salt for (salt,) in tx.db.all(_SALTS, {"conflict": conflict})]
+        return any(codec.digest(salt, Encoded(stored, plain)).hex() == said["digest"] for salt in salts)
     made = tx.db.all(_MADE, {"conflict": conflict, "version": said.get("version")})
     # Nothing can be said of a version that was cut, nor of one that this very commit wrote over later on.
     if not made or any(floor or is_own for _, _, floor, is_own in made):
@@ -212,6 +209,9 @@ _SIDES = Statement(
     )
 )
 _of_key = and_(_s.agent_id == _x.agent_id, _s.state_type == _x.state_type, _s.state_key == _x.state_key)
+_SALTS = Statement(
+    select(_s.salt).select_from(state_conflicts.join(agent_states, _of_key)).where(_x.id == bindparam("conflict"))
+)
 _MADE = Statement(
     select(_s.salt, _v.digest, _s.floor, _v.revision == _x.created_revision)
     .select_from(state_conflicts.join(agent_states, _of_key).join(state_versions, _v.state_id == _s.id))

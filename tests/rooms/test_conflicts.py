@@ -13,7 +13,6 @@ from hypothesis import strategies as st
 from statedb import (
     MISSING,
     UNAVAILABLE,
-    Address,
     Conflict,
     Erased,
     InvalidKey,
@@ -24,7 +23,6 @@ from statedb import (
     Store,
     VersionConflict,
 )
-from statedb.db.conflicts import Held, record
 from statedb.values import codec
 from statedb.values.merge import Clash
 from statedb.values.same import same
@@ -444,12 +442,14 @@ def test_two_who_settle_one_conflict_do_not_both(open_store: Opener, where: str)
 
 
 def from_a_merge(store: Store) -> Conflict:
-    """Record a conflict as a merge of branches does: ours stands, theirs comes from elsewhere."""
-    stands = store.states.set(*PREFS, OURS)
-    sides = Held(BASE, 1, 1), Held(OURS, stands.version, 1), Held(THEIRS, 7, 2)
-    store.run(lambda tx: record(tx._tx, Address(*PREFS), *sides, "lab"))
+    """Have a merge of branches leave a conflict."""
+    store.states.set(*PREFS, BASE)
+    store.branches.create("lab")
+    store.states.set(*PREFS, OURS)
+    store.branch("lab").states.set(*PREFS, THEIRS)
+    store.branches.merge("lab", strategy="manual")
     [found] = store.conflicts.list()
-    assert (found.source, found.base_version, found.ours_version, found.theirs_version) == ("lab", 1, 1, 7)
+    assert (found.source, found.base_version, found.ours_version, found.theirs_version) == ("lab", 1, 2, 2)
     return found
 
 
@@ -471,10 +471,10 @@ def test_of_a_merge_a_strategy_settles_the_places_in_conflict(filed: Store, how:
 def test_of_a_merge_ours_is_what_must_still_stand(filed: Store) -> None:
     found = from_a_merge(filed)
     filed.states.set(*PREFS, {"a": 2, "b": 4})
-    with pytest.raises(VersionConflict, match="version 1 was expected") as caught:
+    with pytest.raises(VersionConflict, match="version 2 was expected") as caught:
         filed.conflicts.resolve(found.id or 0, strategy="theirs")
     assert caught.value.base == OURS
-    done = filed.conflicts.resolve(found.id or 0, strategy={"*": lambda *sides: list(sides)}, expected_version=2)
+    done = filed.conflicts.resolve(found.id or 0, strategy={"*": lambda *sides: list(sides)}, expected_version=3)
     assert done.value == [BASE, {"a": 2, "b": 4}, THEIRS]
 
 

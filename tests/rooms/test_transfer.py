@@ -297,10 +297,12 @@ def travelled(store: Store) -> None:
 
 def everything(store: Store) -> list[Any]:
     """Return what every branch held at every revision, and what has a name."""
-    found: list[Any] = [store.branches.list(), store.checkpoints.list(), store.checkpoints.configuration("a")]
+    found: list[Any] = [store.checkpoints.configuration("a")]
+    found += [(each.name, each.parent, each.base, each.head) for each in store.branches.list()]
+    found += [(each.name, each.agent_id, each.revision, each.at, each.metadata) for each in store.checkpoints.list()]
     for branch in store.branches.list():
         shell = store.branch(branch.name)
-        found.append(shell.conflicts.list(resolved=None))
+        found.append([(each.key, each.base, each.resolution is None) for each in shell.conflicts.list(resolved=None)])
         for revision in range(store.transfer.head() + 1):
             past = shell.at(revision).states
             found.append([past.items(agent, tier) for agent in ("a", "b") for tier in ("local", "shared", "session")])
@@ -336,6 +338,6 @@ def test_what_has_a_name_finds_its_commits_in_a_store_that_was_not_empty(open_st
 def test_a_deed_that_is_none_is_refused(filed: Store, deed: dict[str, Any]) -> None:
     filed.states.set("a", "local", "k", 1)
     [record] = filed.transfer.export()
-    with pytest.raises(InvalidValue, match="deed"):
+    with pytest.raises(InvalidValue, match="record 1 "):
         filed.transfer.load([record | {"kind": "branch", "changes": [], "deeds": [deed]}])
     assert filed.transfer.head() == 1
