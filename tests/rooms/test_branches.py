@@ -268,7 +268,7 @@ def test_a_query_runs_over_what_a_branch_sees(store: Store) -> None:
     assert lab.query(sql, ["a"]) == [("k", 2, 2)]
     assert sorted(lab.at(3).query(sql, ["a"])) == [("j", None, 1), ("k", 1, 1)]
     assert lab.query("select count(*) from history") == [(4,)]
-    assert lab.query("select revision from commits") == [(1,), (2,), (3,), (4,), (5,)]
+    assert lab.query("select revision from commits order by 1") == [(1,), (2,), (3,), (4,), (5,)]
     assert store.query("select state_key, version from states order by 1") == [("j", 2), ("k", 1)]
 
 
