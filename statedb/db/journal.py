@@ -296,9 +296,6 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
         return None
     if expired:
         write_commit(tx, "expire", Note(), expired, [], HERE)
-        for at, (_, gone) in tx.expired.items():
-            if at in changed:
-                changed[at].head.id = gone.id  # on a branch the first row of its own that a key has
     if tx.cache is not None and tx.branch == MAIN:
         for at, staged in changed.items():
             if staged.encoded is not None and staged.head.digest is not None:

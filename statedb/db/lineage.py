@@ -13,7 +13,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
-from sqlalchemy import bindparam, literal_column, select
+from sqlalchemy import ColumnElement, bindparam, literal_column, select
 
 from statedb.db.connection import Connection
 from statedb.db.statements import Statement
@@ -79,8 +79,8 @@ _b, _p = branches.c, branches.alias("p").c
 _columns: tuple[Any, ...] = (_b.id, _b.parent_id, _b.base, literal_column("0").label("depth"))
 
 
-def _upwards(first: object) -> Statement:
-    line = select(*_columns).where(first).cte("line", recursive=True)  # type: ignore[arg-type]
+def _upwards(first: ColumnElement[bool]) -> Statement:
+    line = select(*_columns).where(first).cte("line", recursive=True)
     parents = select(_p.id, _p.parent_id, _p.base, line.c.depth + literal_column("1"))
     line = line.union_all(parents.select_from(line.join(_p.id.table, _p.id == line.c.parent_id)))
     return Statement(select(line.c.id, line.c.base).order_by(line.c.depth))
