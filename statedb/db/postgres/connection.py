@@ -61,6 +61,8 @@ class Connection:
         self._newest: Newest | None = None
         self._begun = self._held = self._alone = self._patient = False
         self._failure: Exception | None = None
+        self.wrote = False
+        """Whether rows have been sent."""
 
     # ---- beginning
 
@@ -224,6 +226,7 @@ class Connection:
         rows, self._rows = self._rows, WriteSet()
         if not rows:
             return []
+        self.wrote = True
         others = [self._query(_unless_refused(statement), parameters) for statement, parameters in rows.others]
         return [landing(self._site, rows, now, footprint), *others]
 
