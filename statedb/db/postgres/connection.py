@@ -134,11 +134,6 @@ class Connection:
     def run(self, statement: Statement, parameters: Parameters) -> None:
         self._rows.add(statement, parameters)
 
-    @property
-    def keeps_rows(self) -> bool:
-        """Whether any rows are kept back."""
-        return bool(self._rows)
-
     def insist(self) -> None:
         """Have the turn to write from the transaction's beginning. Raises NeedsTurn, and is run again."""
         if not self._held:
