@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from statedb.operation import Room, S_co, apart, bulk, cached, glance, read, write
+from statedb.operation import Room, S_co, apart, bulk, cached, either, glance, read, write
 from statedb.rooms import (
     blame,
     branches,
@@ -98,6 +98,8 @@ class Feed(Room[S_co]):
     """Every change, in order."""
 
     changes = read(feed.changes)
+    _start = read(feed.start)
+    _page = read(feed.page)
 
 
 class Retention(Room[S_co]):
@@ -138,6 +140,7 @@ class Rooms(Room[S_co]):
     undo = write(undo.undo)
     restore = write(restore.restore)
     query = apart(query.query)
+    watch = either(feed.watch, feed.async_watch)
 
     def __init__(self, shell: S_co) -> None:
         super().__init__(shell)
