@@ -36,7 +36,7 @@ from tests.rooms.test_feed import busy, read
 def test_whatever_is_read_is_given_out_once_and_the_cursor_is_behind_no_whole_commit(
     pages: list[list[int]], bookmarks: bool
 ) -> None:
-    delivery = Delivery(Cursor("store", 10), lambda item: item[0], bookmarks=bookmarks)
+    delivery: Delivery[Any] = Delivery(Cursor("store", 10), lambda item: item[0], bookmarks=bookmarks)
     revision, made, given_out = 10, [], []
     for number, sizes in enumerate(pages):
         found = []
@@ -150,15 +150,7 @@ def test_it_watches_its_branch_and_what_that_was_made_from(store: Store) -> None
     store.states.set("a", "local", "on main", 1)
     lab.states.set("a", "local", "on lab", 1)
     assert keys(Watching(store, since=0, timeout=0).rest()) == ["before", "on main"]
-    assert keys(Store.watch(lab, since=0, timeout=0) if isinstance(store, Store) else _of(store, lab)) == [
-        "before",
-        "on lab",
-    ]
-
-
-def _of(store: Any, lab: Any) -> list[Any]:
-    watch = store._wait(begun(lab._target, {"since": 0, "timeout": 0}))
-    return list(iter(lambda: store._wait(anext_of(watch)), None))
+    assert keys(Watching(lab, since=0, timeout=0).rest()) == ["before", "on lab"]
 
 
 def test_what_cannot_be_watched_is_refused(store: Store) -> None:
@@ -177,21 +169,18 @@ def test_what_cannot_be_watched_is_refused(store: Store) -> None:
     with pytest.raises(InvalidValue):
         Watching(store, timeout=-1)
     with pytest.raises(ReadOnly):
-        Watching(store.at(1) if isinstance(store, Store) else _past(store))
+        Watching(store.at(1))
     assert change.revision == 1
 
 
-def _past(store: Any) -> Any:
-    return store.at(1)
-
-
-def test_below_what_retention_kept_it_refuses(filed: Store, where: str) -> None:
+def test_below_what_retention_kept_it_refuses(open_store: Opener, where: str) -> None:
+    filed = open_store(check=False)
     filed.states.set("a", "local", "k", 1)
     filed.states.set("a", "local", "k", 2)
     tamper(where, "update agent_states set floor = 2", by=filed)
     with pytest.raises(Compacted):
         next(filed.watch(since=0))
-    assert next(filed.watch(since=1)).new_value == 2  # type: ignore[union-attr]
+    assert next(filed.watch(since=1)).new_value == 2
 
 
 # ---- asleep
@@ -313,7 +302,7 @@ def test_a_watch_nobody_refers_to_listens_no_more(filed: Store) -> None:
     watch = filed.watch()
     filed.states.set("a", "local", "k", 1)
     threading.Timer(0, filed.states.set, ("a", "local", "k", 2)).start()
-    assert [change.new_value for change, _ in zip(watch, range(2), strict=False)] == [1, 2]  # type: ignore[union-attr]
+    assert [change.new_value for _, change in zip(range(2), watch, strict=False)] == [1, 2]  # type: ignore[union-attr]
     del watch
     assert filed.hub._attendance._count == 0
 
