@@ -23,6 +23,7 @@ from statedb.errors import InTransaction, NoSuchBranch, StoreClosed, Transaction
 from statedb.handles import AsyncAgent, async_agent
 from statedb.keeper import AsyncKeeper
 from statedb.live.cache import Cache, made_cache
+from statedb.live.hub import AsyncHub
 from statedb.live.level2 import AsyncLevel2
 from statedb.live.schedule import Schedule
 from statedb.models import MISSING
@@ -103,6 +104,14 @@ class AsyncStore(Async, Rooms[Async]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    @property
+    def hub(self) -> AsyncHub:
+        """Where tasks wait for commits, this store's and, while anybody attends, other processes'.
+
+        Raises StoreClosed.
+        """
+        return self._opened().hub
 
     # ---- what a store is asked for beside its rooms
 

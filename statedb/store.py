@@ -22,6 +22,7 @@ from statedb.errors import NoSuchBranch
 from statedb.handles import SyncAgent, sync_agent
 from statedb.keeper import Keeper
 from statedb.live.cache import Cache, made_cache
+from statedb.live.hub import Hub
 from statedb.live.level2 import Level2
 from statedb.live.schedule import Schedule
 from statedb.models import MISSING
@@ -77,6 +78,11 @@ class Store(Sync, Rooms[Sync]):
             self._finalizer()
             if self._cache is not None:
                 self._cache.clear()
+
+    @property
+    def hub(self) -> Hub:
+        """Where threads wait for commits, this store's and, while anybody attends, other processes'."""
+        return self._engine.hub
 
     # ---- what a store is asked for beside its rooms
 

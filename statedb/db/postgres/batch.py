@@ -227,6 +227,7 @@ class Together:
                 if each.tx is not None and each.tx.written is not None:
                     at = max(at, each.tx.now)
                     journal.land(each.tx, landed.shift, at)
+            self._port.ring()
 
     def end(self) -> None:
         """Give the connection back, with nothing open on it."""

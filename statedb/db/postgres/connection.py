@@ -61,6 +61,8 @@ class Connection:
         self._newest: Newest | None = None
         self._begun = self._held = self._alone = self._patient = False
         self._failure: Exception | None = None
+        self.wrote = False
+        """Whether rows have been sent."""
 
     # ---- beginning
 
@@ -230,7 +232,7 @@ class Connection:
         if not self._rows:
             return []
         base, rows = self._base(), self._rows
-        self._rows = WriteSet()
+        self._rows, self.wrote = WriteSet(), True
         others = [self._query(_unless_refused(statement), parameters) for statement, parameters in rows.others]
         return [landing(self._site, rows, base, now, footprint), *others]
 
