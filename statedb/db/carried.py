@@ -14,7 +14,7 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, select
 
-from statedb.db import automatic, branches, checkpoints, conflicts, deeds, streams
+from statedb.db import automatic, branches, checkpoints, conflicts, deeds, events, streams
 from statedb.db.conflicts import Held
 from statedb.db.context import Point
 from statedb.db.deeds import Deed
@@ -99,16 +99,16 @@ def _resolve_told(tx: Tx, said: Said) -> Said:
 
 
 def _append_told(tx: Tx, said: Said) -> Said:
-    stream, first, events = streams.find(tx, said["name"]), said["version"], said["events"]
-    found = streams.events(tx, stream, first, first + len(events) - 1)
+    stream, first = streams.find(tx, said["name"]), said["version"]
+    found = events.read(tx, stream, first, first + len(said["events"]) - 1)
     happened = [{"id": each.id, "type": each.type} | _content(each.data, each.metadata) for each in found]
     return {"do": "append", "stream": stream.name, "events": happened} | _if_any("agent", said["agent"])
 
 
 def _snapshot_told(tx: Tx, revision: int, said: Said) -> Said:
     stream, version = streams.find(tx, said["name"]), said["version"]
-    [event] = streams.events(tx, stream, version, version)
-    found = streams.snapshot_of(tx, stream, version, revision)
+    [event] = events.read(tx, stream, version, version)
+    found = events.snapshot_of(tx, stream, version, revision)
     where = {"do": "snapshot", "stream": stream.name, "version": version, "event": event.id}
     return where | _content(found.state, found.metadata)
 
@@ -236,7 +236,7 @@ def _append_again(tx: Tx, done: Appends) -> None:
 def _snapshot_again(tx: Tx, done: SavesSnapshot) -> None:
     stream, limit = streams.find(tx, done.stream), tx.settings.max_value_bytes
     # In a store whose stream of that name has others before them, it would be a snapshot of what nobody looked at.
-    if [each.id for each in streams.events(tx, stream, done.version, done.version)] == [done.event]:
+    if [each.id for each in events.read(tx, stream, done.version, done.version)] == [done.event]:
         streams.snapshot(tx, stream, done.version, done.encoded(limit), metadata_text(done.metadata, limit))
 
 

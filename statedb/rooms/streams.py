@@ -8,8 +8,10 @@ from contextlib import suppress
 from typing import Any, NamedTuple
 from uuid import uuid4
 
+from statedb.db import events as log
 from statedb.db import streams
-from statedb.db.streams import Prepared, Stream, Wanted
+from statedb.db.events import Wanted
+from statedb.db.streams import Prepared, Stream
 from statedb.db.tx import Tx
 from statedb.errors import Erased, InvalidValue, NoSuchVersion, ReadOnly, VersionConflict
 from statedb.models import MISSING, UNAVAILABLE, Listing
@@ -67,7 +69,7 @@ def read(
     """
     stream = streams.find(tx, name(stream_id, "stream_id"))
     first, last = _span(start, backward=backward)
-    return streams.events(tx, stream, first, last, natural_or_all(limit, "limit"), backward=backward)
+    return log.read(tx, stream, first, last, natural_or_all(limit, "limit"), backward=backward)
 
 
 def read_all(
@@ -89,13 +91,13 @@ def read_all(
     """
     first, last = _span(start, backward=backward)
     picked = wanted(agent_id=agent_id, types=types, stream=stream, pattern=pattern)
-    return streams.everything(tx, first, last, natural(limit, "limit", 1), picked, backward=backward)
+    return log.everything(tx, first, last, natural(limit, "limit", 1), picked, backward=backward)
 
 
 def list(tx: Tx, agent_id: str | None = None, *, pattern: str = "*") -> Listing[EventStream]:
     """Return the streams of an agent, or without one all there are, in order of their ids; `pattern` is a glob."""
     of = None if agent_id is None else name(agent_id, "agent_id")
-    return Listing(streams.listed(tx, of, glob(name(pattern, "pattern"))))
+    return Listing(log.listed(tx, of, glob(name(pattern, "pattern"))))
 
 
 def version(tx: Tx, stream_id: str) -> int:
@@ -105,7 +107,7 @@ def version(tx: Tx, stream_id: str) -> int:
 
 def position(tx: Tx) -> int:
     """Return the position of the newest event of all streams, 0 where there is none."""
-    return streams.last_of_all(tx)
+    return streams.last_position(tx)
 
 
 # ---- what is made of them
@@ -129,7 +131,7 @@ def save_snapshot(
     _reached(stream, natural(version, "version", 1))
     limit = tx.settings.max_value_bytes
     encoded, kept = codec.encode(as_json(state), limit), metadata_text(metadata, limit)
-    before = streams.newest_snapshot(tx, stream, version)
+    before = log.newest_snapshot(tx, stream, version)
     if before is not None and before.made.version == version and before.holds(stream, encoded, kept):
         return before.read()
     tx.writing.say(message)
@@ -142,7 +144,7 @@ def load_snapshot(tx: Tx, stream_id: str, version: int | None = None) -> StreamS
     Raises Erased.
     """
     top = LARGEST if version is None else natural(version, "version")
-    found = streams.newest_snapshot(tx, streams.find(tx, name(stream_id, "stream_id")), top)
+    found = log.newest_snapshot(tx, streams.find(tx, name(stream_id, "stream_id")), top)
     return None if found is None else found.read()
 
 
@@ -163,7 +165,7 @@ def fold(
     top = stream.version if version is None else natural(version, "version")
     _reached(stream, top)
     state, since = _start(tx, stream, initial, top)
-    for page in streams.pages(tx, stream, since + 1, top):
+    for page in log.pages(tx, stream, since + 1, top):
         for event in page:
             if event.data is UNAVAILABLE:
                 raise Erased(
@@ -253,13 +255,13 @@ def _made_before(
     last = first + len(given) - 1
     if first < 1 or last > stream.version:
         return []
-    marks = streams.marks(tx, stream, first, last)
+    marks = log.marks(tx, stream, first, last)
     if [id for id, _, _ in marks] != [each.id for each in given]:
         return []
     for (id, type, digest), each in zip(marks, given, strict=True):
         if (type, digest) != (each.type, codec.digest(stream.salt, each.encoded).hex()):
             raise InvalidValue(f"the stream {stream.name!r:.80} has another event of the id {id!r:.80}")
-    return streams.events(tx, stream, first, last)
+    return log.read(tx, stream, first, last)
 
 
 def _check(stream: Stream, expected: int | str | None) -> None:
@@ -308,7 +310,7 @@ def _span(start: int | None, *, backward: bool) -> tuple[int, int]:
 
 
 def _start(tx: Tx, stream: Stream, initial: Any, top: int) -> tuple[Any, int]:
-    found = streams.newest_snapshot(tx, stream, top)
+    found = log.newest_snapshot(tx, stream, top)
     try:
         return (initial, 0) if found is None else (found.read().state, found.made.version)
     except Erased:
