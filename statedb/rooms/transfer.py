@@ -66,7 +66,7 @@ def export(tx: Tx, *, since: int = 0, limit: int = 100) -> list[dict[str, Any]]:
     for row, stored in zip(changed, held, strict=True):
         records[row[0]].setdefault("changes", []).append(_change(row[:_HELD], stored))
     for revision, said in tx.db.all(_DEEDS, given):
-        records[revision]["deeds"] = carried.told(tx, from_json(said))
+        records[revision]["deeds"] = carried.told(tx, revision, from_json(said))
     for row in tx.db.all(_TOUCHES, given):
         records[row[0]].setdefault("touches", []).append(_where(row) | {"ttl": row[4], "expires_at": row[5]})
     for revision, agent, called, ttl, expires_at in tx.db.all(_CLOCKS, given):
