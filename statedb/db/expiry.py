@@ -11,7 +11,7 @@ from sqlalchemy import ColumnElement, bindparam, exists, func, literal_column, s
 
 from statedb.db import journal
 from statedb.db.statements import Statement
-from statedb.db.tables import agent_states, agents, sessions
+from statedb.db.tables import agent_states, agents, sessions, state_locks
 from statedb.db.tx import Tx
 from statedb.models import Address
 from statedb.times import EARLIEST
@@ -29,9 +29,9 @@ def record(tx: Tx, limit: int, *, after: int = EARLIEST) -> int:
 
 
 def next_end(tx: Tx, after: int) -> int | None:
-    """Return when the first key or session ends that ends after an instant, in microseconds; None where none does."""
+    """Return when the first key, session or lease ends of those that end after an instant, in microseconds."""
     given = {"after": after, "branch": tx.branch}
-    ends = [row[0] for statement in (_NEXT_KEY, _NEXT_SESSION) for row in tx.db.all(statement, given)]
+    ends = [row[0] for statement in (_NEXT_KEY, _NEXT_SESSION, _NEXT_LEASE) for row in tx.db.all(statement, given)]
     return min((end for end in ends if end is not None), default=None)
 
 
@@ -78,4 +78,10 @@ _NEXT_SESSION = Statement(
     .where(_w.expires_at > bindparam("after"), _w.branch_id + literal_column("0") == bindparam("branch"), _holds)
     .order_by(_w.expires_at)
     .limit(literal_column("1"))
+)
+_k = state_locks.c
+_NEXT_LEASE = Statement(
+    select(func.min(_k.expires_at)).where(
+        _k.expires_at > bindparam("after"), _k.ended_revision.is_(None), _k.fence.is_not(None)
+    )
 )

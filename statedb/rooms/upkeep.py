@@ -33,7 +33,7 @@ def look(tx: Tx, *, after: datetime | None = None) -> Upkeep:
 
 
 def _due(tx: Tx, after: int) -> int | None:
-    found = (expiry.next_end(tx, after), locks.next_end(tx, after), automatic.next_due(tx))
+    found = (expiry.next_end(tx, after), automatic.next_due(tx))
     return min((each for each in found if each is not None), default=None)
 
 
