@@ -144,6 +144,12 @@ class Merges(Strict):
     branch: Name
 
 
+class Locks(Strict):
+    """Something done to locks, which are the store's own and are not carried to another."""
+
+    do: Literal["locks"]
+
+
 class MakesCheckpoint(Strict):
     """A checkpoint made, of a commit and an instant, or of the commit that makes it."""
 
@@ -191,7 +197,7 @@ class Resolves(Strict):
 
 
 Done = Annotated[
-    MakesBranch | EndsBranch | Merges | MakesCheckpoint | EndsCheckpoint | SetsPolicy | Conflicts | Resolves,
+    MakesBranch | EndsBranch | Merges | Locks | MakesCheckpoint | EndsCheckpoint | SetsPolicy | Conflicts | Resolves,
     Field(discriminator="do"),
 ]
 
