@@ -45,8 +45,7 @@ def test_tasks_that_append_at_once_are_numbered_one_after_another(where: str, cl
             async def first(task: int) -> list[RecordedEvent]:
                 try:
                     return await store.streams.append("first", [Event("x", task)], "no_stream")
-                except VersionConflict as conflict:
-                    assert conflict.version == 1
+                except VersionConflict:
                     return []
 
             answers = await asyncio.gather(
