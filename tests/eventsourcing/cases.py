@@ -1,4 +1,4 @@
-"""The package's test cases, imported without the cipher that none of them needs here: it would be 16 MB of another's."""
+"""The package's test cases, imported without the cipher that none of them needs here: it would be 16 MB more."""
 
 from __future__ import annotations
 
