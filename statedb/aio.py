@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
+from statedb.alarm import AsyncAlarm
 from statedb.config import Options, Settings
 from statedb.db.context import Context, Point, on_branch
 from statedb.db.current import Elsewhere, near
@@ -24,6 +25,7 @@ from statedb.handles import AsyncAgent, async_agent
 from statedb.keeper import AsyncKeeper
 from statedb.live.cache import Cache, made_cache
 from statedb.live.hub import AsyncHub
+from statedb.live.leases import AsyncLeases
 from statedb.live.level2 import AsyncLevel2
 from statedb.live.schedule import Schedule
 from statedb.models import MISSING
@@ -49,7 +51,7 @@ class AsyncStore(Async, Rooms[Async]):
         self._cache = made_cache(self.settings)
         self._level2: AsyncLevel2 | None = None
         self._schedule = Schedule()
-        self._keeper: AsyncKeeper | None = None
+        self._alarm: AsyncAlarm | None = None
         self._context = Context(self.settings, cache=self._cache, schedule=self._schedule)
         self._where = where
         self._point: Point | None = None
@@ -73,19 +75,24 @@ class AsyncStore(Async, Rooms[Async]):
                 self._cache.stamped_by(engine.stamp)
                 remember(self._cache)
             self._engine = engine
-            self._keeper = AsyncKeeper(self.settings.clock, _weakly(self))
-            self._schedule.alarm = self._keeper.alarm
+            self._alarm = AsyncAlarm(self.settings.clock, _weakly(self))
+            self._schedule.alarm = self._alarm.set
+            self._leases = AsyncLeases(self.settings.clock, engine.hub.ring)
         return self
 
     async def close(self) -> None:
         """Finish what is queued and close; every call from now on raises StoreClosed. Again is fine."""
         if self._root is not self or self._engine is None:
             return
+        engine = self._engine
+        await self._leases.stop()  # who waits for a lock leaves the line
+        if self._engine is not engine:
+            return  # another has closed it meanwhile
         # First, so that another who closes meanwhile finds it closed.
-        engine, self._engine = self._engine, None
+        self._engine = None
         self._why_closed = "the store is closed; open it again"
-        if self._keeper is not None:
-            await self._keeper.stop()
+        if self._alarm is not None:
+            await self._alarm.stop()
         if self._apart:
             await asyncio.wait(self._apart)
         await engine.close(self._why_closed)
@@ -163,6 +170,13 @@ class AsyncStore(Async, Rooms[Async]):
         await self._after_watches()
         result: T = await self._submit(lambda tx: run_in(tx, fn, args, kwargs))
         return result
+
+    def keep(self) -> AsyncKeeper:
+        """Return a keeper, which does what falls due with time while its `async with` block runs: see `statedb.keeper`.
+
+        Any number of processes may have one: one of them works, and another takes over where it ends.
+        """
+        return AsyncKeeper(self._root)
 
     # ---- how operations run
 
