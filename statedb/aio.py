@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
+from statedb.alarm import AsyncAlarm
 from statedb.config import Options, Settings
 from statedb.db.context import Context, Point, on_branch
 from statedb.db.current import Elsewhere, near
@@ -24,6 +25,7 @@ from statedb.handles import AsyncAgent, async_agent
 from statedb.keeper import AsyncKeeper
 from statedb.live.cache import Cache, made_cache
 from statedb.live.hub import AsyncHub
+from statedb.live.leases import AsyncLeases
 from statedb.live.level2 import AsyncLevel2
 from statedb.live.schedule import Schedule
 from statedb.models import MISSING
@@ -49,7 +51,7 @@ class AsyncStore(Async, Rooms[Async]):
         self._cache = made_cache(self.settings)
         self._level2: AsyncLevel2 | None = None
         self._schedule = Schedule()
-        self._keeper: AsyncKeeper | None = None
+        self._alarm: AsyncAlarm | None = None
         self._context = Context(self.settings, cache=self._cache, schedule=self._schedule)
         self._where = where
         self._point: Point | None = None
@@ -73,19 +75,24 @@ class AsyncStore(Async, Rooms[Async]):
                 self._cache.stamped_by(engine.stamp)
                 remember(self._cache)
             self._engine = engine
-            self._keeper = AsyncKeeper(self.settings.clock, _weakly(self))
-            self._schedule.alarm = self._keeper.alarm
+            self._alarm = AsyncAlarm(self.settings.clock, _weakly(self))
+            self._schedule.alarm = self._alarm.set
+            self._leases = AsyncLeases(self.settings.clock, engine.hub.ring)
         return self
 
     async def close(self) -> None:
         """Finish what is queued and close; every call from now on raises StoreClosed. Again is fine."""
         if self._root is not self or self._engine is None:
             return
+        engine = self._engine
+        await self._leases.stop()  # who waits for a lock leaves the line
+        if self._engine is not engine:
+            return  # another has closed it meanwhile
         # First, so that another who closes meanwhile finds it closed.
-        engine, self._engine = self._engine, None
+        self._engine = None
         self._why_closed = "the store is closed; open it again"
-        if self._keeper is not None:
-            await self._keeper.stop()
+        if self._alarm is not None:
+            await self._alarm.stop()
         if self._apart:
             await asyncio.wait(self._apart)
         await engine.close(self._why_closed)
@@ -160,8 +167,16 @@ class AsyncStore(Async, Rooms[Async]):
 
         It runs on the connection's thread where the store is a file, on the loop's own where it is on a server.
         """
+        await self._after_watches()
         result: T = await self._submit(lambda tx: run_in(tx, fn, args, kwargs))
         return result
+
+    def keep(self) -> AsyncKeeper:
+        """Return a keeper, which does what falls due with time while its `async with` block runs: see `statedb.keeper`.
+
+        Any number of processes may have one: one of them works, and another takes over where it ends.
+        """
+        return AsyncKeeper(self._root)
 
     # ---- how operations run
 
@@ -170,6 +185,7 @@ class AsyncStore(Async, Rooms[Async]):
         if operation.writes and self._context.asked is None:
 
             async def write(*args: Any, **kwargs: Any) -> Any:
+                await self._after_watches()
                 return await self._submit(lambda tx: body(tx, *args, **kwargs), alone=operation.alone)
 
             return write
@@ -208,6 +224,11 @@ class AsyncStore(Async, Rooms[Async]):
             if found.raw is not None:
                 await level2.put(found.name, found.raw)
         return value
+
+    async def _after_watches(self) -> None:
+        """Let those watches begin that were asked for before: what is written now they will see."""
+        if beginning := self._opened().hub.beginning:
+            await asyncio.wait(beginning)
 
     def _submit(self, body: Callable[[Tx], Any], *, alone: bool = False) -> Awaitable[Any]:
         self._context.check_writable()
@@ -337,7 +358,8 @@ class AsyncTransaction(Async, Rooms[Async]):
         self._state = "aborted" if kind is not None else "committed"
         _innermost.set(self.outer)
         # Under way before it is awaited: a cancellation that arrives here no longer changes how the transaction ends.
-        ended = asyncio.ensure_future(held.end(commit=kind is None))
+        later = kind is None and self.store._opened().hub.beginning
+        ended = asyncio.ensure_future(self._end_later(held) if later else held.end(commit=kind is None))
         try:
             await asyncio.shield(ended)
         except asyncio.CancelledError:
@@ -345,6 +367,10 @@ class AsyncTransaction(Async, Rooms[Async]):
         except BaseException:
             self._state = "aborted"
             raise
+
+    async def _end_later(self, held: AsyncHeld) -> None:
+        await self.store._after_watches()
+        await held.end(commit=True)
 
     def _give_up(self) -> None:
         if self._state == "open" and self.store._engine is not None:

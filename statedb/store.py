@@ -11,6 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
+from statedb.alarm import Alarm
 from statedb.config import Options, Settings
 from statedb.db.context import Context, Point, on_branch
 from statedb.db.current import Elsewhere, near
@@ -23,6 +24,7 @@ from statedb.handles import SyncAgent, sync_agent
 from statedb.keeper import Keeper
 from statedb.live.cache import Cache, made_cache
 from statedb.live.hub import Hub
+from statedb.live.leases import Leases
 from statedb.live.level2 import Level2
 from statedb.live.schedule import Schedule
 from statedb.models import MISSING
@@ -56,9 +58,11 @@ class Store(Sync, Rooms[Sync]):
             self._cache.stamped_by(self._engine.stamp)
             remember(self._cache)
         self._watchdog = Watchdog(self.settings.transaction_timeout)
-        self._keeper = Keeper(self.settings.clock, _weakly(self))
-        self._schedule.alarm = self._keeper.alarm
-        self._finalizer = weakref.finalize(self, _close, self._engine, self._watchdog, self._keeper, self._level2)
+        self._alarm = Alarm(self.settings.clock, _weakly(self))
+        self._schedule.alarm = self._alarm.set
+        self._leases = Leases(self.settings.clock, self._engine.hub.ring)
+        ended = (self._watchdog, self._alarm, self._leases, self._level2)
+        self._finalizer = weakref.finalize(self, _close, self._engine, *ended)
         Rooms.__init__(self, self)
 
     def __enter__(self) -> Self:
@@ -132,6 +136,13 @@ class Store(Sync, Rooms[Sync]):
         self._context.check_writable()
         result: T = self._write(False, run_in, (fn, args, kwargs), {})
         return result
+
+    def keep(self) -> Keeper:
+        """Return a keeper, which does what falls due with time while its `with` block runs: see `statedb.keeper`.
+
+        Any number of processes may have one: one of them works, and another takes over where it ends.
+        """
+        return Keeper(self._root)
 
     # ---- how operations run
 
@@ -209,10 +220,12 @@ def _weakly(store: Store) -> Callable[[], object]:
     return look
 
 
-def _close(engine: Engine, watchdog: Watchdog, keeper: Keeper, level2: Level2 | None) -> None:
+def _close(engine: Engine, watchdog: Watchdog, alarm: Alarm, leases: Leases, level2: Level2 | None) -> None:
+    if not engine.closed:
+        leases.stop()  # before the engine: who waits for a lock leaves the line
     # The engine first: the watchdog may have to take a forgotten transaction back. A forked child has neither thread.
     if engine.close():
         watchdog.stop()
-        keeper.stop()
+        alarm.stop()
         if level2 is not None:
             level2.close()

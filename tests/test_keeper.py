@@ -1,264 +1,183 @@
-"""The keeper: what it is told to look at, when, and that it keeps nobody from leaving. No test waits for a time."""
+"""The keeper: it does what falls due with time, one does it of any number, and while nothing is due it does nothing."""
 
 from __future__ import annotations
 
 import asyncio
-import gc
-import multiprocessing
-import subprocess
-import sys
 import threading
+import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
 
-from statedb import AsyncStore, AutoCheckpoint, Store, StoreBusy, StoreClosed, Trigger
-from statedb.db import automatic
-from statedb.keeper import AsyncKeeper, Keeper
-from tests.helpers import HANG, Clock, run
-from tests.places import only_sqlite
+from statedb import AsyncStore, AutoCheckpoint, LockHeld, Store, StoreBusy, Trigger
+from statedb.keeper import AGENT, KEY, Duty, _made
+from statedb.times import moment
+from tests.conftest import Opener
+from tests.helpers import HANG, Clock
 
-SOON = AutoCheckpoint(triggers=[Trigger("time_interval", 0.0001)])
-LATE = AutoCheckpoint(triggers=[Trigger("time_interval", 60)])
-
-
-def keepers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "statedb-keeper"]
+SORTS = ("file", "postgres", "async postgres")
+SOON = AutoCheckpoint(triggers=[Trigger("time_interval", 1)])
 
 
-@pytest.fixture(autouse=True)
-def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("statedb.keeper.REST", 0.0)
-    monkeypatch.setattr("statedb.keeper.AGAIN", 0.0)
+def until(store: Store, holds: Callable[[], bool]) -> None:
+    """Wait for commits until something holds."""
+    end = time.monotonic() + HANG
+    while True:
+        seen = store.hub.rings
+        if holds():
+            return
+        assert time.monotonic() < end, "it never came"
+        store.hub.wait(seen, 1.0)
 
 
-def test_it_looks_when_something_is_due_and_not_before(clock: Clock) -> None:
-    looked = threading.Semaphore(0)
-    keeper = Keeper(clock, looked.release)
-    assert keepers() == []
-    keeper.alarm(clock.micros + 10**12)
-    assert len(keepers()) == 1
-    keeper.alarm(clock.micros)
-    assert looked.acquire(timeout=HANG)
-    keeper.stop()
-    keeper.stop()
-    keeper.alarm(clock.micros)
-    assert keepers() == []
-    assert not looked.acquire(blocking=False)
+# ---- by hand
 
 
-def test_what_fails_is_looked_at_again(clock: Clock) -> None:
-    failures, done = [StoreBusy("somebody else writes"), StoreBusy("still")], threading.Event()
-
-    def look() -> None:
-        if failures:
-            raise failures.pop()
-        done.set()
-
-    keeper = Keeper(clock, look)
-    keeper.alarm(clock.micros)
-    assert done.wait(HANG)
-    keeper.stop()
-
-
-def test_it_ends_with_its_store(clock: Clock) -> None:
-    def look() -> None:
-        raise StoreClosed("closed")
-
-    keeper = Keeper(clock, look)
-    keeper.alarm(clock.micros)
-    for thread in keepers():
-        thread.join(HANG)
-    assert keepers() == []
+def test_by_hand_it_does_what_is_due_and_tells_what_comes_next(store: Any, clock: Clock) -> None:
+    assert store.upkeep.look().left is None
+    store.checkpoints.configure("a", SOON)
+    store.states.set("a", "session", "k", 1, ttl=10)
+    store.states.set("a", "session", "s/k", 1, ttl=20)
+    store.locks.acquire("a", "plan", ttl=30)
+    assert store.upkeep.look().left == 10
+    assert store.upkeep.run().done == 0
+    clock.advance(10)
+    first = store.upkeep.run()
+    assert (first.expired, first.lapsed, first.checkpoints, first.left) == (1, 0, 0, 10)
+    clock.advance(60)
+    second = store.upkeep.run()
+    assert (second.expired, second.lapsed, second.checkpoints) == (1, 1, 1)
+    assert [change.change for change in store.feed.changes()] == ["create", "create", "expire", "expire"]
+    assert [change.change for change in store.feed.locks()] == ["lock", "lapse"]
+    assert store.upkeep.run().done == 0
 
 
-def test_on_a_loop_it_is_the_same(clock: Clock) -> None:
+def test_what_is_left_out_is_not_looked_for(store: Any, clock: Clock) -> None:
+    for number in range(3):
+        store.states.set("a", "session", f"k{number}", 1, ttl=10 * (number + 1))
+    clock.advance(25)
+    assert store.upkeep.run(after=moment(clock.micros - 10_000_000)).expired == 1
+    assert store.upkeep.look(after=moment(clock.micros)).left == 5
+    assert store.upkeep.run(limit=1).expired == 1
+    assert store.upkeep.run(limit=1).done == 0
+
+
+def test_each_branch_has_its_own(store: Any, clock: Clock) -> None:
+    store.branches.create("lab")
+    lab = store.branch("lab")
+    lab.states.set("a", "session", "k", 1, ttl=10)
+    assert store.upkeep.look().left is None
+    assert lab.upkeep.look().left == 10
+    clock.advance(10)
+    assert store.upkeep.run().expired == 0
+    assert lab.upkeep.run().expired == 1
+
+
+# ---- by itself
+
+
+def test_it_wakes_for_what_others_write_and_when_it_falls_due(where: str) -> None:
+    with Store(where, durability="normal") as store, Store(where, durability="normal") as other, store.keep() as keeper:
+        until(store, lambda: store.locks.list(AGENT) != [])
+        other.states.set("a", "session", "k", 1, ttl=0.05)
+        other.locks.acquire("a", "plan", ttl=0.05)
+        until(store, lambda: keeper.expired == 1 and keeper.lapsed == 1)
+        store.branches.create("lab")
+        other.branch("lab").states.set("a", "session", "k", 1, ttl=0.05)
+        until(store, lambda: keeper.expired == 2)
+    with Store(where) as store:
+        assert store.locks.list() == []
+        assert [change.by for change in store.feed.changes() if change.change == "expire"] == [None]
+
+
+def test_one_of_several_works_and_another_takes_over(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("statedb.keeper.PATIENCE", 0.01)
+    with Store(where, durability="normal") as store, Store(where, durability="normal") as other:
+        first, second = store.keep().start(), other.keep()
+        until(store, lambda: store.locks.list(AGENT) != [])
+        second.start()
+        store.states.set("a", "session", "k", 1, ttl=0.02)
+        until(store, lambda: first.expired == 1)
+        assert second.expired == 0
+        first.stop()
+        store.states.set("a", "session", "k", 1, ttl=0.02)
+        until(other, lambda: second.expired == 1)
+        second.stop()
+        assert first.expired == 1
+
+
+def test_a_task_keeps_as_a_thread_does(where: str) -> None:
     async def main() -> None:
-        looked, failures = asyncio.Semaphore(0), [StoreBusy("somebody else writes")]
+        async with AsyncStore(where, durability="normal") as store, store.keep() as keeper:
+            await store.states.set("a", "session", "k", 1, ttl=0.05)
+            seen = store.hub.rings
+            while keeper.expired == 0:
+                seen = await store.hub.wait(seen, 0.1)
+        async with AsyncStore(where) as store:
+            assert await store.locks.list() == []
 
-        async def look() -> None:
-            if failures:
-                raise failures.pop()
-            looked.release()
-
-        keeper = AsyncKeeper(clock, look)
-        keeper.alarm(clock.micros + 10**12)
-        keeper.alarm(clock.micros)
-        await looked.acquire()
-        await keeper.stop()
-        keeper.alarm(clock.micros)
-        await asyncio.sleep(0)
-        await asyncio.sleep(0)
-        assert looked.locked()
-
-    run(main())
+    asyncio.run(main())
 
 
-def test_on_a_loop_it_is_idle_while_it_looks(clock: Clock) -> None:
-    async def main() -> None:
-        asked, looked, going_on = 0, asyncio.Semaphore(0), asyncio.Event()
-
-        def counting() -> float:
-            nonlocal asked
-            asked += 1
-            return clock()
-
-        async def look() -> None:
-            looked.release()
-            await going_on.wait()
-
-        keeper = AsyncKeeper(counting, look)
-        keeper.alarm(clock.micros)
-        await looked.acquire()
-        keeper.alarm(clock.micros)
-        before = asked
-        for _ in range(50):
-            await asyncio.sleep(0)
-        assert asked - before < 5
-        going_on.set()
-        await looked.acquire()
-        await keeper.stop()
-
-    run(main())
+def test_a_killed_keeper_is_followed_by_another_when_its_lease_has_ended(open_store: Opener, clock: Clock) -> None:
+    store = open_store()
+    first, second = Duty(store), Duty(store)
+    drive(first)
+    drive(second)
+    assert (works(first), works(second)) == (True, False)
+    clock.advance(61)
+    drive(second)
+    first.renew_at = 0.0
+    drive(first)
+    assert (works(first), works(second)) == (False, True), "one that was stopped for a while learns of the other"
 
 
-# ---- in a store
+def test_what_fails_is_tried_again(open_store: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store()
+    duty = Duty(store)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise StoreBusy("somebody else writes")
+
+    monkeypatch.setattr(store.branches, "list", fail)
+    assert drive(duty) == pytest.approx(1.0)
+    monkeypatch.undo()
+    assert drive(duty) > 1.0
 
 
-@pytest.fixture
-def made(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
-    """Is set once a checkpoint was made by time alone."""
-    found, run_due = threading.Event(), automatic.run_due
-
-    def telling(tx: Any) -> Any:
-        result = run_due(tx)
-        if result:
-            found.set()
-        return result
-
-    monkeypatch.setattr("statedb.db.automatic.run_due", telling)
-    return found
+def test_while_nothing_is_due_it_only_looks(open_store: Opener, clock: Clock) -> None:
+    store = open_store()
+    duty = Duty(store)
+    drive(duty)
+    store.states.set("a", "session", "k", 1, ttl=100)
+    before = store.transfer.head()
+    assert 0 < drive(duty) <= 20, "it looks after its lease"
+    duty.renew_at += 1000
+    assert drive(duty) == 60, "its own lease is the next to end"
+    assert store.transfer.head() == before
 
 
-def test_a_store_where_nobody_writes_any_more_gets_its_last_checkpoint(anywhere: str, made: threading.Event) -> None:
-    with Store(anywhere, durability="normal") as store:
-        store.checkpoints.configure("a", SOON)
-        assert keepers() == []
-        store.states.set("b", "local", "k", 1)
-        assert keepers() == [], "nobody waits who has written nothing that a policy is for"
-        store.states.set("a", "local", "k", 1)
-        assert made.wait(HANG)
-        while not store.checkpoints.list("a"):  # it is on its way into the log
-            pass
-        [checkpoint] = store.checkpoints.list("a")
-        assert (checkpoint.revision, checkpoint.metadata) == (3, {"trigger": "time_interval"})
-    assert keepers() == []
+def test_its_lock_is_one_like_any_other(open_store: Opener) -> None:
+    store = open_store()
+    drive(Duty(store))
+    with pytest.raises(LockHeld):
+        store.locks.acquire(AGENT, KEY)
 
 
-def test_so_does_one_on_a_loop(anywhere: str) -> None:
-    async def main() -> None:
-        async with AsyncStore(anywhere, durability="normal") as store:
-            await store.checkpoints.configure("a", SOON)
-            async with store.transaction() as tx:
-                await tx.states.set("a", "local", "k", 1)
-            while not await store.checkpoints.list("a"):
-                await asyncio.sleep(0)
-            assert [each.revision for each in await store.checkpoints.list("a")] == [2]
-
-    run(main())
-    assert keepers() == []
-
-
-def test_it_looks_after_branches_too_until_they_end(where: str, made: threading.Event) -> None:
-    with Store(where, durability="normal") as store:
-        for name in ("over", "lab"):
-            store.branches.create(name)
-            store.branch(name).checkpoints.configure("a", SOON if name == "lab" else LATE)
-            store.branch(name).states.set("a", "local", "k", 1)
-            if name == "over":
-                store.branches.delete(name)
-        assert made.wait(HANG)
-        while not (found := store.branch("lab").checkpoints.list("a")):
-            pass  # what is made is told before it is committed
-        assert [each.branch for each in found] == ["lab"]
-        assert store.checkpoints.list() == []
-    assert keepers() == []
-
-
-def test_on_a_loop_it_looks_after_branches_too(anywhere: str) -> None:
-    async def main() -> None:
-        async with AsyncStore(anywhere, durability="normal") as store:
-            await store.branches.create("lab")
-            lab = store.branch("lab")
-            await lab.checkpoints.configure("a", SOON)
-            await lab.states.set("a", "local", "k", 1)
-            while not await lab.checkpoints.list("a"):
-                await asyncio.sleep(0)
-
-    run(main())
-
-
-@only_sqlite
-def test_two_may_close_a_store_whose_keeper_looks(clock: Clock, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
-    async def main() -> None:
-        looking, going_on = asyncio.Event(), asyncio.Event()
-
-        async def look() -> None:
-            looking.set()
-            await going_on.wait()
-
-        monkeypatch.setattr("statedb.aio._weakly", lambda store: look)
-        store = await AsyncStore(where, clock=clock)
-        assert store._schedule.alarm is not None
-        store._schedule.alarm(clock.micros)
-        await looking.wait()
-        closing = [asyncio.ensure_future(store.close()) for _ in range(2)]
-        await asyncio.sleep(0)
-        going_on.set()
-        await asyncio.gather(*closing)
-
-    run(main())
-
-
-@only_sqlite
-def test_a_store_that_is_forgotten_takes_its_keeper_along(where: str) -> None:
-    store = Store(where, durability="normal")
-    store.checkpoints.configure("a", LATE)
-    store.states.set("a", "local", "k", 1)
-    [keeper] = keepers()
-    del store
-    gc.collect()
-    keeper.join(HANG)
-    assert keepers() == []
-
-
-LEFT_OPEN = """
-import sys
-from statedb import *
-store = Store(sys.argv[1])
-store.checkpoints.configure("a", AutoCheckpoint(triggers=[Trigger("time_interval", 60)]))
-store.states.set("a", "local", "k", 1)
-"""
-
-
-def test_it_keeps_no_program_from_its_end(anywhere: str) -> None:
-    ended = subprocess.run([sys.executable, "-c", LEFT_OPEN, anywhere], timeout=HANG, capture_output=True, check=False)
-    assert (ended.returncode, ended.stderr) == (0, b"")
-
-
-def in_a_child(store: Store) -> None:
-    with pytest.raises(StoreClosed):
-        store.states.set("a", "local", "k", 2)
+def test_it_ends_with_its_store(where: str) -> None:
+    store = Store(where)
+    keeper = store.keep().start()
+    until(store, lambda: store.locks.list(AGENT) != [])
     store.close()
+    keeper.stop()
+    assert [thread for thread in threading.enumerate() if thread.name == "statedb-keeper"] == []
 
 
-@only_sqlite
-def test_a_forked_child_leaves_it_alone(where: str) -> None:
-    with Store(where, durability="normal") as store:
-        store.checkpoints.configure("a", LATE)
-        store.states.set("a", "local", "k", 1)
-        child = multiprocessing.get_context("fork").Process(target=in_a_child, args=(store,))
-        child.start()
-        child.join(HANG)
-        assert child.exitcode == 0
-        assert len(keepers()) == 1
+def drive(duty: Duty) -> float:
+    """Have a keeper look once, and return how long it would wait."""
+    return _made(duty.look())
+
+
+def works(duty: Duty) -> bool:
+    return duty.lock is not None

@@ -14,9 +14,9 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol
 
 from statedb.errors import StoreClosed
 
@@ -27,7 +27,7 @@ class Listener(Protocol):
     """What hears of other processes' commits."""
 
     def start(self, ring: Callable[[], None]) -> None:
-        """Call `ring` after each commit from now on, and once when what was committed before that can be read."""
+        """Call `ring`, on any thread, after each commit from now on, and once as soon as that holds."""
         ...
 
     def stop(self) -> None:
@@ -140,12 +140,15 @@ class Hub:
 
 
 class AsyncHub:
-    """Wakes the tasks of one event loop, on whose thread it is called."""
+    """Wakes the tasks of one event loop, on whose thread it is called; its listener may ring on any."""
 
     def __init__(self, listener: Listener | None = None) -> None:
         self.rings = 0
         self._waiting: set[asyncio.Future[None]] = set()
-        self._attendance = Attendance(listener, self.ring)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self.beginning: set[asyncio.Future[Any]] = set()
+        """Watches that look where to begin. What is written after they were asked for waits for them."""
+        self._attendance = Attendance(listener, self._ring_soon)
 
     def ring(self) -> None:
         """Wake everybody who waits."""
@@ -174,6 +177,7 @@ class AsyncHub:
 
     def attend(self) -> None:
         """Have other processes' commits ring too, until `leave`. Raises StoreClosed."""
+        self._loop = asyncio.get_running_loop()
         self._attendance.attend()
 
     def leave(self) -> None:
@@ -194,11 +198,22 @@ class AsyncHub:
         self._attendance.close(why)
         self.ring()
 
+    def began(self, watch: asyncio.Future[Any]) -> None:
+        """Hear that a watch has begun, or failed to."""
+        self.beginning.discard(watch)
+        if not watch.cancelled():
+            watch.exception()  # looked at, so that asyncio does not report it where nobody iterates
+
     def forsake(self) -> object:
         """Become closed in a child process."""
         self._attendance.forsake()
         kept, self._waiting = self._waiting, set()
         return kept
+
+    def _ring_soon(self) -> None:
+        assert self._loop is not None, "somebody attends"
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
+            self._loop.call_soon_threadsafe(self.ring)
 
 
 def _settle(woken: asyncio.Future[None]) -> None:
