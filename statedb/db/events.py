@@ -241,7 +241,7 @@ def _between(number: Any) -> Any:
     return (number >= bindparam("first")) & (number <= bindparam("last"))
 
 
-def _in_order(found: Select[Any], number: Any, backward: bool) -> Select[Any]:
+def _in_order(found: Select[*tuple[Any, ...]], number: Any, backward: bool) -> Select[*tuple[Any, ...]]:
     return found.order_by(number.desc() if backward else number).limit(bindparam("limit"))
 
 
