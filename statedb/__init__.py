@@ -70,6 +70,7 @@ from statedb.values.event import Event, EventStream, RecordedEvent, StreamSnapsh
 from statedb.values.lock import Lock, LockChange, LockType
 from statedb.values.merge import Clash
 from statedb.values.row import Row, Rows
+from statedb.values.session import SessionInfo
 
 __all__ = [
     "MISSING",
@@ -132,6 +133,7 @@ __all__ = [
     "Resolution",
     "Row",
     "Rows",
+    "SessionInfo",
     "Settings",
     "StaleCursor",
     "StateBranch",
