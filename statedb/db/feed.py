@@ -73,8 +73,11 @@ def _all(tx: Tx, level: Level, since: int, limit: int, wanted: StateChangeFilter
     # The revision with which the page is full, so that its whole commit is read and nothing beyond it.
     room = limit if wanted.is_plain else max(limit, _LEAST)
     given = {"branch": level.branch, "since": since, "top": level.top, "limit": room}
-    count, last = tx.db.one(_EDGE, given) or (0, 0)
-    edge = level.top if count < room else int(last)
+    if level.top == since + 1:  # who waits is woken by one commit, mostly
+        count, edge = 1, level.top
+    else:
+        count, last = tx.db.one(_EDGE, given) or (0, 0)
+        edge = level.top if count < room else int(last)
     taken = None if wanted.is_plain else wanted.takes
     found = log.between(tx, since + 1, edge, branch=level.branch, taken=taken) if count else []
     return _cut(Page(found, edge, count == room, tx.now), limit)
