@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from statedb.operation import Room, S_co, apart, bulk, cached, glance, read, write
+from statedb import operation
+from statedb.operation import Room, S_co, apart, bulk, cached, either, glance, read, write
 from statedb.rooms import (
     blame,
     branches,
@@ -18,6 +19,7 @@ from statedb.rooms import (
     restore,
     retention,
     states,
+    streams,
     transfer,
     undo,
     value,
@@ -100,6 +102,21 @@ class Feed(Room[S_co]):
     changes = read(feed.changes)
 
 
+class Streams(Room[S_co]):
+    """What happened, in streams of events."""
+
+    append = write(streams.append)
+    read_all = read(streams.read_all)
+    list = read(streams.list)
+    version = read(streams.version)
+    position = read(streams.position)
+    save_snapshot = write(streams.save_snapshot)
+    load_snapshot = read(streams.load_snapshot)
+    aggregate = either(streams.aggregate, streams.aggregate_on_loop)
+    _fold = read(streams.fold)
+    read = operation.read(streams.read)
+
+
 class Retention(Room[S_co]):
     """What time does to the store."""
 
@@ -147,6 +164,7 @@ class Rooms(Room[S_co]):
         self.conflicts: Conflicts[S_co] = Conflicts(shell)
         self.checkpoints: Checkpoints[S_co] = Checkpoints(shell)
         self.feed: Feed[S_co] = Feed(shell)
+        self.streams: Streams[S_co] = Streams(shell)
         self.retention: Retention[S_co] = Retention(shell)
         self.transfer: Transfer[S_co] = Transfer(shell)
         self.health: HealthRoom[S_co] = HealthRoom(shell)

@@ -3,6 +3,8 @@
     commit_deeds, oldest first ──▶ branches · checkpoints · policies · conflicts as they must be ─┐
     their rows ───────────────────────────────────────────────────────────────────────────────────┴─▶ what differs
 
+Of streams, which are many rows, it is `streamed` that says so, deed by deed.
+
 Deeds are under the hashes of the log, and their rows are not: so nothing in a row is believed that no deed says.
 """
 
@@ -13,10 +15,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import and_, bindparam, literal_column, select
 
+from statedb.db import streamed
 from statedb.db.lineage import TRUNK
-from statedb.db.statements import Statement
+from statedb.db.statements import Row, Statement
 from statedb.db.tables import (
     MAIN,
     agent_states,
@@ -43,19 +46,28 @@ Shown = tuple[Any, ...]
 
 def differing(tx: Tx, last: int) -> Iterator[str]:
     """Compare what has a name with what the log says was done to it, up to a revision."""
-    told = Told()
-    for revision, branch, at, said in tx.db.all(_DEEDS, {"last": last}):
+    told, streams = Told(), streamed.Told(tx)
+    for revision, branch, at, said in _deeds(tx, last):
         try:
             for deed in from_json(said):
                 told.do(revision, branch, at, deed)
+                yield from streams.do(revision, deed)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             yield f"revision {revision} says of a thing with a name what no store says"
+    yield from streams.rest()
     must, shown = Counter(told.rows()), Counter(_rows(tx))
     for what, name, *_ in must - shown:
         yield f"the {what} {name} is not there as the log has it"
     for what, name, *_ in shown - must:
         yield f"the {what} {name} is there otherwise than the log has it"
     yield from _sides(tx, told.sides)
+
+
+def _deeds(tx: Tx, last: int) -> Iterator[Row]:
+    after = 0
+    while rows := tx.db.all(_DEEDS, {"after": after, "last": last}):
+        yield from rows
+        after = rows[-1][0]
 
 
 class Told:
@@ -182,8 +194,9 @@ _c, _d, _a, _s, _v = state_commits.c, commit_deeds.c, agents.c, agent_states.c, 
 _DEEDS = Statement(
     select(_d.revision, _c.branch_id, _c.at, _d.said)
     .join_from(commit_deeds, state_commits, _c.revision == _d.revision)
-    .where(_d.revision <= bindparam("last"))
+    .where(_d.revision > bindparam("after"), _d.revision <= bindparam("last"))
     .order_by(_d.revision)
+    .limit(literal_column("500"))
 )
 _BRANCHES = Statement(select(_b.id, _b.name, _b.parent_id, _b.base, _b.created_revision, _b.ended_revision))
 _CHECKPOINTS = Statement(
