@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from statedb import operation
+from statedb.held import acquire, acquire_async, hold, hold_async
 from statedb.operation import Room, S_co, apart, bulk, cached, either, glance, read, write
 from statedb.rooms import (
     blame,
@@ -13,6 +14,7 @@ from statedb.rooms import (
     feed,
     health,
     history,
+    locks,
     log,
     merge,
     query,
@@ -96,10 +98,24 @@ class Checkpoints(Room[S_co]):
     run_due = write(checkpoints.run_due)
 
 
+class Locks(Room[S_co]):
+    """Who may write a key, and for how long."""
+
+    acquire = either(acquire, acquire_async)
+    hold = either(hold, hold_async)
+    renew = write(locks.renew)
+    release = write(locks.release)
+    list = read(locks.listed)
+    _take = write(locks.take)
+    _look = read(locks.look)
+    _give_up = write(locks.give_up)
+
+
 class Feed(Room[S_co]):
     """Every change, in order."""
 
     changes = read(feed.changes)
+    locks = read(locks.changes)
 
 
 class Streams(Room[S_co]):
@@ -163,6 +179,7 @@ class Rooms(Room[S_co]):
         self.branches: Branches[S_co] = Branches(shell)
         self.conflicts: Conflicts[S_co] = Conflicts(shell)
         self.checkpoints: Checkpoints[S_co] = Checkpoints(shell)
+        self.locks: Locks[S_co] = Locks(shell)
         self.feed: Feed[S_co] = Feed(shell)
         self.streams: Streams[S_co] = Streams(shell)
         self.retention: Retention[S_co] = Retention(shell)

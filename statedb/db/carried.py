@@ -19,6 +19,7 @@ from statedb.db.conflicts import Held
 from statedb.db.context import Point
 from statedb.db.deeds import Deed
 from statedb.db.lineage import name_of
+from statedb.db.locks import DEEDS
 from statedb.db.statements import Statement
 from statedb.db.streams import Prepared
 from statedb.db.tables import agent_states, agents, state_commits, state_conflicts, state_versions, store_info
@@ -36,6 +37,7 @@ from statedb.values.record import (
     Done,
     EndsBranch,
     EndsCheckpoint,
+    Locks,
     MakesBranch,
     MakesCheckpoint,
     Merges,
@@ -51,8 +53,12 @@ Said = dict[str, Any]
 
 
 def told(tx: Tx, revision: int, said: list[Said]) -> list[Said]:
-    """Return what a commit did, as another store can do it."""
-    return [_told(tx, revision, each) for each in said]
+    """Return what a commit did, as another store can do it.
+
+    Who held what is this store's own; but that there was such a commit is told, so that revisions stay what they are.
+    """
+    kept = [_told(tx, revision, each) for each in said if each["do"] not in DEEDS]
+    return kept if len(kept) == len(said) else [*kept, {"do": "locks"}]
 
 
 def _told(tx: Tx, revision: int, said: Said) -> Said:
@@ -170,6 +176,10 @@ def _merge_again(tx: Tx, done: Merges) -> None:
     deeds.do(tx, Deed("merge", {"do": "merge", "branch": done.branch}, lambda tx: None))
 
 
+def _locks_again(tx: Tx, done: Locks) -> None:
+    deeds.do(tx, Deed("lock", {"do": "locks"}, lambda tx: None))
+
+
 def _checkpoint_again(tx: Tx, done: MakesCheckpoint) -> None:
     at = None if done.at is None else Point(revision_of(tx, done.at[0]), done.at[1])
     limit = tx.settings.max_value_bytes
@@ -244,6 +254,7 @@ _REDO: dict[str, Callable[[Tx, Any], None]] = {
     "branch": _branch_again,
     "end branch": _end_branch_again,
     "merge": _merge_again,
+    "locks": _locks_again,
     "checkpoint": _checkpoint_again,
     "end checkpoint": _end_checkpoint_again,
     "checkpoint policy": _policy_again,

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from statedb.db.locks import Of, by_fence, is_live, line, lock_of
+from statedb.db.lines import Of, by_fence, is_live, line, lock_of
 from statedb.db.tx import Tx
 from statedb.errors import Fenced, LockHeld
 from statedb.models import Address
+from statedb.values.arguments import natural
 from statedb.values.lock import Lock, LockType
 
 
@@ -16,7 +17,9 @@ def check(tx: Tx, at: Address, fence: int | None = None) -> None:
 
     Where no lease stands in the store it costs 0.2 µs, and asks for nothing that has not been read with the key.
     """
-    if fence is None and not _any_stands(tx, at):
+    if fence is not None:
+        natural(fence, "fence", 1)
+    elif not _any_stands(tx, at):
         return
     of = Of(tx.branch, at.agent_id, at.key)
     live = [party for party in line(tx, of) if party.fence is not None and is_live(tx, party)]
@@ -26,7 +29,9 @@ def check(tx: Tx, at: Address, fence: int | None = None) -> None:
             raise fenced(fence)
     holders = [party for party in live if party.type != LockType.READ and party.fence != fence]
     if holders:
-        raise held(of, [lock_of(tx, of, party) for party in holders], "it is written with the lock's fence")
+        raise held(
+            of, [lock_of(tx, of, party) for party in holders], "write it with the lock's fence, or lock it first"
+        )
 
 
 def check_all(tx: Tx, keys: Iterable[Address], fence: int | None = None) -> None:
@@ -46,8 +51,8 @@ def fenced(fence: int) -> Fenced:
     )
 
 
-def held(of: Of, holders: list[Lock], otherwise: str) -> LockHeld:
-    """Return what is said of a key that somebody has locked."""
+def held(of: Of, holders: list[Lock], advice: str) -> LockHeld:
+    """Return what is said of a key that somebody has locked, with advice for who wants it."""
     named = ", ".join(
         f"{each.type} lock {each.fence} of {each.owner or 'somebody unnamed'} until {each.expires_at.isoformat()}"
         for each in holders[:3]
@@ -55,8 +60,7 @@ def held(of: Of, holders: list[Lock], otherwise: str) -> LockHeld:
     more = f" and {len(holders) - 3:,} more" if len(holders) > 3 else ""
     found = f"locked ({named}{more})" if holders else "waited for by others, whose turn it is"
     return LockHeld(
-        f"{of.key} of {of.agent_id} is {found}; {otherwise}, or when that has ended: wait for it with "
-        "store.locks.acquire(…, wait=seconds)",
+        f"{of.key} of {of.agent_id} is {found}; {advice}: store.locks.acquire(…, wait=seconds) waits for it",
         agent_id=of.agent_id,
         key=of.key,
         holders=tuple(holders),

@@ -14,12 +14,11 @@ from sqlalchemy import and_, bindparam, func, insert, literal_column, or_, selec
 
 from statedb.db.deeds import LAPSE, Deed, aside, do
 from statedb.db.entries import json_object
-from statedb.db.lineage import name_of
+from statedb.db.lines import Of, by_fence, is_live, line, lock_of, of_key, with_agent
 from statedb.db.rows import agent_id_of
 from statedb.db.statements import Statement
 from statedb.db.tables import agents, commit_deeds, state_commits, state_locks
 from statedb.db.tx import Tx
-from statedb.models import Address, StateType
 from statedb.times import LATEST, moment
 from statedb.values.arguments import LARGEST
 from statedb.values.line import Party, Turn, call, free_at, turns
@@ -27,19 +26,6 @@ from statedb.values.lock import Lock, LockChange, LockType
 
 DEEDS = ("lock", "unlock", "lapse")
 """What the log says is done to locks."""
-
-
-class Of(NamedTuple):
-    """What a lock is of: a key in all four tiers, on a branch."""
-
-    branch: int
-    agent_id: str
-    key: str
-
-    @property
-    def addresses(self) -> frozenset[Address]:
-        """The key in all four tiers."""
-        return frozenset(Address(self.agent_id, tier.value, self.key) for tier in StateType)
 
 
 class Wanted(NamedTuple):
@@ -68,75 +54,6 @@ class Place(NamedTuple):
     def is_ready(self) -> bool:
         """Whether there is anything to do: to take the lock, or to line up again."""
         return self.id == 0 or self.free_at <= self.now
-
-
-# ---- finding
-
-
-def line(tx: Tx, of: Of) -> list[Party]:
-    """Return who holds a key and who waits for it, as this transaction leaves them; lapsed leases among them."""
-    found: list[Party] | None = tx.locks.get(of)
-    if found is None:
-        given = {"branch": of.branch, "agent": of.agent_id, "key": of.key}
-        rows = tx.connection.all(_LINE, given)
-        found = tx.locks[of] = [Party(id, LockType(type), *row) for id, type, *row in rows]
-    if tx.footprint is not None:
-        # Any tier: what is done to a lock treads on all of them.
-        tx.footprint.keys.add(Address(of.agent_id, StateType.LOCAL.value, of.key))
-    return found
-
-
-def by_fence(tx: Tx, fence: int) -> tuple[Of, Party] | None:
-    """Return the lock of a fence, if its lease has not ended; whatever it is of."""
-    staged = ((of, party) for of, known in tx.locks.items() for party in known if party.fence == fence)
-    found = next(staged, None)
-    if found is None:
-        row = tx.connection.one(_OF_FENCE, {"fence": fence})
-        if row is None:
-            return None
-        of = Of(*row)
-        found = next(((of, party) for party in line(tx, of) if party.fence == fence), None)
-    if found is None or not is_live(tx, found[1]):
-        return None
-    line(tx, found[0])  # so that it is relied on
-    return found
-
-
-def is_live(tx: Tx, party: Party) -> bool:
-    """Tell whether a lease has not ended, and rely on that."""
-    lives = party.expires_at > (tx.now if tx.lease_clock is None else tx.lease_clock)
-    if tx.footprint is not None:
-        if lives:
-            tx.footprint.ends(party.expires_at)
-        else:
-            tx.footprint.leases[party.id] = party.expires_at
-    return lives
-
-
-def listed(tx: Tx, agent_id: str | None, *, waiting: bool) -> list[Lock]:
-    """Return the locks that stand on the branch, and perhaps who waits, in the order of names and of arrival."""
-    rows = tx.db.all(_STANDING[agent_id is not None], {"branch": tx.branch, "agent": agent_id, "now": tx.now})
-    found = [
-        lock_of(tx, Of(tx.branch, agent, key), Party(id, LockType(type), *row)) for agent, key, id, type, *row in rows
-    ]
-    return [each for each in found if waiting or each.fence is not None]
-
-
-def lock_of(tx: Tx, of: Of, party: Party) -> Lock:
-    """Return a lock as users see it."""
-    return Lock(
-        id=party.id,
-        branch=name_of(tx.connection, of.branch),
-        agent_id=of.agent_id,
-        key=of.key,
-        type=party.type,
-        fence=party.fence,
-        owner=party.owner,
-        acquired_at=moment(party.at),
-        expires_at=moment(party.expires_at),
-        ttl=party.ttl / 1_000_000,
-        metadata=json_object(party.metadata),
-    )
 
 
 # ---- taking and giving back
@@ -229,8 +146,8 @@ def _unused(tx: Tx, of: Of) -> Party:
 def _next_fence(tx: Tx) -> int:
     [[last]] = tx.db.all(_LAST_FENCE, {})
     staged = (party.fence or 0 for each in tx.locks.values() for party in each)
-    done = (deed.said.get("fence", 0) for deed in tx.deeds)
-    return 1 + max(int(last), *staged, *done, 0)
+    done = (int(deed.said.get("fence", 0)) for deed in tx.deeds)
+    return 1 + max([int(last), *staged, *done])
 
 
 def _leave(tx: Tx, there: list[Party], over: list[Party], before: list[Turn]) -> list[Party]:
@@ -367,12 +284,6 @@ def _changes(tx: Tx, row: Any, agent_id: str | None) -> list[LockChange]:
 # ---- statements
 
 _k, _a, _c, _d = state_locks.c, agents.c, state_commits.c, commit_deeds.c
-_with_agent = state_locks.join(agents, _a.id == _k.agent_id)
-_PARTY = (
-    _k.id, _k.lock_type, _k.locked_by, _k.locked_at, _k.expires_at, _k.ttl, _k.metadata, _k.arrived, _k.called_at,
-    _k.fence,
-)  # fmt: skip
-_of_key = and_(_k.branch_id == bindparam("branch"), _a.name == bindparam("agent"), _k.state_key == bindparam("key"))
 _stands = _k.ended_revision.is_(None)
 _holds = and_(_stands, _k.fence.is_not(None))
 
@@ -381,17 +292,13 @@ def _named(*names: str) -> dict[str, object]:
     return {name: bindparam(name) for name in names}
 
 
-_LINE = Statement(select(*_PARTY).select_from(_with_agent).where(_of_key, _stands).order_by(_k.arrived, _k.fence))
-_OF_FENCE = Statement(
-    select(_k.branch_id, _a.name, _k.state_key).select_from(_with_agent).where(_k.fence == bindparam("fence"), _stands)
-)
 _last_fence = func.coalesce(func.max(_k.fence), literal_column("0"))
 _LAST_FENCE = Statement(select(_last_fence))
 _ENDED = Statement(
     select(_k.id, _k.expires_at)
-    .select_from(_with_agent)
+    .select_from(with_agent)
     .where(
-        _of_key,
+        of_key,
         _k.ended_revision.is_not(None),
         or_(_k.fence.is_(None), _k.fence < select(_last_fence).scalar_subquery()),
     )
@@ -399,23 +306,13 @@ _ENDED = Statement(
 )
 _LAPSED = Statement(
     select(_k.branch_id, _a.name, _k.state_key)
-    .select_from(_with_agent)
+    .select_from(with_agent)
     .where(_holds, _k.expires_at <= bindparam("now"))
     .order_by(_k.expires_at)
     .limit(bindparam("limit"))
 )
 
 
-def _standing(of_agent: bool) -> Statement:
-    found = select(_a.name, _k.state_key, *_PARTY).select_from(_with_agent)
-    found = found.where(_k.branch_id == bindparam("branch"), _stands, _k.expires_at > bindparam("now"))
-    if of_agent:
-        found = found.where(_a.name == bindparam("agent"))
-    # Who holds a key comes before who waits for it.
-    return Statement(found.order_by(_a.name, _k.state_key, _k.fence.is_(None), _k.fence, _k.arrived))
-
-
-_STANDING: dict[bool, Statement] = {of_agent: _standing(of_agent) for of_agent in (False, True)}
 _CHANGED = (
     "lock_type", "locked_by", "locked_at", "expires_at", "ttl", "metadata", "arrived", "called_at", "fence",
     "changed_revision", "ended_revision",

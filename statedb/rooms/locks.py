@@ -8,8 +8,9 @@ from datetime import timedelta
 from typing import Any, NamedTuple
 
 from statedb import times
-from statedb.db import guard, locks
-from statedb.db.locks import Of, Place, Wanted
+from statedb.db import guard, lines, locks
+from statedb.db.lines import Of
+from statedb.db.locks import Place, Wanted
 from statedb.db.tx import Tx
 from statedb.errors import InvalidValue, LockHeld
 from statedb.times import LATEST
@@ -20,6 +21,8 @@ from statedb.values.names import name
 
 Ttl = float | timedelta
 """Seconds or a timedelta."""
+Wait = float | timedelta | None
+"""The same; None for ever."""
 
 
 class Ask(NamedTuple):
@@ -44,7 +47,7 @@ def listed(tx: Tx, agent_id: str | None = None, *, waiting: bool = False) -> lis
     """
     if tx.point is not None:
         raise InvalidValue("who holds a lock is known of now only; store.feed.locks() tells what happened to locks")
-    return locks.listed(tx, None if agent_id is None else name(agent_id, "agent_id"), waiting=waiting)
+    return lines.listed(tx, None if agent_id is None else name(agent_id, "agent_id"), waiting=waiting)
 
 
 def release(tx: Tx, lock: Any) -> bool:
@@ -80,7 +83,7 @@ def changes(tx: Tx, since: int = 0, limit: int = 100, *, agent_id: str | None = 
 # ---- the steps of acquiring
 
 
-def take(tx: Tx, ask: Ask, wait: float | None = 0, place: Place | None = None) -> Lock | Place:
+def take(tx: Tx, ask: Ask, wait: Wait = 0, place: Place | None = None) -> Lock | Place:
     """Take a lock; or, where others hold the key or come first, a place in the line, for `wait` seconds (None: ever).
 
     Raises LockHeld with a wait of 0. `place` is the one that was had so far.
@@ -121,11 +124,11 @@ def lease(ttl: Ttl) -> int:
     """Return how long a lease lasts, in microseconds. Raises InvalidValue for one that would not end."""
     found = times.span(ttl)
     if found is None:
-        raise InvalidValue("a lease ends by time, or a holder that dies would hold the key for ever; renew it meanwhile")
+        raise InvalidValue("a lease ends by time, or one who dies would hold the key for ever; renew it meanwhile")
     return found
 
 
-def _patience(wait: float | None) -> int | None:
+def _patience(wait: Wait) -> int | None:
     if wait is None or wait == math.inf:
         return None
     if isinstance(wait, timedelta):
@@ -146,6 +149,6 @@ def _wanted(tx: Tx, ask: Ask) -> Wanted:
 
 
 def _held(tx: Tx, wanted: Wanted) -> LockHeld:
-    there = (party for party in locks.line(tx, wanted.of) if party.fence is not None)
-    holders = [locks.lock_of(tx, wanted.of, party) for party in there if locks.is_live(tx, party)]
-    return guard.held(wanted.of, holders, "it can be locked")
+    there = (party for party in lines.line(tx, wanted.of) if party.fence is not None)
+    holders = [lines.lock_of(tx, wanted.of, party) for party in there if lines.is_live(tx, party)]
+    return guard.held(wanted.of, holders, "try again later, or wait")

@@ -209,9 +209,7 @@ def patch(
     return _write(tx, at, changed, _expiry(tx, ttl, Ttl.KEEP), kept, message, fence)
 
 
-def touch(
-    tx: Tx, agent_id: str, state_type: str, key: str, *, ttl: Lifetime = None, fence: int | None = None
-) -> bool:
+def touch(tx: Tx, agent_id: str, state_type: str, key: str, *, ttl: Lifetime = None, fence: int | None = None) -> bool:
     """Restart a key's ttl, its own or a new one; False where there is no value. It is logged, but is no version."""
     return journal.touch(tx, address(agent_id, state_type, key), _expiry(tx, ttl, Ttl.KEEP), fence=fence)
 

@@ -149,6 +149,12 @@ class Merges(Strict):
     branch: Name
 
 
+class Locks(Strict):
+    """Something done to locks, which are the store's own and are not carried to another."""
+
+    do: Literal["locks"]
+
+
 class MakesCheckpoint(Strict):
     """A checkpoint made, of a commit and an instant, or of the commit that makes it."""
 
@@ -236,6 +242,7 @@ Done = Annotated[
     MakesBranch
     | EndsBranch
     | Merges
+    | Locks
     | MakesCheckpoint
     | EndsCheckpoint
     | SetsPolicy
