@@ -1,6 +1,9 @@
 """consumer list, delete."""
+
 from __future__ import annotations
+
 import typer
+
 from statedb.cli.arguments import Json
 
 
@@ -9,6 +12,7 @@ def list_(context: typer.Context, as_json: Json = False) -> None:
 
     It.
     """
+
 
 def delete(context: typer.Context, name: str) -> None:
     """Keep.

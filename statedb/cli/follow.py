@@ -11,9 +11,7 @@ from statedb.cli.terminal import output
 from statedb.cli.terminal.marks import Line, stamp
 
 if TYPE_CHECKING:
-    from statedb.values.event import RecordedEvent
-    from statedb.values.lock import LockChange
-    from statedb.models import Change
+    pass
 
 
 def follow(found: Iterable[Any], line: Callable[[Any], Line], limit: int | None, as_json: bool) -> None:

@@ -1,4 +1,5 @@
 """keeper: what falls due with time, done in time."""
+
 from __future__ import annotations
 
 import typer

@@ -99,8 +99,8 @@ def release(context: typer.Context, fence: Fence) -> None:
 def list_(context: typer.Context, agent: Whose = None, waiting: Waiting = False, as_json: Json = False) -> None:
     """Print the locks that stand, in the order of keys.
 
-    Each line is a lock: its key and type, its fence, who holds it, since when and until when unless it is renewed. Those
-    who wait have no fence; what stands there is since when they wait, and for how long at most.
+    Each line is a lock: its key and type, its fence, who holds it, since when and until when unless it is renewed. Who
+    waits has no fence; what stands there is since when, and until when at most.
     """
     with opened(context) as store:
         found = store.locks.list(agent, waiting=waiting)

@@ -19,7 +19,7 @@ from statedb.cli.terminal.marks import event_line
 
 if TYPE_CHECKING:
     from statedb.store import Store
-    from statedb.values.event import EventStream, Expected, RecordedEvent, StreamSnapshot
+    from statedb.values.event import EventStream, Expected, RecordedEvent
 
 Stream = Annotated[
     str, typer.Argument(metavar="STREAM", help="Which stream.", show_default=False, autocompletion=completion.streams)
@@ -35,12 +35,8 @@ Pattern = Annotated[
     typer.Argument(metavar="PATTERN", help="Only streams of this glob: 'order-*'.", autocompletion=completion.streams),
 ]
 Type = Annotated[str, typer.Argument(metavar="TYPE", help="What kind of event it is.", show_default=False)]
-Data = Annotated[
-    str, typer.Argument(metavar="DATA", help="JSON text, or - for standard input.", show_default=False)
-]
-State = Annotated[
-    str, typer.Argument(metavar="STATE", help="JSON text, or - for standard input.", show_default=False)
-]
+Data = Annotated[str, typer.Argument(metavar="DATA", help="JSON text, or - for standard input.", show_default=False)]
+State = Annotated[str, typer.Argument(metavar="STATE", help="JSON text, or - for standard input.", show_default=False)]
 Version = Annotated[
     int, typer.Argument(metavar="VERSION", min=1, help="Up to which event it was made.", show_default=False)
 ]
@@ -56,9 +52,7 @@ Owner = Annotated[
 ]
 Whose = Annotated[
     str | None,
-    typer.Option(
-        "--agent", metavar="AGENT", help="Only of this one's streams.", autocompletion=completion.agents
-    ),
+    typer.Option("--agent", metavar="AGENT", help="Only of this one's streams.", autocompletion=completion.agents),
 ]
 Id = Annotated[
     str | None,
@@ -131,9 +125,7 @@ def read(
     """
     with opened(context) as store:
         if stream is None:
-            found = store.streams.read_all(
-                first, _all(limit), agent_id=agent, types=types or None, backward=backward
-            )
+            found = store.streams.read_all(first, _all(limit), agent_id=agent, types=types or None, backward=backward)
         elif types or agent is not None:
             raise Usage("--type and --agent pick events of all streams; leave them or the stream out")
         else:

@@ -34,9 +34,7 @@ Agent = Annotated[
 ]
 Pattern = Annotated[
     str,
-    typer.Argument(
-        metavar="PATTERN", help="Only what changes keys of this glob.", autocompletion=completion.lockable
-    ),
+    typer.Argument(metavar="PATTERN", help="Only what changes keys of this glob.", autocompletion=completion.lockable),
 ]
 Tier = Annotated[StateType | None, typer.Option("--type", help="Only what changes this tier.")]
 Kinds = Annotated[list[Kind] | None, typer.Option("--kind", help="Only what does this; may be given again.")]

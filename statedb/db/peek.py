@@ -66,9 +66,7 @@ def consumers(place: Place, settings: Settings, prefix: str, limit: int) -> list
     return _names(place, settings, _CONSUMERS, prefix, {"limit": limit})
 
 
-def keys(
-    place: Place, settings: Settings, agent_id: str, state_type: str | None, prefix: str, limit: int
-) -> list[str]:
+def keys(place: Place, settings: Settings, agent_id: str, state_type: str | None, prefix: str, limit: int) -> list[str]:
     """Return the keys, of one tier or of any, that begin with a prefix and hold a value, at most `limit`.
 
     It may have expired. Errors as above.

@@ -66,7 +66,11 @@ def lock_line(found: LockChange) -> Line:
 
 def event_line(found: RecordedEvent) -> Line:
     """Return the line that says what happened in a stream."""
-    return [(f"{found.stream_id}/{found.version}", "bold"), (f" {found.type}", "yellow"), (f": {brief(found.data)}", "")]
+    return [
+        (f"{found.stream_id}/{found.version}", "bold"),
+        (f" {found.type}", "yellow"),
+        (f": {brief(found.data)}", ""),
+    ]
 
 
 def stamp(found: Change | LockChange | RecordedEvent) -> Line:
