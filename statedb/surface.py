@@ -24,6 +24,7 @@ from statedb.rooms import (
     streams,
     transfer,
     undo,
+    upkeep,
     value,
 )
 
@@ -139,6 +140,13 @@ class Retention(Room[S_co]):
     sweep = write(retention.sweep)
 
 
+class Upkeeping(Room[S_co]):
+    """What falls due with time: a keeper does it by itself."""
+
+    look = read(upkeep.look)
+    run = write(upkeep.run)
+
+
 class Transfer(Room[S_co]):
     """The whole history, out of a store and into one."""
 
@@ -184,5 +192,6 @@ class Rooms(Room[S_co]):
         self.streams: Streams[S_co] = Streams(shell)
         self.retention: Retention[S_co] = Retention(shell)
         self.transfer: Transfer[S_co] = Transfer(shell)
+        self.upkeep: Upkeeping[S_co] = Upkeeping(shell)
         self.health: HealthRoom[S_co] = HealthRoom(shell)
         self.cache: CacheRoom[S_co] = CacheRoom(shell)

@@ -18,7 +18,7 @@ from statedb.transaction import Joined
 
 T = TypeVar("T")
 
-HANG = 30.0
+HANG = 120.0
 """Seconds after which something that should end by itself is held to hang. Never what a test measures."""
 
 

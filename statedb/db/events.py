@@ -14,7 +14,7 @@ from sqlalchemy import Select, bindparam, func, literal_column, select
 from statedb.db.entries import json_object, shown
 from statedb.db.pairs import select_names
 from statedb.db.statements import Row, Statement
-from statedb.db.streams import KeptSnapshot, Stream, digest_of_text, top_of
+from statedb.db.streams import LAST_VERSION, KeptSnapshot, Stream, digest_of_text, top_of
 from statedb.db.tables import agents, event_streams, state_commits, stream_events, stream_snapshots
 from statedb.db.tx import Tx
 from statedb.models import UNAVAILABLE
@@ -161,14 +161,14 @@ def _event(name: str, row: Row | list[Any]) -> RecordedEvent:
 
 _s, _e, _n, _a, _c = event_streams.c, stream_events.c, stream_snapshots.c, agents.c, state_commits.c
 _made = state_commits.alias("made").c
+_x = stream_events.alias("x").c
 _until = _e.revision <= bindparam("top")
 
 
 def _listed(of_agent: bool) -> Statement:
-    last = select(func.max(_e.version)).where(_e.stream_id == _s.id, _until).correlate(event_streams).scalar_subquery()
     joined = (
         event_streams.join(_made.revision.table, _made.revision == _s.created_revision)
-        .join(stream_events, (_e.stream_id == _s.id) & (_e.version == last))
+        .join(stream_events, (_e.stream_id == _s.id) & (_e.version == LAST_VERSION))
         .join(state_commits, _c.revision == _e.revision)
         .outerjoin(agents, _a.id == _s.agent_id)
     )
@@ -208,10 +208,19 @@ def _everything(of_agent: bool, of_stream: bool, of_types: bool, backward: bool)
     if of_agent:
         found = found.where(_s.agent_id == select(_a.id).where(_a.name == bindparam("agent")).scalar_subquery())
     if of_stream:
-        found = found.where(_e.stream_id == select(_s.id).where(_s.name == bindparam("stream")).scalar_subquery())
+        stream = select(_s.id).where(_s.name == bindparam("stream")).scalar_subquery()
+        found = found.where(_e.stream_id == stream)
+        if not backward:
+            # Found from the end: who follows a stream reads what is new, however long it is.
+            found = found.where(_e.version > func.coalesce(_last_before(stream), literal_column("0")))
     if of_types:
         found = found.where(_e.event_type.in_(select_names("types", "type")))
-    return Statement(_in_order(found, _e.position, backward))
+    return Statement(_in_order(found, _e.version if of_stream else _e.position, backward))
+
+
+def _last_before(stream: Any) -> Any:
+    before = select(_x.version).where(_x.stream_id == stream, _x.position < bindparam("first"))
+    return before.order_by(_x.version.desc()).limit(literal_column("1")).scalar_subquery()
 
 
 def _between(number: Any) -> Any:

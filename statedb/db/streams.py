@@ -200,6 +200,7 @@ def top_of(tx: Tx) -> int:
 # ---- statements
 
 _s, _e, _a = event_streams.c, stream_events.c, agents.c
+_l = stream_events.alias("latest").c
 
 
 def _named(table: Any) -> dict[str, Any]:
@@ -218,14 +219,21 @@ _INSERT_SNAPSHOT = Statement(insert(stream_snapshots).values(_named(stream_snaps
 _until = _e.revision <= bindparam("top")
 # Revisions rise with positions and versions, so that the last one up to a revision is found from the end.
 _position = func.coalesce(
-    select(_e.position).where(_until).order_by(_e.position.desc()).limit(1).scalar_subquery(), literal_column("0")
+    select(_e.position).where(_until).order_by(_e.position.desc()).limit(literal_column("1")).scalar_subquery(),
+    literal_column("0"),
 )
-_version = (
-    select(_e.version).where(_e.stream_id == _s.id, _until).order_by(_e.version.desc()).limit(1).scalar_subquery()
+LAST_VERSION = (
+    select(_l.version)
+    .where(_l.stream_id == _s.id, _l.revision <= bindparam("top"))
+    .order_by(_l.version.desc())
+    .limit(literal_column("1"))
+    .correlate(event_streams)
+    .scalar_subquery()
 )
+"""The version of a row's stream as of a revision."""
 _nothing = select(literal_column("1").label("one")).subquery()
 _FIND = Statement(
-    select(_position, _s.id, _a.name, _version, _s.salt).select_from(
+    select(_position, _s.id, _a.name, LAST_VERSION, _s.salt).select_from(
         _nothing.outerjoin(event_streams, _s.name == bindparam("name")).outerjoin(agents, _a.id == _s.agent_id)
     )
 )
