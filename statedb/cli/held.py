@@ -16,7 +16,7 @@ import typer
 from statedb.cli.arguments import Agent
 from statedb.cli.exits import Refused
 from statedb.cli.locks import TTL, Key, Metadata, Owner, Ttl, Type
-from statedb.cli.signals import heeded
+from statedb.cli.signals import Asked, heeded
 from statedb.cli.states import given_metadata
 from statedb.cli.stores import ENVIRONMENT, opened, url_of
 from statedb.values.lock import LockType
@@ -64,20 +64,12 @@ def run(
                 status = child.run(env, lambda: lock.lost)
                 if lock.lost:
                     raise Refused(f"the lease of lock {lock.fence} was lost while {shlex.join(command):.200} ran")
-        except _Asked as asked:
+        except Asked as asked:
             raise typer.Exit(128 + asked.number) from None
     raise typer.Exit(status)
 
 
 # ---- inside
-
-
-class _Asked(BaseException):
-    """This program was asked to end before there was a command to pass it on to."""
-
-    def __init__(self, number: int) -> None:
-        super().__init__(number)
-        self.number = number
 
 
 class _Child:
@@ -92,7 +84,7 @@ class _Child:
     def ask(self, number: int, _: FrameType | None = None) -> None:
         """Pass a signal on."""
         if not self._starts:
-            raise _Asked(number)
+            raise Asked(number)
         if number != signal.SIGINT or not _is_in_front():
             self._asked.append(number)
             self._pass_on()

@@ -23,3 +23,16 @@ def heeded(handler: Callable[[int, FrameType | None], object]) -> Iterator[None]
     finally:
         for number in heard:
             signal.signal(number, before[number])
+
+
+class Asked(BaseException):
+    """Somebody asks this program to end."""
+
+    def __init__(self, number: int, _: FrameType | None = None) -> None:
+        super().__init__(number)
+        self.number = number
+
+
+def ending(number: int, _: FrameType | None = None) -> None:
+    """Raise Asked, as a handler of signals."""
+    raise Asked(number)
