@@ -49,6 +49,7 @@ from statedb.models import (
     Listing,
     Outcome,
     StateBranch,
+    StateChangeEvent,
     StateHistory,
     StateType,
     StateWithHistory,
@@ -64,6 +65,7 @@ from statedb.values.event import Event, EventStream, RecordedEvent, StreamSnapsh
 from statedb.values.lock import Lock, LockChange, LockType
 from statedb.values.merge import Clash
 from statedb.values.row import Row, Rows
+from statedb.values.session import SessionInfo
 
 __all__ = [
     "MISSING",
@@ -119,9 +121,11 @@ __all__ = [
     "Resolution",
     "Row",
     "Rows",
+    "SessionInfo",
     "Settings",
     "StaleCursor",
     "StateBranch",
+    "StateChangeEvent",
     "StateDBError",
     "StateDiff",
     "StateHistory",

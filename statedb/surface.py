@@ -117,6 +117,8 @@ class Feed(Room[S_co]):
 
     changes = read(feed.changes)
     locks = read(locks.changes)
+    _start = read(feed.start)
+    _page = read(feed.page)
 
 
 class Streams(Room[S_co]):
@@ -179,6 +181,7 @@ class Rooms(Room[S_co]):
     undo = write(undo.undo)
     restore = write(restore.restore)
     query = apart(query.query)
+    watch = either(feed.watch, feed.async_watch)
 
     def __init__(self, shell: S_co) -> None:
         super().__init__(shell)

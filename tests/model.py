@@ -246,6 +246,11 @@ class Work:
         if known.at is not None and known.at <= self.now:
             self.record_members(name)
         told = ttl is not None and ttl is not KEEP
+        if known.at is not None and known.at <= self.now and known.ttl is None:
+            # It never expired until it was closed, and nothing tells how long another is to be.
+            default = TIERS[StateType.SESSION].ttl
+            assert default is not None
+            known = Lease(lease(0, default.total_seconds()).ttl, known.at)
         self.sessions[name] = (
             lease(self.now, ttl) if told else Lease(known.ttl, None if known.ttl is None else self.now + known.ttl)
         )

@@ -16,7 +16,7 @@ import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol
 
 from statedb.errors import StoreClosed
 
@@ -146,6 +146,8 @@ class AsyncHub:
         self.rings = 0
         self._waiting: set[asyncio.Future[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.beginning: set[asyncio.Future[Any]] = set()
+        """Watches that look where to begin. What is written after they were asked for waits for them."""
         self._attendance = Attendance(listener, self._ring_soon)
 
     def ring(self) -> None:
@@ -195,6 +197,12 @@ class AsyncHub:
         """Stop listening and wake everybody: who waits, now or later, gets StoreClosed."""
         self._attendance.close(why)
         self.ring()
+
+    def began(self, watch: asyncio.Future[Any]) -> None:
+        """Hear that a watch has begun, or failed to."""
+        self.beginning.discard(watch)
+        if not watch.cancelled():
+            watch.exception()  # looked at, so that asyncio does not report it where nobody iterates
 
     def forsake(self) -> object:
         """Become closed in a child process."""
