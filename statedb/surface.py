@@ -117,6 +117,14 @@ class Feed(Room[S_co]):
 
     changes = read(feed.changes)
     locks = read(locks.changes)
+    subscribe = either(feed.subscribe, feed.async_subscribe)
+    unsubscribe = either(feed.unsubscribe, feed.async_unsubscribe)
+    consumer = either(feed.consumer, feed.async_consumer)
+    consumers = read(feed.consumers)
+    _make_consumer = write(feed.make_consumer)
+    _acknowledge = write(feed.acknowledge)
+    _end_consumer = write(feed.end_consumer)
+    _consumer_lag = read(feed.consumer_lag)
     _start = read(feed.start)
     _page = read(feed.page)
 

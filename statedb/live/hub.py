@@ -13,6 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
@@ -32,6 +33,14 @@ class Listener(Protocol):
 
     def stop(self) -> None:
         """Call it no more. It may be started again."""
+        ...
+
+
+class Follower(Protocol):
+    """Who follows the log, on a thread of his own."""
+
+    def close(self) -> object:
+        """End, and wait for the end, but not for ever."""
         ...
 
 
@@ -89,6 +98,8 @@ class Hub:
         self._next = count(1)
         self._waiting = 0
         self._changed = threading.Condition()
+        self.followers: weakref.WeakSet[Follower] = weakref.WeakSet()
+        """Who is told of commits on threads of their own, and is ended with the store."""
         self._attendance = Attendance(listener, self.ring)
 
     def ring(self) -> None:
@@ -131,6 +142,8 @@ class Hub:
         """Stop listening and wake everybody: who waits, now or later, gets StoreClosed."""
         self._attendance.close(why)
         self.ring()
+        for each in list(self.followers):
+            each.close()
 
     def forsake(self) -> object:
         """Become closed in a child process."""

@@ -17,8 +17,9 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Generic, Self, TypeVar
+from typing import Generic, Self, TypeVar, cast
 
+from statedb.errors import StoreBusy
 from statedb.live.hub import AsyncHub, Hub
 from statedb.times import moment
 from statedb.values.cursor import Bookmark, Cursor, Page
@@ -113,12 +114,12 @@ class Watch(Generic[T]):
     def __iter__(self) -> Self:
         return self
 
-    def __next__(self) -> T | Bookmark:
+    def __next__(self) -> T:
         end = None if self._timeout is None else time.monotonic() + self._timeout
         try:
             while not self._ears.closed:
                 if (item := self._delivery.next()) is not None:
-                    return item
+                    return cast(T, item)  # a Bookmark only where it was asked for
                 seen = self._hub.rings
                 if self._delivery.take(self._fetch(self._delivery.read)):
                     continue
@@ -127,6 +128,8 @@ class Watch(Generic[T]):
                     break
                 if not self._ears.attend():
                     self._hub.wait(seen, left)
+        except StoreBusy:
+            raise  # the next goes on where this was
         except BaseException:
             self._ears.close()
             raise
@@ -183,13 +186,13 @@ class AsyncWatch(Generic[T]):
     def __aiter__(self) -> Self:
         return self
 
-    async def __anext__(self) -> T | Bookmark:
+    async def __anext__(self) -> T:
         end = None if self._timeout is None else time.monotonic() + self._timeout
         try:
             delivery = self._delivery = await asyncio.shield(self._begun)
             while not self._ears.closed:
                 if (item := delivery.next()) is not None:
-                    return item
+                    return cast(T, item)  # a Bookmark only where it was asked for
                 seen = self._hub.rings
                 if delivery.take(await self._fetch(delivery.read)):
                     continue
@@ -198,8 +201,8 @@ class AsyncWatch(Generic[T]):
                     break
                 if not self._ears.attend():
                     await self._hub.wait(seen, left)
-        except asyncio.CancelledError:
-            raise  # of one wait, by a timeout of the caller's: the next goes on where this was
+        except (StoreBusy, asyncio.CancelledError):
+            raise  # of one wait, by a timeout of the caller's, say: the next goes on where this was
         except BaseException:
             self._ears.close()
             raise
@@ -211,8 +214,12 @@ class AsyncWatch(Generic[T]):
         self._ears.close()
         self._hub.ring()
 
+    async def begun(self) -> None:
+        """Wait until it has begun. Raises what is wrong with where it was to begin."""
+        self._delivery = await asyncio.shield(self._begun)
+
     async def __aenter__(self) -> Self:
-        await asyncio.wait([self._begun])
+        await self.begun()
         return self
 
     async def __aexit__(

@@ -3,17 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from datetime import timedelta
 from typing import Any
 
+from statedb.db import consumers as consumer_rows
 from statedb.db import feed as log
 from statedb.db.tx import Tx
 from statedb.errors import InTransaction, InvalidValue, ReadOnly
+from statedb.live.consumer import AsyncConsumer, Consumer
+from statedb.live.subscription import AsyncSubscription, OnError, Subscription
 from statedb.live.watch import AsyncWatch, Delivery, Watch
 from statedb.models import Change
+from statedb.times import LONGEST, span
+from statedb.values.arguments import handler as plain_handler
 from statedb.values.arguments import natural
-from statedb.values.changefilter import StateChangeFilter
+from statedb.values.changefilter import ConsumerState, StateChangeFilter
 from statedb.values.cursor import Cursor, Page, started
+from statedb.values.names import name as checked_name
+
+Subscribed = Subscription[Any] | AsyncSubscription[Any]
+
+_WEEK = timedelta(days=7)
 
 PAGE = 256
 """Changes a watch reads at a time."""
@@ -53,9 +64,40 @@ def start(tx: Tx, since: int | Cursor | None) -> Cursor:
     return started(since, log.standing(tx))
 
 
-def page(tx: Tx, since: int, wanted: StateChangeFilter) -> Page[Change]:
+def page(tx: Tx, since: int, wanted: StateChangeFilter, limit: int = PAGE) -> Page[Change]:
     """Return the page of changes after a revision."""
-    return log.page(tx, since, PAGE, wanted)
+    return log.page(tx, since, limit, wanted)
+
+
+def make_consumer(
+    tx: Tx, name: str, wanted: StateChangeFilter | None, since: int | Cursor | None, keep: float | timedelta
+) -> tuple[StateChangeFilter, Cursor]:
+    """Return what a consumer asks for and where it stands; it is made if need be."""
+    standing = log.standing(tx)
+    begin = started(since, standing)
+    pins_for = None if keep == 0 else span(keep) or LONGEST * 1_000_000
+    found = consumer_rows.make(tx, checked_name(name, "name"), wanted, begin.revision, pins_for)
+    return found.wanted, Cursor(standing.incarnation, found.position)
+
+
+def acknowledge(tx: Tx, name: str, revision: int) -> int:
+    """Note that a consumer has dealt with everything up to a revision."""
+    return consumer_rows.acknowledge(tx, name, revision)
+
+
+def end_consumer(tx: Tx, name: str) -> bool:
+    """Forget a consumer."""
+    return consumer_rows.end(tx, name)
+
+
+def consumer_lag(tx: Tx, name: str) -> int:
+    """Return how many revisions the store is ahead of a consumer."""
+    return tx.revision - consumer_rows.require(tx, name).position
+
+
+def consumers(tx: Tx) -> list[ConsumerState]:
+    """Return the durable consumers of this branch by name, with how far each has acknowledged and its lag."""
+    return consumer_rows.every(tx)
 
 
 # ---- as it happens
@@ -115,6 +157,131 @@ def async_watch(
 
     begun = asyncio.ensure_future(begin())
     return AsyncWatch(shell.hub, lambda read: feed._page(read, wanted), begun, timeout=timeout)
+
+
+def subscribe(
+    shell: Any,
+    handler: Callable[[Change], object],
+    filter: StateChangeFilter | None = None,
+    *,
+    agent_id: str | None = None,
+    state_type: str | None = None,
+    pattern: str = "*",
+    kinds: Iterable[str] | None = None,
+    since: int | Cursor | None = None,
+    on_error: OnError | None = None,
+) -> Subscription[Change]:
+    """Have a handler told of each change after its commit, one after the other, on a thread of its own.
+
+    What it is told of a filter says, or the keywords of one; from now on, or from those after `since`. One that fails
+    is reported to the log `statedb` and to `on_error(error, change)`, and the next change comes all the same. Where the
+    log cannot be read any more (Compacted, say) the change is None, and the subscription over. Raises InvalidValue, and
+    what `watch` raises.
+    """
+    plain_handler(handler, "subscribe")
+    wanted = _wanted(filter, agent_id, state_type, pattern, kinds)
+    subscription = Subscription(watch(shell, **wanted.as_json(), since=since), handler, on_error)
+    shell.hub.followers.add(subscription)
+    return subscription
+
+
+async def async_subscribe(
+    shell: Any,
+    handler: Callable[[Change], object],
+    filter: StateChangeFilter | None = None,
+    *,
+    agent_id: str | None = None,
+    state_type: str | None = None,
+    pattern: str = "*",
+    kinds: Iterable[str] | None = None,
+    since: int | Cursor | None = None,
+    on_error: OnError | None = None,
+) -> AsyncSubscription[Change]:
+    """Have a handler told of each change after its commit, one after the other, by a task of its own.
+
+    It may be asynchronous. What it is told of a filter says, or the keywords of one; from now on, or from those after
+    `since`. One that fails is reported to the log `statedb` and to `on_error(error, change)`, and the next change comes
+    all the same. Where the log cannot be read any more (Compacted, say) the change is None, and the subscription over.
+    Raises InvalidValue, and what `watch` raises.
+    """
+    if not callable(handler):
+        raise InvalidValue(f"subscribe takes a function, and not {handler!r:.80}")
+    wanted = _wanted(filter, agent_id, state_type, pattern, kinds)
+    watching = async_watch(shell, **wanted.as_json(), since=since)
+    await watching.begun()
+    return AsyncSubscription(watching, handler, on_error)
+
+
+def unsubscribe(_shell: Any, subscription: Subscribed) -> None:
+    """Tell a handler of nothing more, and wait until it is done with what it is at, for 5 s at most."""
+    subscription.close()
+
+
+async def async_unsubscribe(_shell: Any, subscription: Subscribed) -> None:
+    """Tell a handler of nothing more, and wait until it is done with what it is at, for 5 s at most."""
+    if (ending := subscription.close()) is not None:
+        await ending
+
+
+def consumer(
+    shell: Any,
+    name: str,
+    *,
+    agent_id: str | None = None,
+    state_type: str | None = None,
+    pattern: str = "*",
+    kinds: Iterable[str] | None = None,
+    since: int | Cursor | None = 0,
+    keep: float | timedelta = _WEEK,
+) -> Consumer:
+    """Return a durable reader of the feed, made at its first use: `fetch`, deal with it, `ack`, in whatever process.
+
+    It begins after `since`, with the beginning unless told, None for now. Later the filter may be left out, and must be
+    the same where it is not. For `keep`, seconds or a timedelta, what it has not acknowledged is kept from retention;
+    0: it is not. Raises InvalidKey, InvalidValue, NoSuchRevision and StaleCursor.
+    """
+    _check(shell, None)
+    told = StateChangeFilter(agent_id, state_type, pattern, kinds)
+    wanted, start = shell.feed._make_consumer(name, None if told == StateChangeFilter() else told, since, keep)
+    return Consumer(shell.hub, shell.feed, name, wanted, start)
+
+
+async def async_consumer(
+    shell: Any,
+    name: str,
+    *,
+    agent_id: str | None = None,
+    state_type: str | None = None,
+    pattern: str = "*",
+    kinds: Iterable[str] | None = None,
+    since: int | Cursor | None = 0,
+    keep: float | timedelta = _WEEK,
+) -> AsyncConsumer:
+    """Return a durable reader of the feed, made at its first use: `fetch`, deal with it, `ack`, in whatever process.
+
+    It begins after `since`, with the beginning unless told, None for now. Later the filter may be left out, and must be
+    the same where it is not. For `keep`, seconds or a timedelta, what it has not acknowledged is kept from retention;
+    0: it is not. Raises InvalidKey, InvalidValue, NoSuchRevision and StaleCursor.
+    """
+    _check(shell, None)
+    told = StateChangeFilter(agent_id, state_type, pattern, kinds)
+    wanted, start = await shell.feed._make_consumer(name, None if told == StateChangeFilter() else told, since, keep)
+    return AsyncConsumer(shell.hub, shell.feed, name, wanted, start)
+
+
+def _wanted(
+    filter: StateChangeFilter | None,
+    agent_id: str | None,
+    state_type: str | None,
+    pattern: str,
+    kinds: Iterable[str] | None,
+) -> StateChangeFilter:
+    told = StateChangeFilter(agent_id, state_type, pattern, kinds)
+    if filter is None:
+        return told
+    if not isinstance(filter, StateChangeFilter) or told != StateChangeFilter():
+        raise InvalidValue("what is asked for is said by a StateChangeFilter, or by the keywords of one")
+    return filter
 
 
 def _revision(change: Change) -> int:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import dataclass
+from datetime import datetime
 from typing import Any, get_args
 
 from statedb.errors import InvalidValue
@@ -70,6 +71,18 @@ class StateChangeFilter:
             "pattern": self.pattern,
             "kinds": sorted(self.kinds or ()),
         }
+
+
+@dataclass(frozen=True, slots=True)
+class ConsumerState:
+    """A durable reader of the feed: up to which revision it has acknowledged, and how many the store is ahead of it."""
+
+    name: str
+    revision: int
+    lag: int
+    filter: StateChangeFilter
+    created_at: datetime
+    acknowledged_at: datetime
 
 
 def _kinds(told: Any) -> frozenset[str]:

@@ -213,7 +213,7 @@ def test_a_task_is_woken_by_this_stores_commits_and_by_others(where: str) -> Non
             for number in range(4):
                 waiting = asyncio.create_task(anext(watch))
                 await (mine, other)[number % 2].states.set("a", "local", f"k{number}", 1)
-                assert (await waiting).key == f"k{number}"  # type: ignore[union-attr]
+                assert (await waiting).key == f"k{number}"
             waiting = asyncio.create_task(anext(watch, None))  # type: ignore[arg-type]
             await asyncio.sleep(0)
             watch.close()
@@ -232,12 +232,12 @@ def test_what_is_written_after_a_task_asked_to_watch_is_seen(where: str) -> None
                 else:
                     async with store.transaction() as tx:
                         await tx.states.set("a", "local", "k", number)
-                assert (await anext(watch)).new_value == number  # type: ignore[union-attr]
+                assert (await anext(watch)).new_value == number
                 watch.close()
             async with store.transaction() as tx:
                 await tx.states.set("a", "local", "k", "inside")
                 watch = store.watch(timeout=HANG)
-            assert (await anext(watch)).new_value == "inside"  # type: ignore[union-attr]
+            assert (await anext(watch)).new_value == "inside"
 
     run(main())
 
@@ -253,11 +253,11 @@ def test_a_wait_that_is_cancelled_loses_nothing(where: str) -> None:
                     await asyncio.sleep(0)
                 task.cancel()
                 try:
-                    found.append((await task).new_value)  # type: ignore[union-attr]
+                    found.append((await task).new_value)
                 except asyncio.CancelledError:
                     continue
             while len(found) < 30:
-                found.append((await anext(watch)).new_value)  # type: ignore[union-attr]
+                found.append((await anext(watch)).new_value)
             assert found == list(range(30))
 
     run(main())
@@ -302,7 +302,7 @@ def test_a_watch_nobody_refers_to_listens_no_more(filed: Store) -> None:
     watch = filed.watch()
     filed.states.set("a", "local", "k", 1)
     threading.Timer(0, filed.states.set, ("a", "local", "k", 2)).start()
-    assert [change.new_value for _, change in zip(range(2), watch, strict=False)] == [1, 2]  # type: ignore[union-attr]
+    assert [change.new_value for _, change in zip(range(2), watch, strict=False)] == [1, 2]
     del watch
     assert filed.hub._attendance._count == 0
 
