@@ -15,7 +15,7 @@ import typer
 
 from statedb.cli.arguments import Agent
 from statedb.cli.exits import Refused
-from statedb.cli.locks import TTL, Key, Metadata, Owner, Ttl, Type
+from statedb.cli.locks import TTL, Key, Metadata, Owner, Type
 from statedb.cli.signals import Asked, heeded
 from statedb.cli.states import given_metadata
 from statedb.cli.stores import ENVIRONMENT, opened, url_of
@@ -24,6 +24,9 @@ from statedb.values.lock import LockType
 if TYPE_CHECKING:
     import subprocess
 
+Ttl = Annotated[
+    float, typer.Option("--ttl", metavar="SECONDS", help="The lease: how long the lock outlives a program that dies.")
+]
 Wait = Annotated[
     float, typer.Option("--wait", metavar="SECONDS", help="Wait in line for so long at most; 0: take it now or not.")
 ]
@@ -51,9 +54,9 @@ def run(
     """Run a command while holding a lock on a key, and end with the command's status.
 
     The lock is waited for in line, renewed while the command runs and given back at its end. The command finds the
-    lock's fence in STATEDB_FENCE and the store in STATEDB_URL, and is passed on whatever asks this program to end. If
-    the lease is lost, since the store could not be reached or this program was stopped for longer, the command is asked
-    to end too (SIGTERM), and the status is 1. A store that does not exist yet is made.
+    lock's fence in STATEDB_FENCE and the store in STATEDB_URL; a signal that asks this program to end is passed on to
+    it. If the lease is lost, since the store could not be reached or this program was stopped for longer, the command
+    gets SIGTERM, and the status is 1. A store that does not exist yet is made.
     """
     said = given_metadata(metadata)
     child = _Child(command)

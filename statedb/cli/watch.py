@@ -65,9 +65,8 @@ def watch(
     """Print changes as they are committed, by whatever process, until interrupted.
 
     Each line is a change: its commit, when that was made and by whom, which key changed, and its values or the places
-    inside it that changed: + created, ~ updated, - deleted or expired. With --since none is left out: what
-    has come since is printed first. With --locks they are the locks that are taken (+), given back (-), or that end
-    by time.
+    inside it that changed: + created, ~ updated, - deleted or expired. None is left out, with --since none since then.
+    With --locks they are the locks that are taken (+), given back (-) or lost by time.
     """
     if locks and (state_type is not None or kinds):
         raise Usage("--locks has neither tiers nor kinds; leave --type and --kind out")
