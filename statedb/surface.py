@@ -12,6 +12,7 @@ from statedb.rooms import (
     checkpoints,
     conflicts,
     feed,
+    following,
     health,
     history,
     locks,
@@ -140,7 +141,10 @@ class Streams(Room[S_co]):
     save_snapshot = write(streams.save_snapshot)
     load_snapshot = read(streams.load_snapshot)
     aggregate = either(streams.aggregate, streams.aggregate_on_loop)
+    watch = either(following.watch, following.async_watch)
     _fold = read(streams.fold)
+    _start = read(following.start)
+    _page = read(following.page)
     read = operation.read(streams.read)
 
 

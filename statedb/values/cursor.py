@@ -40,7 +40,7 @@ class Page(NamedTuple, Generic[T_co]):
     at: int
 
 
-def started(since: object, standing: Cursor) -> Cursor:
+def started(since: object, standing: Cursor, what: str = "revision") -> Cursor:
     """Return where to read from, of a store that stands at some place: from there if nothing was said.
 
     Raises NoSuchRevision for a place the store has not reached, and StaleCursor for one of another incarnation.
@@ -49,13 +49,13 @@ def started(since: object, standing: Cursor) -> Cursor:
         return standing
     if not isinstance(since, Cursor):
         if type(since) is not int:
-            raise InvalidValue(f"since is {since!r:.80}; it is a revision, a Cursor, or None for now")
+            raise InvalidValue(f"since is {since!r:.80}; it is a {what}, a Cursor, or None for now")
         since = Cursor(standing.incarnation, natural(since, "since"))
     if since.incarnation != standing.incarnation:
         raise StaleCursor(
-            f"the cursor at revision {since.revision} is of another incarnation of the store, before a backup was "
+            f"the cursor at {what} {since.revision} is of another incarnation of the store, before a backup was "
             "restored; read what stands now, and go on from there"
         )
     if since.revision > standing.revision:
-        raise NoSuchRevision(f"there is no revision {since.revision}: the store is at {standing.revision}")
+        raise NoSuchRevision(f"there is no {what} {since.revision}: the store is at {standing.revision}")
     return since

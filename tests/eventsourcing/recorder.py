@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any
+from typing import Any, cast
 from uuid import UUID
 
 from eventsourcing.persistence import IntegrityError, Notification, ProcessRecorder, StoredEvent, Subscription, Tracking
@@ -59,7 +59,7 @@ class StreamsRecorder(ProcessRecorder):
         return self.store.streams.position() or None
 
     def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[StreamsRecorder]:
-        raise NotImplementedError
+        return Following(self, gt, topics)
 
     # ---- how far upstream has been followed
 
@@ -69,6 +69,21 @@ class StreamsRecorder(ProcessRecorder):
     def max_tracking_id(self, application_name: str) -> int | None:
         found: int | None = self.store.states.get(*TRACKING, application_name)
         return found
+
+
+class Following(Subscription[StreamsRecorder]):
+    """Notifications as they come, of those that were recorded by whomever."""
+
+    def __init__(self, recorder: StreamsRecorder, gt: int | None, topics: Sequence[str]) -> None:
+        super().__init__(recorder, gt, topics)
+        self._watch = recorder.store.streams.watch(since=gt or 0, types=topics or None)
+
+    def __next__(self) -> Notification:
+        return _notification(cast(RecordedEvent, next(self._watch)))
+
+    def stop(self) -> None:
+        super().stop()
+        self._watch.close()
 
 
 class StreamsAggregateRecorder(StreamsRecorder):
