@@ -20,6 +20,7 @@ from sqlalchemy import BigInteger, LargeBinary
 
 from statedb.db.footprint import Footprint
 from statedb.db.postgres.site import Query, Site
+from statedb.db.postgres.turn import notified
 from statedb.db.postgres.writeset import Record, WriteSet
 from statedb.db.tables import metadata
 from statedb.errors import ValueTooLarge
@@ -90,11 +91,8 @@ def _text(schema: str, groups: tuple[Group, ...]) -> str:
             parts.append(_commits(group))
         else:
             parts.append(f"w{number} as ({_made(group, number) if group.kind == 'make' else _changed(group, number)})")
-    channel = schema.strip('"')
     told = f"set_config('{REFUSED}', coalesce(refused, ''), true)"
-    # The server passes it on once the commit can be seen; what is refused is nobody's news.
-    notified = f"case when refused is null then pg_notify('{channel}', '') end"
-    text = f"with recursive {', '.join(parts)} select revision, at, refused, {told}, {notified} from claim"
+    text = f"with recursive {', '.join(parts)} select revision, at, refused, {told}, {notified(schema)} from claim"
     return text.replace("{schema}", schema)
 
 
