@@ -38,6 +38,7 @@ def test_for_programs_it_is_a_line_of_json(told: Cli) -> None:
     assert len({each["event_id"] for each in found}) == 8
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     ("args", "revisions"),
     [
