@@ -10,7 +10,7 @@ import typer
 from statedb.cli import completion
 from statedb.cli.arguments import Json, Limit, Message, Timeout
 from statedb.cli.exits import Refused, Usage
-from statedb.cli.follow import follow
+from statedb.cli.follow import follow, until_asked
 from statedb.cli.forms import form
 from statedb.cli.states import given_bytes, given_metadata, parsed
 from statedb.cli.stores import opened
@@ -155,6 +155,8 @@ def watch(
     context: typer.Context,
     stream: Streams = None,
     first: From = None,
+    types: Types = None,
+    agent: Whose = None,
     limit: Limit = None,
     timeout: Timeout = None,
     as_json: Json = False,
@@ -164,8 +166,10 @@ def watch(
     Without --from they are those from now on. Each line is an event: its commit, when that was made and by whom, its
     place in its stream, its type and its data.
     """
-    with opened(context) as store, _watched(store, stream, first, timeout) as events:
-        follow(events, event_line, limit, as_json)
+    with until_asked(), opened(context) as store:
+        since = None if first is None else _before(store, stream, first)
+        with store.streams.watch(stream, agent_id=agent, types=types or None, since=since, timeout=timeout) as events:
+            follow(events, event_line, limit, as_json)
 
 
 def show_snapshot(context: typer.Context, stream: Stream, version: UpTo = None, as_json: Json = False) -> None:
@@ -244,5 +248,11 @@ def _stream_row(found: EventStream) -> tuple[object, ...]:
     return (found.stream_id, found.agent_id, found.version, *times)
 
 
-def _watched(store: Store, stream: str | None, first: int | None, timeout: float | None) -> Any:
-    return store.streams.watch(stream, since=None if first is None else first - 1, timeout=timeout)
+def _before(store: Store, stream: str | None, first: int) -> int:
+    """Return the position before that of a stream's version, or of all streams' position."""
+    if stream is None or first == 1:
+        return first - 1
+    found = store.streams.read(stream, first - 1, 1)
+    if not found:
+        raise Refused(f"{stream} is at version {store.streams.version(stream)}, and --from is {first}")
+    return found[0].position

@@ -10,20 +10,27 @@ import typer
 from statedb.cli import completion
 from statedb.cli.arguments import POINT, Json, Limit, Timeout
 from statedb.cli.exits import Usage
-from statedb.cli.follow import follow
+from statedb.cli.follow import follow, until_asked
 from statedb.cli.points import point, revision_at
 from statedb.cli.stores import opened
-from statedb.cli.terminal.marks import brief_line, lock_line
-from statedb.models import StateType
+from statedb.cli.terminal.marks import Line, brief_line, lock_line
+from statedb.models import Change, StateType
+from statedb.values.lock import LockChange
 
 
 class Kind(StrEnum):
-    """What may happen to a key."""
+    """What may happen to a key, and to a lock."""
 
     CREATE = "create"
     UPDATE = "update"
     DELETE = "delete"
     EXPIRE = "expire"
+    LOCK = "lock"
+    UNLOCK = "unlock"
+    LAPSE = "lapse"
+
+
+_OF_LOCKS = [Kind.LOCK, Kind.UNLOCK, Kind.LAPSE]
 
 
 Agent = Annotated[
@@ -47,7 +54,7 @@ Since = Annotated[
         autocompletion=completion.checkpoints,
     ),
 ]
-Locks = Annotated[bool, typer.Option("--locks", help="What happens to locks: PATTERN is the key of one.")]
+Locks = Annotated[bool, typer.Option("--locks", help="What happens to locks; the same as those three kinds.")]
 
 
 def watch(
@@ -66,18 +73,19 @@ def watch(
 
     Each line is a change: its commit, when that was made and by whom, which key changed, and its values or the places
     inside it that changed: + created, ~ updated, - deleted or expired. None is left out, with --since none since then.
-    With --locks they are the locks that are taken (+), given back (-) or lost by time.
+    What happens to locks is shown where it is asked for: + taken, - given back or ended by time.
     """
-    if locks and (state_type is not None or kinds):
-        raise Usage("--locks has neither tiers nor kinds; leave --type and --kind out")
+    wanted = {*(kinds or ()), *(_OF_LOCKS if locks else ())}
+    if state_type is not None and not wanted.isdisjoint(_OF_LOCKS):
+        raise Usage("a lock is on a key in all four tiers; leave --type out")
     asked = None if since is None else point(since)
-    with opened(context) as store:
+    with until_asked(), opened(context) as store:
         after = None if asked is None else revision_at(store, asked, agent)
-        if locks:
-            key = None if pattern == "*" else pattern
-            with store.locks.watch(agent, key, since=after, timeout=timeout) as changes:
-                return follow(changes, lock_line, limit, as_json)
         with store.watch(
-            agent, pattern=pattern, state_type=state_type, kinds=kinds or None, since=after, timeout=timeout
+            agent, pattern=pattern, state_type=state_type, kinds=wanted or None, since=after, timeout=timeout
         ) as found:
-            follow(found, brief_line, limit, as_json)
+            follow(found, _line, limit, as_json)
+
+
+def _line(found: Change | LockChange) -> Line:
+    return lock_line(found) if isinstance(found, LockChange) else brief_line(found)

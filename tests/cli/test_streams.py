@@ -104,3 +104,18 @@ def test_what_is_no_event_is_wrong_usage(cli: Cli, args: tuple[str, ...], why: s
 
 def test_of_one_stream_nothing_is_picked(placed: Cli) -> None:
     assert "leave them or the stream out" in placed.wrong("stream", "read", "order-7", "--type", "paid")
+
+
+def test_events_are_watched_from_a_place_on(placed: Cli) -> None:
+    def shown(*args: str) -> list[str]:
+        lines = placed.ok("stream", "watch", *args, "--timeout", "0").text.splitlines()
+        return [line.split("  ")[2] for line in lines]
+
+    assert shown("order-7", "--from", "2") == ["order-7/2 paid: -5", 'order-7/3 sent: "by post"']
+    assert shown("--from", "2", "--limit", "2") == ["order-8/1 placed: 2 bytes", "order-7/2 paid: -5"]
+    assert shown("--from", "1", "--type", "placed", "--agent", "a") == ['order-7/1 placed: {"item":"tea"}']
+    assert shown("order-7", "--from", "4") == shown() == []
+    found = placed.ok("stream", "watch", "--from", "4", "--timeout", "0", "--json").json
+    assert (found["stream_id"], found["version"], found["data"]) == ("order-7", 3, "by post")
+    assert placed.refused("stream", "watch", "order-7", "--from", "5") == "order-7 is at version 3, and --from is 5"
+    assert "there is no position 9" in placed.refused("stream", "watch", "--from", "10")

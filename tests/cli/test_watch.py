@@ -8,7 +8,7 @@ import pytest
 from pydantic_core import from_json
 
 from statedb import Store
-from statedb.cli.exits import INTERRUPTED, UNREAD
+from statedb.cli.exits import UNREAD
 from tests.cli.helpers import Cli, Program
 from tests.helpers import HANG
 from tests.places import only_sqlite
@@ -38,6 +38,7 @@ def test_for_programs_it_is_a_line_of_json(told: Cli) -> None:
     assert len({each["event_id"] for each in found}) == 8
 
 
+@only_sqlite
 @pytest.mark.parametrize(
     ("args", "revisions"),
     [
@@ -83,7 +84,7 @@ def test_it_follows_the_branch_that_is_named(told: Cli) -> None:
 def test_what_cannot_be_watched_is_refused(told: Cli) -> None:
     assert "there is no revision 99" in told.refused("watch", "--since", "99")
     assert "'renamed' is not one of" in told.wrong("watch", "--kind", "renamed")
-    assert "leave --type and --kind out" in told.wrong("watch", "--locks", "--type", "local")
+    assert "leave --type out" in told.wrong("watch", "--locks", "--type", "local")
     assert "greater than or equal to 0" in told.wrong("watch", "--timeout", "-1")
 
 
@@ -91,12 +92,15 @@ def test_what_happens_to_locks_is_a_line_too(cli: Cli) -> None:
     cli.ok("lock", "acquire", "a", "plan", "--owner", "me")
     cli.ok("lock", "release", "1")
     cli.ok("lock", "acquire", "b", "plan", "--type", "read")
-    found = [line[2:3] + line[24:] for line in cli.ok("watch", "--locks", *ALL).text.splitlines()]
+    cli.ok("set", "b", "local", "k", "1")
+    found = [line.split("  ")[2] for line in cli.ok("watch", "--locks", *ALL).text.splitlines()]
     assert found == [
-        " + a/plan: exclusive lock 1 of me", " - a/plan: exclusive lock 1 of me", " + b/plan: read lock 2",
+        "+ a/plan: exclusive lock 1 of me", "- a/plan: exclusive lock 1 of me", "+ b/plan: read lock 2",
     ]  # fmt: skip
     [taken] = cli.ok("watch", "--locks", "b", "plan", *ALL, "--json").out.splitlines()
     assert (from_json(taken)["change"], from_json(taken)["fence"]) == ("lock", 2)
+    both = cli.ok("watch", "b", *ALL, "--kind", "create", "--kind", "lock").text.splitlines()
+    assert [line.split("  ")[2] for line in both] == ["+ b/plan: read lock 2", "+ b/local/k: 1"]
 
 
 # ---- as it happens
@@ -114,14 +118,16 @@ def test_it_shows_what_other_processes_do_as_they_do_it(program: Program) -> Non
 
 
 @only_sqlite
-def test_it_ends_when_it_is_interrupted(program: Program) -> None:
+@pytest.mark.parametrize("how", [signal.SIGINT, signal.SIGTERM])
+def test_it_ends_when_it_is_asked_to_and_leaves_nothing_behind(program: Program, how: signal.Signals) -> None:
     with Store(program.name) as store:
         store.states.set("a", "local", "k", 1)
     with program.start("watch", "--since", "0", stdout=subprocess.PIPE, stderr=subprocess.PIPE) as watching:
         assert watching.stdout is not None
         assert watching.stdout.readline()
-        watching.send_signal(signal.SIGINT)
-        assert (watching.communicate(timeout=HANG), watching.returncode) == ((b"", b""), INTERRUPTED)
+        watching.send_signal(how)
+        assert (watching.communicate(timeout=HANG), watching.returncode) == ((b"", b""), 128 + how)
+    assert os.listdir(program.path.parent) == [program.path.name]
 
 
 @only_sqlite
