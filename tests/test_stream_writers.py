@@ -85,6 +85,28 @@ def one_of_each(tx: Any, stream: str, events: list[Event], key: str, value: int)
     return made
 
 
+def test_appends_that_arrive_together_do_not_wait_for_one_another(where: str, clock: Clock) -> None:
+    count, calls = 40, 0
+
+    def append(tx: Any, stream: str) -> list[RecordedEvent]:
+        nonlocal calls
+        calls += 1
+        made: list[RecordedEvent] = tx.streams.append(stream, [Event("x")], agent_id="a")
+        return made
+
+    async def main() -> list[list[RecordedEvent]]:
+        async with AsyncStore(where, clock=clock, durability="normal") as store:
+            return await asyncio.gather(*(store.run(append, f"s{task % 30}") for task in range(count)))
+
+    made = [each for several in run(main()) for each in several]
+    assert calls <= 3 * count, "once, and once more over what came before; each in its turn would be some 800 times"
+    with Store(where, clock=clock) as store:
+        assert store.streams.read_all() == sorted(made, key=lambda each: each.position)
+        versions = {each.stream_id: each.version for each in store.streams.list("a")}
+        assert versions == {f"s{n}": 2 if n < 10 else 1 for n in range(30)}
+        assert store.health.check().problems == ()
+
+
 @only_postgres
 def test_only_another_append_stands_in_the_way_of_one(open_store: Opener, where: str) -> None:
     mine, other = open_store(), open_store(where)
