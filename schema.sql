@@ -95,6 +95,33 @@ CREATE TABLE conflict_sides (
     CONSTRAINT fk_conflict_sides_conflict_id FOREIGN KEY(conflict_id) REFERENCES state_conflicts (id)
 ) WITHOUT ROWID;
 
+CREATE TABLE event_streams (
+    id INTEGER NOT NULL,
+    name TEXT NOT NULL,
+    agent_id BIGINT,
+    version BIGINT NOT NULL,
+    revision BIGINT NOT NULL,
+    created_revision BIGINT NOT NULL,
+    salt BLOB NOT NULL,
+    CONSTRAINT pk_event_streams PRIMARY KEY (id),
+    CONSTRAINT uq_event_streams_name UNIQUE (name),
+    CONSTRAINT fk_event_streams_agent_id FOREIGN KEY(agent_id) REFERENCES agents (id)
+);
+
+CREATE TABLE feed_consumers (
+    id INTEGER NOT NULL,
+    branch_id BIGINT NOT NULL,
+    name TEXT NOT NULL,
+    filter TEXT NOT NULL,
+    position BIGINT NOT NULL,
+    pins_for BIGINT,
+    created_at BIGINT NOT NULL,
+    acknowledged_at BIGINT NOT NULL,
+    ended_at BIGINT,
+    CONSTRAINT pk_feed_consumers PRIMARY KEY (id),
+    CONSTRAINT fk_feed_consumers_branch_id FOREIGN KEY(branch_id) REFERENCES branches (id)
+);
+
 CREATE TABLE session_touches (
     revision BIGINT NOT NULL,
     session_id BIGINT NOT NULL,
@@ -168,6 +195,27 @@ CREATE TABLE state_conflicts (
     CONSTRAINT fk_state_conflicts_created_revision FOREIGN KEY(created_revision) REFERENCES state_commits (revision)
 );
 
+CREATE TABLE state_locks (
+    id INTEGER NOT NULL,
+    branch_id BIGINT NOT NULL,
+    agent_id BIGINT NOT NULL,
+    state_key TEXT NOT NULL,
+    lock_type TEXT NOT NULL,
+    locked_by TEXT,
+    locked_at BIGINT NOT NULL,
+    expires_at BIGINT NOT NULL,
+    ttl BIGINT NOT NULL,
+    metadata TEXT,
+    arrived BIGINT NOT NULL,
+    called_at BIGINT,
+    fence BIGINT,
+    changed_revision BIGINT NOT NULL,
+    ended_revision BIGINT,
+    CONSTRAINT pk_state_locks PRIMARY KEY (id),
+    CONSTRAINT fk_state_locks_branch_id FOREIGN KEY(branch_id) REFERENCES branches (id),
+    CONSTRAINT fk_state_locks_agent_id FOREIGN KEY(agent_id) REFERENCES agents (id)
+);
+
 CREATE TABLE state_touches (
     revision BIGINT NOT NULL,
     state_id BIGINT NOT NULL,
@@ -202,8 +250,41 @@ CREATE TABLE state_versions (
 CREATE TABLE store_info (
     id TEXT NOT NULL,
     created_at BIGINT NOT NULL,
+    incarnation TEXT,
     CONSTRAINT pk_store_info PRIMARY KEY (id)
 );
+
+CREATE TABLE stream_events (
+    stream_id BIGINT NOT NULL,
+    version BIGINT NOT NULL,
+    position BIGINT NOT NULL,
+    revision BIGINT NOT NULL,
+    event_id TEXT NOT NULL,
+    event_type TEXT NOT NULL,
+    digest BLOB,
+    metadata TEXT,
+    codec BIGINT,
+    value TEXT,
+    data BLOB,
+    CONSTRAINT pk_stream_events PRIMARY KEY (stream_id, version),
+    CONSTRAINT uq_stream_events_position UNIQUE (position),
+    CONSTRAINT fk_stream_events_stream_id FOREIGN KEY(stream_id) REFERENCES event_streams (id),
+    CONSTRAINT fk_stream_events_revision FOREIGN KEY(revision) REFERENCES state_commits (revision)
+) WITHOUT ROWID;
+
+CREATE TABLE stream_snapshots (
+    stream_id BIGINT NOT NULL,
+    version BIGINT NOT NULL,
+    revision BIGINT NOT NULL,
+    digest BLOB,
+    metadata TEXT,
+    codec BIGINT,
+    value TEXT,
+    data BLOB,
+    CONSTRAINT pk_stream_snapshots PRIMARY KEY (stream_id, version),
+    CONSTRAINT fk_stream_snapshots_stream_id FOREIGN KEY(stream_id) REFERENCES event_streams (id),
+    CONSTRAINT fk_stream_snapshots_revision FOREIGN KEY(revision) REFERENCES state_commits (revision)
+) WITHOUT ROWID;
 
 CREATE INDEX ix_agent_states_expires_at ON agent_states (expires_at)
 WHERE expires_at IS NOT NULL;
@@ -239,6 +320,14 @@ WHERE merge_parent IS NOT NULL;
 
 CREATE INDEX ix_state_conflicts_branch_id ON state_conflicts (branch_id)
 WHERE ended_revision IS NULL;
+
+CREATE INDEX ix_state_locks_fence ON state_locks (fence)
+WHERE fence IS NOT NULL;
+
+CREATE INDEX ix_state_locks_key ON state_locks (branch_id, agent_id, state_key);
+
+CREATE INDEX ix_state_locks_standing ON state_locks (expires_at)
+WHERE ended_revision IS NULL AND fence IS NOT NULL;
 
 CREATE INDEX ix_state_touches_expires_at ON state_touches (expires_at)
 WHERE expires_at IS NOT NULL;

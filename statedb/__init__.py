@@ -9,9 +9,11 @@ from statedb.errors import (
     Corrupted,
     DiskFull,
     Erased,
+    Fenced,
     InTransaction,
     InvalidKey,
     InvalidValue,
+    LockHeld,
     NoSuchBranch,
     NoSuchCheckpoint,
     NoSuchConflict,
@@ -20,6 +22,7 @@ from statedb.errors import (
     NotAStore,
     QueryRefused,
     ReadOnly,
+    StaleCursor,
     StateDBError,
     StoreBusy,
     StoreClosed,
@@ -45,8 +48,6 @@ from statedb.models import (
     Imported,
     Listing,
     Outcome,
-    Row,
-    Rows,
     StateBranch,
     StateHistory,
     StateType,
@@ -59,7 +60,9 @@ from statedb.transaction import Joined, Transaction
 from statedb.values.autocheckpoint import AutoCheckpoint, Trigger
 from statedb.values.conflict import Conflict, MergeOutcome, Resolution
 from statedb.values.diff import Modified, StateDiff
+from statedb.values.lock import Lock, LockChange, LockType
 from statedb.values.merge import Clash
+from statedb.values.row import Row, Rows
 
 __all__ = [
     "MISSING",
@@ -86,6 +89,7 @@ __all__ = [
     "DiskFull",
     "Entry",
     "Erased",
+    "Fenced",
     "Health",
     "Imported",
     "InTransaction",
@@ -93,6 +97,10 @@ __all__ = [
     "InvalidValue",
     "Joined",
     "Listing",
+    "Lock",
+    "LockChange",
+    "LockHeld",
+    "LockType",
     "MergeOutcome",
     "Modified",
     "NoSuchBranch",
@@ -108,6 +116,7 @@ __all__ = [
     "Row",
     "Rows",
     "Settings",
+    "StaleCursor",
     "StateBranch",
     "StateDBError",
     "StateDiff",

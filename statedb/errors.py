@@ -3,10 +3,11 @@
     StateDBError
     ├── opening   StoreTooNew · NotAStore · StoreClosed
     ├── asking    InvalidKey ── CheckpointExists, BranchExists · InvalidValue ── ValueTooLarge
-    │             NoSuchRevision · NoSuchVersion · NoSuchCheckpoint · NoSuchBranch · NoSuchConflict
+    │             NoSuchRevision ── StaleCursor · NoSuchVersion · NoSuchCheckpoint · NoSuchBranch · NoSuchConflict
     │             Compacted ── Erased
     │             ReadOnly · QueryRefused
     ├── writing   VersionConflict · InTransaction · TransactionAborted · StoreBusy · DiskFull
+    │             LockHeld · Fenced
     └── keeping   Corrupted
 
 Each message says what was asked, why not, and what to do. Details a program needs are attributes, and every error
@@ -19,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from statedb.models import Address, Version
+    from statedb.values.lock import Lock
     from statedb.values.merge import Clash
 
 
@@ -82,6 +84,10 @@ class ValueTooLarge(InvalidValue):
 
 class NoSuchRevision(StateDBError, LookupError):
     """A point the store has not reached."""
+
+
+class StaleCursor(NoSuchRevision):
+    """A cursor of another incarnation of the store, such as it was before a backup was restored."""
 
 
 class NoSuchVersion(StateDBError, LookupError):
@@ -153,6 +159,20 @@ class InTransaction(StateDBError):
 
 class TransactionAborted(StateDBError):
     """The transaction was rolled back; nothing of it was written. It may be tried again."""
+
+
+class LockHeld(StateDBError):
+    """A key that somebody holds, `holders` say who and until when: it is not locked, nor written without the fence."""
+
+    agent_id: str
+    key: str
+    holders: tuple[Lock, ...] = ()
+
+
+class Fenced(StateDBError):
+    """A fence whose lease has ended or was released; the key may be somebody else's by now, and nothing was written."""
+
+    fence: int
 
 
 class StoreBusy(StateDBError):

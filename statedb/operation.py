@@ -24,6 +24,7 @@ from statedb.live.cache import Cache
 
 P = ParamSpec("P")
 T = TypeVar("T")
+U = TypeVar("U")
 T_co = TypeVar("T_co", covariant=True)
 
 Body = Callable[..., Any]
@@ -182,6 +183,34 @@ class apart(Operation[P, T]):
     def __signature__(self) -> inspect.Signature:
         work = get_type_hints(self.fn)["return"]
         return super().__signature__.replace(return_annotation=inspect.signature(work.__call__).return_annotation)
+
+
+class either(Generic[P, T, U]):
+    """Show one function of the shell on `Store` and another on `AsyncStore`: what is more than a transaction.
+
+    A watch lasts, and who waits for a lock does so outside of any transaction. Both functions take the shell first.
+    """
+
+    def __init__(self, sync: Callable[Concatenate[Any, P], T], tasks: Callable[Concatenate[Any, P], U]) -> None:
+        self._sync, self._tasks = sync, tasks
+        self._name = sync.__name__
+        self.__doc__ = sync.__doc__
+
+    def __set_name__(self, owner: type, name: str) -> None:
+        self._name = name
+
+    @overload
+    def __get__(self, room: None, owner: type) -> Self: ...
+    @overload
+    def __get__(self, room: Room[Sync], owner: type) -> Callable[P, T]: ...
+    @overload
+    def __get__(self, room: Room[Async], owner: type) -> Callable[P, U]: ...
+    def __get__(self, room: Room[Any] | None, owner: type) -> Any:
+        if room is None:
+            return self
+        fn = self._tasks if isinstance(room.shell, Async) else self._sync
+        shown = room.__dict__[self._name] = functools.partial(fn, room.shell)
+        return functools.update_wrapper(shown, fn)
 
 
 class Scoped(Generic[P, T]):

@@ -21,7 +21,7 @@ from statedb.cli.terminal.pager import Paged
 from statedb.cli.terminal.texts import one_line
 
 if TYPE_CHECKING:
-    from statedb.models import Rows
+    from statedb.values.row import Rows
 
 Sql = Annotated[str, typer.Argument(metavar="SQL", help="One select, or - for standard input.", show_default=False)]
 Parameters = Annotated[

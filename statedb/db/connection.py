@@ -40,6 +40,10 @@ class Connection(Protocol):
         """Run a statement that returns no rows, now or at the latest when the transaction is committed."""
         ...
 
+    def insist(self) -> None:
+        """Have the turn to write; on a server the transaction may have to be run again for it."""
+        ...
+
     def gather(self) -> None:
         """Keep rows back from now on until the commit, since those of many writes will be written together."""
         ...

@@ -7,13 +7,14 @@ with it. So checkpoints, branches and conflicts have a history like everything e
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from sqlalchemy import bindparam, insert
 
 from statedb.db.statements import Statement
 from statedb.db.tables import commit_deeds
+from statedb.models import Address
 
 if TYPE_CHECKING:
     from statedb.db.tx import Tx
@@ -30,6 +31,8 @@ class Deed:
     kind: str
     said: dict[str, Any]
     write: Callable[[Tx], None]
+    concerns: frozenset[Address] = field(default=frozenset(), kw_only=True)
+    """Keys of which what others have read, or decided, may be otherwise now."""
 
 
 def do(tx: Tx, deed: Deed) -> None:
@@ -38,6 +41,16 @@ def do(tx: Tx, deed: Deed) -> None:
     if tx.footprint is not None:
         tx.footprint.whole = True
     tx.deeds.append(deed)
+
+
+def aside(tx: Tx, write: Callable[[Tx], None]) -> None:
+    """Stage what is no history and makes no commit: a lease's renewal, a place in a line, how far somebody has read.
+
+    It is committed with the transaction, and lost with it. On a server others may do the same at the same time: what
+    must not be done twice is written by who holds the turn (`tx.connection.insist`).
+    """
+    assert tx.note is not None, "a transaction that only reads cannot write"
+    tx.asides.append(write)
 
 
 INSERT_DEEDS = Statement(insert(commit_deeds).values(revision=bindparam("revision"), said=bindparam("said")))

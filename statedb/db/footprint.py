@@ -24,6 +24,8 @@ class Footprint:
         self.wider: set[Range] = set()
         self.whole = False
         self.until: int | None = None
+        self.leases: dict[int, int] = {}
+        """Locks whose lease was taken to have ended, by id, and when: who renews one does not appear in the log."""
 
     def ranges(self) -> list[Range]:
         """Return all that was read as ranges of keys."""
@@ -34,6 +36,7 @@ class Footprint:
         self.keys |= other.keys
         self.wider |= other.wider
         self.whole = self.whole or other.whole
+        self.leases |= other.leases
         if other.until is not None:
             self.ends(other.until)
 
@@ -67,6 +70,7 @@ class Watched:
         self.path = connection.path
         self.wall, self.settled, self.run = connection.wall, connection.settled, connection.run
         self.new_id, self.beneath = connection.new_id, connection.beneath
+        self.insist = connection.insist
         self.gather, self.lighten = connection.gather, connection.lighten
         self.size, self.faults = connection.size, connection.faults
 

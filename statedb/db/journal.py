@@ -29,7 +29,7 @@ from statedb.times import LATEST, moment
 from statedb.values import codec
 from statedb.values.codec import Encoded
 
-do = deeds.do
+do, aside = deeds.do, deeds.aside
 
 
 class Expiry(NamedTuple):
@@ -292,6 +292,7 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
     if changed and origin is HERE and tx.policies:
         automatic.watch(tx, changed)
     if not (changed or expired or clocks or tx.deeds):
+        _write_asides(tx)
         _forget(tx)
         return None
     if expired:
@@ -303,6 +304,7 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
     if changed or clocks or tx.deeds:
         kind = origin.kind or tx.kind or _kind(changed, clocks, tx.deeds)
         write_commit(tx, kind, tx.writing, changed, clocks, origin, tx.deeds)
+    _write_asides(tx)
     if tx.earlier is not None:
         heads = {at: gone for at, (_, gone) in tx.expired.items()} | {at: each.head for at, each in tx.staged.items()}
         tx.earlier.add(tx.branch, Left(heads, dict(tx.sessions)), tx.agents)
@@ -315,6 +317,12 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
     return tx.revision
 
 
+def _write_asides(tx: Tx) -> None:
+    for write in tx.asides:
+        write(tx)
+    tx.asides.clear()
+
+
 def _forget(tx: Tx) -> None:
     """Forget what was staged and looked up: what comes next may stand on another branch."""
     tx.staged.clear()
@@ -322,6 +330,8 @@ def _forget(tx: Tx) -> None:
     tx.expired.clear()
     tx.sessions.clear()
     tx.deeds.clear()
+    tx.locks.clear()
+    tx.streams.clear()
     tx.kind = tx.merge_parent = None
 
 

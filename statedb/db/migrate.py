@@ -15,7 +15,7 @@ from statedb.errors import StoreTooNew
 if TYPE_CHECKING:
     from sqlalchemy import Connection as Bind
 
-HEAD = "0005"
+HEAD = "0006"
 """The newest revision in migrations/versions, which a test holds it to. Numbers, so that newer is told from older."""
 
 

@@ -20,6 +20,7 @@ from sqlalchemy import (
     Table,
     Text,
     UniqueConstraint,
+    and_,
 )
 from sqlalchemy.sql.schema import SchemaItem
 
@@ -56,6 +57,7 @@ store_info = Table(
     metadata,
     Column("id", Text, primary_key=True),
     Column("created_at", BigInteger, nullable=False),
+    Column("incarnation", Text),
 )
 
 agents = Table(
@@ -286,6 +288,96 @@ conflict_sides = _clustered(
     Column("branch_id", BigInteger),
     Column("version", BigInteger),
     Column("revision", BigInteger),
+    Column("codec", BigInteger),
+    Column("value", Text),
+    Column("data", LargeBinary),
+)
+
+# Who holds a key, and who waits for it: one row each. An ended row is used again, so that there are as many as ever
+# stood at one key together. `fence` NULL: it waits.
+state_locks = Table(
+    "state_locks",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("branch_id", BigInteger, ForeignKey("branches.id"), nullable=False),
+    Column("agent_id", BigInteger, ForeignKey("agents.id"), nullable=False),
+    Column("state_key", Name, nullable=False),
+    Column("lock_type", Text, nullable=False),
+    Column("locked_by", Text),
+    Column("locked_at", BigInteger, nullable=False),
+    Column("expires_at", BigInteger, nullable=False),
+    Column("ttl", BigInteger, nullable=False),
+    Column("metadata", Text),
+    Column("arrived", BigInteger, nullable=False),
+    Column("called_at", BigInteger),
+    Column("fence", BigInteger),
+    Column("changed_revision", BigInteger, nullable=False),
+    Column("ended_revision", BigInteger),
+)
+_k = state_locks.c
+Index("ix_state_locks_key", _k.branch_id, _k.agent_id, _k.state_key)
+# Fences are one counter of the store.
+_sparse(_k.fence, _k.fence.is_not(None))
+# By its end every write learns whether any lease stands at all.
+Index(
+    "ix_state_locks_standing",
+    _k.expires_at,
+    sqlite_where=and_(_k.ended_revision.is_(None), _k.fence.is_not(None)),
+    postgresql_where=and_(_k.ended_revision.is_(None), _k.fence.is_not(None)),
+)
+# A file has one writer at a time, who need not ask what has changed since.
+Index("ix_state_locks_changed_revision", _k.changed_revision).ddl_if(dialect="postgresql")
+
+# How far each durable reader of the feed has come.
+feed_consumers = Table(
+    "feed_consumers",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("branch_id", BigInteger, ForeignKey("branches.id"), nullable=False),
+    Column("name", Name, nullable=False),
+    Column("filter", Text, nullable=False),
+    Column("position", BigInteger, nullable=False),
+    Column("pins_for", BigInteger),
+    Column("created_at", BigInteger, nullable=False),
+    Column("acknowledged_at", BigInteger, nullable=False),
+    Column("ended_at", BigInteger),
+)
+
+# Streams of events: what happened, in the order it did. They are the store's, whatever branch somebody stands on.
+event_streams = Table(
+    "event_streams",
+    metadata,
+    Column("id", Id, primary_key=True),
+    Column("name", Name, nullable=False, unique=True),
+    Column("agent_id", BigInteger, ForeignKey("agents.id")),
+    Column("version", BigInteger, nullable=False),
+    Column("revision", BigInteger, nullable=False),
+    Column("created_revision", BigInteger, nullable=False),
+    Column("salt", LargeBinary, nullable=False),
+)
+stream_events = _clustered(
+    "stream_events",
+    Column("stream_id", BigInteger, ForeignKey("event_streams.id"), primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    Column("position", BigInteger, nullable=False),
+    Column("revision", BigInteger, ForeignKey("state_commits.revision"), nullable=False),
+    Column("event_id", Text, nullable=False),
+    Column("event_type", Name, nullable=False),
+    Column("digest", LargeBinary),
+    Column("metadata", Text),
+    Column("codec", BigInteger),
+    Column("value", Text),
+    Column("data", LargeBinary),
+    UniqueConstraint("position"),
+)
+# What somebody made of a stream's events up to a version, so that it need not be made again.
+stream_snapshots = _clustered(
+    "stream_snapshots",
+    Column("stream_id", BigInteger, ForeignKey("event_streams.id"), primary_key=True),
+    Column("version", BigInteger, primary_key=True),
+    Column("revision", BigInteger, ForeignKey("state_commits.revision"), nullable=False),
+    Column("digest", LargeBinary),
+    Column("metadata", Text),
     Column("codec", BigInteger),
     Column("value", Text),
     Column("data", LargeBinary),

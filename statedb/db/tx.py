@@ -86,6 +86,7 @@ class Tx:
     __slots__ = (
         "agents",
         "ancestors",
+        "asides",
         "branch",
         "cache",
         "clock",
@@ -97,12 +98,15 @@ class Tx:
         "earlier",
         "elsewhere",
         "expired",
+        "fence",
         "footprint",
         "found",
         "glancing",
         "hash",
         "joined",
         "kind",
+        "leases",
+        "locks",
         "merge_parent",
         "named",
         "newest",
@@ -117,6 +121,7 @@ class Tx:
         "sessions",
         "settings",
         "staged",
+        "streams",
         "token",
         "told",
         "wall",
@@ -127,6 +132,7 @@ class Tx:
     branch: int
     clock: int
     now: int
+    leases: int
     newest: int
     policies: int
     revision: int
@@ -156,6 +162,10 @@ class Tx:
         self.agents: dict[str, int] = {}
         self.opening: Opening | None = None
         self.deeds: list[Deed] = []
+        self.asides: list[Callable[[Tx], None]] = []
+        self.locks: dict[Any, Any] = {}
+        self.streams: dict[str, Any] = {}
+        self.fence: int | None = None
         self.due: int | None = None
         self.kind: str | None = None
         self.joined = False
@@ -175,7 +185,7 @@ class Tx:
             self._stand(self.connection.newest())
         else:
             self.revision, self.newest, self.hash, self.clock = after.revision, after.newest, after.hash, after.clock
-            self.policies = after.policies
+            self.policies, self.leases = after.policies, after.leases
             self.now = max(self.time(), self.newest)
         return self
 
@@ -193,7 +203,7 @@ class Tx:
         if name in ("branch", "ancestors"):
             self.stand_on(self.named or TRUNK)
             return getattr(self, name)
-        if name not in ("now", "newest", "revision", "hash", "clock", "policies"):
+        if name not in ("now", "newest", "revision", "hash", "clock", "policies", "leases"):
             raise AttributeError(name)
         self._stand(self.connection.newest())
         return getattr(self, name)
@@ -211,7 +221,7 @@ class Tx:
         return (Level(self.branch, LARGEST), *self.ancestors)
 
     def _stand(self, newest: Newest) -> None:
-        self.revision, self.newest, self.hash, self.clock, self.policies = newest
+        self.revision, self.newest, self.hash, self.clock, self.policies, self.leases = newest
         self.now = max(self.time(), self.newest)
 
     def time(self) -> int:

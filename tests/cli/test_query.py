@@ -7,7 +7,8 @@ import pytest
 
 from statedb import Store
 from statedb.errors import Compacted
-from statedb.models import Address, Row, Rows
+from statedb.models import Address
+from statedb.values.row import Row, Rows
 from tests.cli.conftest import PREFS
 from tests.cli.helpers import Cli, Program
 

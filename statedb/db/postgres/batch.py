@@ -37,6 +37,7 @@ from statedb.db.postgres.writing import PAUSE, TRIES, aborted, doubt, write
 from statedb.db.tx import Note, Tx
 from statedb.errors import DiskFull, StoreBusy
 from statedb.models import Address, StateType
+from statedb.times import EARLIEST
 
 
 @dataclass(slots=True, eq=False)
@@ -200,6 +201,7 @@ class Together:
         """What has been done to things with a name, of which only the rows tell those that come after."""
         self._relied = Footprint()
         self._last: Tx | None = None
+        self._now = EARLIEST
         self._token = secrets.token_hex(8)
         self.put_off: list[Waiting] = []
         """Those that have to see the others' rows, or would be too much at once: they wait until these are written."""
@@ -215,7 +217,7 @@ class Together:
                 self.put_off.append(each)
             elif each.error is None:
                 self._flush(each)
-        if self._last is None:
+        if not self.connection.keeps_rows:
             return
         landed = self._land()
         if landed is not None:
@@ -249,13 +251,17 @@ class Together:
             tx.token = self._token
         else:
             tx.revision, tx.newest, tx.hash = self._last.revision, self._last.newest, self._last.hash
+            tx.leases = max(tx.leases, self._last.leases)
         changed = {
             *tx.expired,
             *tx.staged,
             *(Address(name.agent_id, StateType.SESSION, name.low) for name in tx.sessions),
         }
         done = {Address("", deed.kind, str(deed.said.get("name", ""))) for deed in tx.deeds}
+        for deed in tx.deeds:
+            changed |= deed.concerns
         self._relied.add(waiting.footprint)
+        self._now = max(self._now, tx.now)
         if journal.flush(tx) is None:
             return
         self._last = tx
@@ -263,9 +269,10 @@ class Together:
         self._done |= done
 
     def _land(self) -> Landed | None:
-        assert self._last is not None
         try:
-            return self.connection.commit(self._relied, self._last.now)
+            return self.connection.commit(self._relied, self._now)
         except Lost as lost:
             self.end()
+            if self._last is None:
+                raise Overtaken(f"the connection to the server was lost ({lost})") from lost
             return doubt(self._port, self.connection.newest().revision, self._token, lost)

@@ -134,6 +134,17 @@ class Connection:
     def run(self, statement: Statement, parameters: Parameters) -> None:
         self._rows.add(statement, parameters)
 
+    @property
+    def keeps_rows(self) -> bool:
+        """Whether any rows are kept back."""
+        return bool(self._rows)
+
+    def insist(self) -> None:
+        """Have the turn to write from the transaction's beginning. Raises NeedsTurn, and is run again."""
+        if not self._held:
+            self._failure = NeedsTurn("it writes what no two may write at once")
+            raise self._failure
+
     def gather(self) -> None:
         """Go on: rows are always kept back."""
 
@@ -205,7 +216,7 @@ class Connection:
         return row[place + 1 :] if row[place] else None
 
     def _land(self, footprint: Footprint, now: int) -> Landed:
-        base = self._rows.base
+        base = self._base()
         before = [_COMMIT] if self._begun else []
         # What goes in one journey is one transaction, of the level a session begins with.
         begin, end = ([], []) if self._site.reads_committed else ([_BEGIN], [_COMMIT])
@@ -221,11 +232,16 @@ class Connection:
 
     def _written(self, now: int = EARLIEST, footprint: Footprint = _NOTHING) -> list[Query]:
         """Return what writes the rows that were kept back, which are kept no longer."""
-        rows, self._rows = self._rows, WriteSet()
-        if not rows:
+        if not self._rows:
             return []
+        base, rows = self._base(), self._rows
+        self._rows = WriteSet()
         others = [self._query(_unless_refused(statement), parameters) for statement, parameters in rows.others]
-        return [landing(self._site, rows, now, footprint), *others]
+        return [landing(self._site, rows, base, now, footprint), *others]
+
+    def _base(self) -> int:
+        """Return the revision before the first that the rows make, or upon which they are written beside the log."""
+        return self._rows.base if self._rows.makes_commits else self.newest().revision
 
     def _query(self, statement: Statement, parameters: Parameters) -> Query:
         text, order = statement.on(self._site.dialect)

@@ -37,33 +37,35 @@ class Group(NamedTuple):
     columns: tuple[str, ...]
 
 
-def landing(site: Site, rows: WriteSet, now: int, footprint: Footprint) -> Query:
+def landing(site: Site, rows: WriteSet, base: int, now: int, footprint: Footprint) -> Query:
     """Return the query that writes rows where they land, if a footprint still stands.
 
-    `now` is the transaction's time, in microseconds. Its answer is one row: the revision and time of the newest commit
-    before it, and what has changed that was read (None: nothing, and the rows are written).
+    `base` is the revision that was seen, `now` the transaction's time, in microseconds. Its answer is one row: the
+    revision and time of the newest commit before it, and what has changed that was read (None: nothing, and the rows
+    are written).
     """
     groups = _groups(rows)
     texts = [to_json(records, bytes_mode="hex").decode() for _, records in groups]
     if sum(map(len, texts)) > _LARGEST:
         raise ValueTooLarge("what this transaction writes is more than a server takes at once; write it in parts")
-    relied = to_json(footprint.ranges()).decode()
-    given = (rows.base, now, footprint.until, footprint.whole, relied, rows.token, *texts)
+    relied, leases = to_json(footprint.ranges()).decode(), to_json(list(footprint.leases.items())).decode()
+    given = (base, now, footprint.until, footprint.whole, relied, rows.token, leases, *texts)
     return _text(site.quoted, tuple(group for group, _ in groups)), given
 
 
 _LARGEST = 1_000_000_000
 """Characters of a message, of which a server takes a little more."""
 
-_FIRST = 7
+_FIRST = 8
 """The parameter that holds the first group's rows: those before it are named in `_CLAIM`."""
 
 
 def _groups(rows: WriteSet) -> list[tuple[Group, list[Record]]]:
     """Return the rows in groups, commits first."""
-    base = rows.base
-    commits = [{"n": row["revision"] - base, **row} for row in rows.made["state_commits"]]
-    found = [_group("make", "state_commits", commits)]
+    found = []
+    if rows.makes_commits:
+        commits = [{"n": row["revision"] - rows.base, **row} for row in rows.made["state_commits"]]
+        found.append(_group("make", "state_commits", commits))
     found += [_group("make", table, records) for table, records in rows.made.items() if table != "state_commits"]
     for table, changed in rows.changed.items():
         alike: dict[tuple[str, ...], list[Record]] = {}
@@ -82,10 +84,12 @@ def _group(kind: str, table: str, records: list[Record]) -> tuple[Group, list[Re
 
 @lru_cache(maxsize=512)
 def _text(schema: str, groups: tuple[Group, ...]) -> str:
-    commits, *rest = groups
-    parts = [_CLAIM, _commits(commits)]
-    for number, group in enumerate(rest, _FIRST + 1):
-        parts.append(f"w{number} as ({_made(group, number) if group.kind == 'make' else _changed(group, number)})")
+    parts = [_CLAIM]
+    for number, group in enumerate(groups, _FIRST):
+        if group.table == "state_commits":
+            parts.append(_commits(group))
+        else:
+            parts.append(f"w{number} as ({_made(group, number) if group.kind == 'make' else _changed(group, number)})")
     told = f"set_config('{REFUSED}', coalesce(refused, ''), true)"
     text = f"with recursive {', '.join(parts)} select revision, at, refused, {told} from claim"
     return text.replace("{schema}", schema)
@@ -115,7 +119,7 @@ def _made(group: Group, number: int) -> str:
     values = ", ".join(_landed(group.table, column) for column in group.columns)
     return (
         f"insert into {{schema}}.{group.table} ({_listed(group.columns)}) select {values} "
-        f"from {_recordset(group, number)} {_beside(group.columns)} where claim.refused is null"
+        f"from {_recordset(group, number)} {_beside(group)} where claim.refused is null"
     )
 
 
@@ -124,7 +128,7 @@ def _changed(group: Group, number: int) -> str:
     values = ", ".join(f"{column} = {_landed(group.table, column)}" for column in columns)
     return (
         f"update {{schema}}.{group.table} as t set {values} "
-        f"from {_recordset(group, number)} {_beside(group.columns)} where t.id = g.id and claim.refused is null"
+        f"from {_recordset(group, number)} {_beside(group)} where t.id = g.id and claim.refused is null"
     )
 
 
@@ -139,12 +143,14 @@ def _type(table: str, column: str) -> str:
     return "bigint" if column == "n" or (found is not None and isinstance(found.type, BigInteger)) else "text"
 
 
-def _beside(columns: tuple[str, ...]) -> str:
+def _beside(group: Group) -> str:
     """Return what a row needs beside itself to land: the claim, its commit, and the commit its key was made by."""
     found = "cross join claim"
-    if "updated_at" in columns:
+    if group.table != "agent_states":
+        return found
+    if "updated_at" in group.columns:
         found += " join chain as landed on landed.n = g.revision - claim.seen"
-    if "created_at" in columns:
+    if "created_at" in group.columns:
         found += " left join chain as born on born.n = g.created_revision - claim.seen and born.n > 0"
     return found
 
@@ -171,7 +177,8 @@ def _listed(columns: Iterable[Any], of: str = "") -> str:
 
 
 # $1 the revision that was seen, $2 the transaction's time, $3 when the first thing it saw alive expires, $4 whether it
-# relies on the whole log, $5 on which ranges, $6 its token. What was written since is little, mostly nothing.
+# relies on the whole log, $5 on which ranges, $6 its token, $7 which leases it took to have ended, and when. What was
+# written since is little, mostly nothing.
 _CLAIM = f"""
 newest as (select revision, at, hash from {{schema}}.state_commits order by revision desc limit 1),
 stands as (
@@ -184,6 +191,11 @@ claim as materialized (
            case when exists (select from {{schema}}.aborted_writes where token = $6::text) then 'too much to wait for'
                 when greatest(at, $2::bigint) >= $3::bigint then 'what expires'
                 when revision < $1::bigint then 'the log, which has become shorter,'
+                when exists (
+                    select from json_array_elements($7::json) as read(lease)
+                    join {{schema}}.state_locks l on l.id = (read.lease ->> 0)::bigint
+                    where l.expires_at > (read.lease ->> 1)::bigint
+                ) then 'a lease'
                 when revision = $1::bigint then null
                 when $4::boolean then 'the log'
                 else (
@@ -204,6 +216,12 @@ claim as materialized (
                         join {{schema}}.sessions w on w.id = t.session_id
                         join {{schema}}.agents a on a.id = w.agent_id
                         where t.revision > $1::bigint
+                        union all
+                        select a.name, tiers.name, l.state_key, l.state_key
+                        from {{schema}}.state_locks l
+                        join {{schema}}.agents a on a.id = l.agent_id
+                        cross join (values ('local'), ('persistent'), ('session'), ('shared')) as tiers(name)
+                        where l.changed_revision > $1::bigint
                         union all
                         select '', 'branch', name, name from {{schema}}.branches where ended_revision > $1::bigint
                     ) as changed

@@ -37,6 +37,11 @@ class WriteSet:
             self.others.append((statement, parameters))
 
     @property
+    def makes_commits(self) -> bool:
+        """Whether commits are among the rows; there are rows that belong to none."""
+        return "state_commits" in self.made
+
+    @property
     def base(self) -> int:
         """The revision before the first commit among the rows."""
         return int(self.made["state_commits"][0]["revision"]) - 1
@@ -44,7 +49,7 @@ class WriteSet:
     @property
     def token(self) -> str | None:
         """What the transaction will be known by, should its answer be lost."""
-        token: str | None = self.made["state_commits"][0]["token"]
+        token: str | None = self.made["state_commits"][0]["token"] if self.makes_commits else None
         return token
 
     def _make(self, table: str, record: Record) -> None:

@@ -76,7 +76,7 @@ class Writing:
         tx = self.tx
         try:
             journal.flush(tx)
-            landed = self._connection.commit(self._footprint, tx.now) if tx.written else None
+            landed = self._connection.commit(self._footprint, tx.now)
         except Lost as lost:
             self._release()
             landed = self._settle(lost)

@@ -38,14 +38,14 @@ from statedb.db.query.needs import Need, needs
 from statedb.db.query.sqltext import MAX_BYTES, Query
 from statedb.db.sqlite import connection as sqlite
 from statedb.db.sqlite.connection import Connection
-from statedb.db.statements import Row as StoredRow
 from statedb.db.statements import Statement
 from statedb.db.tx import Tx
 from statedb.db.views import NAMES, VIEWS, View
 from statedb.errors import Compacted, Erased, QueryRefused
-from statedb.models import Address, Row, Rows, row_type
+from statedb.models import Address
 from statedb.values import codec
 from statedb.values.arguments import LARGEST
+from statedb.values.row import Row, Rows, row_type
 
 Parameters = Sequence[Any] | Mapping[str, Any]
 
@@ -80,7 +80,7 @@ class Scene(NamedTuple):
     """What a query sees: the log up to a revision, at an instant, in a file or in rows that were read of it."""
 
     path: str | None
-    rows: Mapping[str, list[StoredRow]]
+    rows: Mapping[str, list[tuple[Any, ...]]]
     past: bool
     revision: int
     instant: int
@@ -127,7 +127,7 @@ def prepare(tx: Tx, query: Query, parameters: Parameters, *, partial: bool) -> W
     return Work(query, parameters, scene, tx.settings, partial)
 
 
-def _rows(tx: Tx, scene: Scene, view: str, values: bool, need: Need | None) -> list[StoredRow]:
+def _rows(tx: Tx, scene: Scene, view: str, values: bool, need: Need | None) -> list[tuple[Any, ...]]:
     if tx.ancestors:
         return fetch_line(tx, view, values, need, Point(scene.revision, scene.instant))
     given = {"revision": scene.revision, "instant": scene.instant}

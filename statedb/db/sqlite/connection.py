@@ -24,9 +24,12 @@ from statedb.db.tables import (
     agents,
     branches,
     checkpoint_policies,
+    event_streams,
+    feed_consumers,
     sessions,
     state_checkpoints,
     state_conflicts,
+    state_locks,
 )
 from statedb.errors import Corrupted, DiskFull, NotAStore, ReadOnly, StateDBError, StoreBusy
 from statedb.times import micros
@@ -35,8 +38,11 @@ Error = sqlite3.Error
 
 _LAST_ID = {
     table.name: Statement(select(func.coalesce(func.max(table.c.id), literal_column("0"))))
-    for table in (agents, agent_states, sessions, branches, state_checkpoints, checkpoint_policies, state_conflicts)
-}
+    for table in (
+        agents, agent_states, sessions, branches, state_checkpoints, checkpoint_policies, state_conflicts, state_locks,
+        feed_consumers, event_streams,
+    )
+}  # fmt: skip
 
 DIALECT: Dialect = SQLiteDialect_pysqlite(paramstyle="qmark")
 
@@ -111,6 +117,9 @@ class Connection:
         return made
 
     # ---- writing
+
+    def insist(self) -> None:
+        """Have the turn to write: who writes a file has it."""
 
     def run(self, statement: Statement, parameters: Parameters) -> None:
         if self._gathers:
