@@ -1,4 +1,4 @@
-"""The rigs, for a few seconds each; `make gaps`, `make crash` and `make torn` run them for long."""
+"""The rigs, for a few seconds each; `make` runs each for long by its name: gaps, crash, torn, linear."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import pytest
 from tests.places import only_postgres
 from tests.rigs.crash import crash
 from tests.rigs.gaps import hunt
+from tests.rigs.linear import line_up
 from tests.rigs.server import Server
 from tests.rigs.torn import LARGE, tear
 
@@ -39,3 +40,7 @@ def test_a_process_killed_in_the_middle_of_a_large_change_has_made_it_or_not(nam
     torn = tear(name, KILLS, lambda _: where)
     print(torn)
     assert torn.found.total() == KILLS
+
+
+def test_what_processes_are_told_of_a_key_can_be_put_in_one_order(where: str, tmp_path: Path) -> None:
+    print(line_up(where, tmp_path / "linear", SECONDS / 2))

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any, NamedTuple
 
-from tests.linearizability.history import Call
+from tests.linearizability.checker import Model
+from tests.linearizability.history import Call, Operation
 
 
 class Value(NamedTuple):
@@ -40,3 +42,20 @@ def apply(cell: Cell, call: Call) -> tuple[Any, Cell]:
     over = cell.value.token if word == "update" and cell.value else None
     made = Cell(cell.versions + 1, Value(given[0], over))
     return ((made.version, made.value) if word == "update" else made.version), made
+
+
+def latest(operation: Operation) -> float:
+    """Return how many versions a key had at most when an operation had its result: they never become fewer."""
+    match operation.call[0], operation.result:
+        case (("set" | "cas"), int(version)):
+            return version - 1
+        case "update", (int(version), _):
+            return version - 1
+        case "entry", (int(version), _):
+            return version
+        case _, ("conflict", int(version), value) if value is not None:
+            return version
+    return math.inf
+
+
+CELL = Model(Cell(), apply, lambda cell: cell.versions, latest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from itertools import combinations, permutations
 from typing import Any
 
@@ -9,12 +10,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tests.linearizability.cell import Cell, Value
-from tests.linearizability.cell import apply as apply_to_cell
-from tests.linearizability.checker import check, holds
+from tests.linearizability.cell import CELL, Value
+from tests.linearizability.checker import Model, check, holds
 from tests.linearizability.history import Call, Operation
-
-KEYS = ("x", "y")
 
 
 def register(value: int, call: Call) -> tuple[Any, int]:
@@ -27,6 +25,9 @@ def register(value: int, call: Call) -> tuple[Any, int]:
         case ("cas", old, new):
             return value == old, new if value == old else value
     raise AssertionError(call)
+
+
+REGISTER = Model(0, register)
 
 
 def history(text: str) -> list[Operation]:
@@ -178,16 +179,16 @@ DOCTORED = {
 
 @pytest.mark.parametrize("name", GOOD)
 def test_what_can_be_explained_is_accepted(name: str) -> None:
-    assert holds(history(GOOD[name]), 0, register)
+    assert holds(history(GOOD[name]), REGISTER)
 
 
 @pytest.mark.parametrize("name", DOCTORED)
 def test_what_cannot_be_explained_is_rejected(name: str) -> None:
-    assert not holds(history(DOCTORED[name]), 0, register)
+    assert not holds(history(DOCTORED[name]), REGISTER)
 
 
 def test_a_verdict_says_where_the_search_got_stuck() -> None:
-    found = check(history(DOCTORED["a stale read"]), 0, register)["x"]
+    found = check(history(DOCTORED["a stale read"]), REGISTER)["x"]
     assert [each.call for each in found.order] == [("write", 1), ("write", 2)]
     assert [each.call for each in found.stuck] == [("read",)]
     assert "none of these can be next" in str(found)
@@ -195,30 +196,31 @@ def test_a_verdict_says_where_the_search_got_stuck() -> None:
 
 def test_keys_are_explained_apart_from_each_other() -> None:
     well = history(GOOD["a read beside a write sees it"])
-    ill = [Operation(**{**vars(each), "key": "y"}) for each in history(DOCTORED["a stale read"])]
-    found = check([*well, *ill], 0, register)
+    ill = [replace(each, key="y") for each in history(DOCTORED["a stale read"])]
+    found = check([*well, *ill], REGISTER)
     assert {key: verdict.linearizable for key, verdict in found.items()} == {"x": True, "y": False}
 
 
 # ---- beside brute force
 
 
-def brute(operations: list[Operation], initial: Any, apply: Any) -> bool:
+def brute(operations: list[Operation], model: Model[Any]) -> bool:
     """Tell whether any order of any choice of operations explains a history of one key, by trying them all."""
     known, unknown = ([each for each in operations if each.known is want] for want in (True, False))
     return any(
-        _explains(order, initial, apply)
+        _explains(order, model)
         for count in range(len(unknown) + 1)
         for some in combinations(unknown, count)
         for order in permutations([*known, *some])
     )
 
 
-def _explains(order: tuple[Operation, ...], state: Any, apply: Any) -> bool:
+def _explains(order: tuple[Operation, ...], model: Model[Any]) -> bool:
+    state = model.initial
     for place, each in enumerate(order):
         if any(later.returned is not None and later.returned < each.invoked for later in order[place:]):
             return False
-        result, state = apply(state, each.call)
+        result, state = model.apply(state, each.call)
         if each.known and result != each.result:
             return False
     return True
@@ -240,19 +242,28 @@ def anything(draw: st.DrawFn) -> list[Operation]:
     return found
 
 
+TOKENS, VERSIONS = st.sampled_from("abc"), st.integers(0, 3)
+CELL_CALLS = st.one_of(
+    st.sampled_from([("get",), ("entry",), ("delete",)]),
+    st.tuples(st.sampled_from(["set", "update"]), TOKENS),
+    st.tuples(st.just("cas"), VERSIONS, TOKENS),
+    st.tuples(st.just("cas delete"), VERSIONS),
+)
+
+
 @st.composite
-def real(draw: st.DrawFn, most: int = 40) -> list[Operation]:
-    """What came of a register: every call takes effect at an instant of its interval.
+def real(draw: st.DrawFn, model: Model[Any], calls: st.SearchStrategy[Call], most: int) -> list[Operation]:
+    """What came of an object: every call takes effect at an instant of its interval.
 
     Of an unknown one that is any instant after it was asked for, or none.
     """
-    state, found = 0, []
+    state, found = model.initial, []
     for at in range(0, 10 * draw(st.integers(1, most)), 10):
-        call, known = draw(CALLS), draw(st.integers(0, 4)) > 0
+        call, known = draw(calls), draw(st.integers(0, 4)) > 0
         invoked = at - draw(st.integers(0, 40 if known else 200))
         result = None
         if known or draw(st.booleans()):
-            result, state = register(state, call)
+            result, state = model.apply(state, call)
         found.append(Operation("x", call, invoked, at + draw(st.integers(0, 40)) if known else None, result))
     return found
 
@@ -260,22 +271,35 @@ def real(draw: st.DrawFn, most: int = 40) -> list[Operation]:
 @given(anything())
 @settings(max_examples=300)
 def test_it_finds_what_trying_every_order_finds(operations: list[Operation]) -> None:
-    assert holds(operations, 0, register) == brute(operations, 0, register)
+    assert holds(operations, REGISTER) == brute(operations, REGISTER)
 
 
-@given(real())
+@given(real(REGISTER, CALLS, 40))
 def test_what_came_of_a_register_is_accepted(operations: list[Operation]) -> None:
-    assert holds(operations, 0, register)
+    assert holds(operations, REGISTER)
 
 
-@given(real(most=6), st.data())
+@given(real(CELL, CELL_CALLS, 40))
+def test_what_came_of_a_key_is_accepted(operations: list[Operation]) -> None:
+    assert holds(operations, CELL)
+
+
+@given(real(REGISTER, CALLS, 6), st.data())
 @settings(max_examples=200)
 def test_one_changed_result_is_rejected_unless_some_order_explains_it(operations: list[Operation], data: Any) -> None:
     place = data.draw(st.integers(0, len(operations) - 1))
     told = operations[place]
     result = (told.result + 1) % 3 if told.call[0] == "read" and told.known else not told.result
-    operations[place] = Operation(**{**vars(told), "result": result})
-    assert holds(operations, 0, register) == brute(operations, 0, register)
+    operations[place] = replace(told, result=result)
+    assert holds(operations, REGISTER) == brute(operations, REGISTER)
+
+
+@given(real(CELL, CELL_CALLS, 6), st.data())
+@settings(max_examples=200)
+def test_that_versions_only_rise_spares_the_search_nothing_it_needs(operations: list[Operation], data: Any) -> None:
+    one, other = (data.draw(st.integers(0, len(operations) - 1)) for _ in range(2))
+    operations[one] = replace(operations[one], call=operations[other].call, result=operations[other].result)
+    assert holds(operations, CELL) == brute(operations, CELL)
 
 
 # ---- at length, and on the model of a key
@@ -290,7 +314,7 @@ def test_a_long_history_takes_few_configurations() -> None:
         found.append(Operation("x", call, 10 * number - 12, 10 * number + 12, result))
         if number % 100 == 0:
             found.append(Operation("x", ("write", -number - 1), 10 * number))
-    verdict = check(found, 0, register)["x"]
+    verdict = check(found, REGISTER)["x"]
     assert verdict.linearizable
     assert verdict.looked < 4 * len(found), str(verdict)
 
@@ -312,7 +336,7 @@ def test_a_cell_counts_its_versions_as_a_key_does() -> None:
         (("delete",), True),
         (("update", "f"), (7, Value("f"))),
     ]
-    cell = Cell()
+    cell = CELL.initial
     for call, told in calls:
-        result, cell = apply_to_cell(cell, call)
+        result, cell = CELL.apply(cell, call)
         assert result == told, call

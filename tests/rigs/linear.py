@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import Any
 
 from statedb import MISSING, AsyncStore, StateDBError, Store, VersionConflict
-from tests.linearizability.cell import Cell, Value, apply
+from tests.linearizability.cell import CELL, Value
 from tests.linearizability.checker import Verdict, check
 from tests.linearizability.history import Call, Operation
 from tests.rigs.processes import Board, Log, Processes, until
@@ -251,7 +251,7 @@ def line_up(where: str, folder: Path, seconds: float, seed: int | None = None) -
         taken = time.monotonic() - begun
         history = [*recorded(Board(folder)), *_end(where)]
         begun = time.monotonic()
-        verdicts = check(history, Cell(), apply)
+        verdicts = check(history, CELL)
         wrong = [f"{key}: {verdict}" for key, verdict in verdicts.items() if not verdict.linearizable]
         assert not wrong, "; ".join(wrong)
         failed = sum(line.startswith("failed") for name in Board(folder).names() for line in Board(folder).lines(name))
