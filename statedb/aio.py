@@ -12,6 +12,7 @@ from datetime import datetime, timedelta
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
+from statedb.alarm import AsyncAlarm
 from statedb.config import Options, Settings
 from statedb.db.context import Context, Point, on_branch
 from statedb.db.current import Elsewhere, near
@@ -21,8 +22,8 @@ from statedb.db.points import checked, resolve
 from statedb.db.tx import Note, Tx
 from statedb.errors import InTransaction, NoSuchBranch, StoreClosed, TransactionAborted
 from statedb.handles import AsyncAgent, async_agent
-from statedb.keeper import AsyncKeeper
 from statedb.live.cache import Cache, made_cache
+from statedb.live.hub import AsyncHub
 from statedb.live.level2 import AsyncLevel2
 from statedb.live.schedule import Schedule
 from statedb.models import MISSING
@@ -48,7 +49,7 @@ class AsyncStore(Async, Rooms[Async]):
         self._cache = made_cache(self.settings)
         self._level2: AsyncLevel2 | None = None
         self._schedule = Schedule()
-        self._keeper: AsyncKeeper | None = None
+        self._alarm: AsyncAlarm | None = None
         self._context = Context(self.settings, cache=self._cache, schedule=self._schedule)
         self._where = where
         self._point: Point | None = None
@@ -72,8 +73,8 @@ class AsyncStore(Async, Rooms[Async]):
                 self._cache.stamped_by(engine.stamp)
                 remember(self._cache)
             self._engine = engine
-            self._keeper = AsyncKeeper(self.settings.clock, _weakly(self))
-            self._schedule.alarm = self._keeper.alarm
+            self._alarm = AsyncAlarm(self.settings.clock, _weakly(self))
+            self._schedule.alarm = self._alarm.set
         return self
 
     async def close(self) -> None:
@@ -83,8 +84,8 @@ class AsyncStore(Async, Rooms[Async]):
         # First, so that another who closes meanwhile finds it closed.
         engine, self._engine = self._engine, None
         self._why_closed = "the store is closed; open it again"
-        if self._keeper is not None:
-            await self._keeper.stop()
+        if self._alarm is not None:
+            await self._alarm.stop()
         if self._apart:
             await asyncio.wait(self._apart)
         await engine.close(self._why_closed)
@@ -103,6 +104,14 @@ class AsyncStore(Async, Rooms[Async]):
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         await self.close()
+
+    @property
+    def hub(self) -> AsyncHub:
+        """Where tasks wait for commits, this store's and, while anybody attends, other processes'.
+
+        Raises StoreClosed.
+        """
+        return self._opened().hub
 
     # ---- what a store is asked for beside its rooms
 

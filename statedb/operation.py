@@ -21,6 +21,7 @@ from typing import Any, Concatenate, Generic, ParamSpec, Protocol, Self, TypeVar
 from statedb.db.tx import Tx
 from statedb.errors import ReadOnly
 from statedb.live.cache import Cache
+from statedb.live.hub import AsyncHub, Hub
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -32,6 +33,11 @@ Body = Callable[..., Any]
 
 class Shell:
     """What a room stands on. It runs operations, each inside a transaction, and knows how to wait for that."""
+
+    @property
+    def hub(self) -> Hub | AsyncHub | None:
+        """Where to wait for commits; None inside a transaction, for which nobody commits. Raises StoreClosed."""
+        return None
 
     def bind(self, operation: Operation[..., Any]) -> Callable[..., Any]:
         """Return a callable that runs an operation with the arguments after `tx`."""
@@ -72,9 +78,19 @@ def through(operation: Operation[..., Any], stages: Iterable[Around] = PIPELINE)
 class Sync(Shell):
     """A shell whose calls return values."""
 
+    @property
+    def hub(self) -> Hub | None:
+        """Where threads wait for commits; None inside a transaction."""
+        return None
+
 
 class Async(Shell):
     """A shell whose calls return coroutines."""
+
+    @property
+    def hub(self) -> AsyncHub | None:
+        """Where tasks wait for commits; None inside a transaction. Raises StoreClosed."""
+        return None
 
 
 S_co = TypeVar("S_co", bound=Shell, covariant=True)

@@ -11,6 +11,7 @@ from functools import partial
 from types import TracebackType
 from typing import Any, Concatenate, ParamSpec, Self, TypeVar, Unpack
 
+from statedb.alarm import Alarm
 from statedb.config import Options, Settings
 from statedb.db.context import Context, Point, on_branch
 from statedb.db.current import Elsewhere, near
@@ -20,8 +21,8 @@ from statedb.db.points import checked, resolve
 from statedb.db.tx import Note, Tx
 from statedb.errors import NoSuchBranch
 from statedb.handles import SyncAgent, sync_agent
-from statedb.keeper import Keeper
 from statedb.live.cache import Cache, made_cache
+from statedb.live.hub import Hub
 from statedb.live.level2 import Level2
 from statedb.live.schedule import Schedule
 from statedb.models import MISSING
@@ -55,9 +56,9 @@ class Store(Sync, Rooms[Sync]):
             self._cache.stamped_by(self._engine.stamp)
             remember(self._cache)
         self._watchdog = Watchdog(self.settings.transaction_timeout)
-        self._keeper = Keeper(self.settings.clock, _weakly(self))
-        self._schedule.alarm = self._keeper.alarm
-        self._finalizer = weakref.finalize(self, _close, self._engine, self._watchdog, self._keeper, self._level2)
+        self._alarm = Alarm(self.settings.clock, _weakly(self))
+        self._schedule.alarm = self._alarm.set
+        self._finalizer = weakref.finalize(self, _close, self._engine, self._watchdog, self._alarm, self._level2)
         Rooms.__init__(self, self)
 
     def __enter__(self) -> Self:
@@ -77,6 +78,11 @@ class Store(Sync, Rooms[Sync]):
             self._finalizer()
             if self._cache is not None:
                 self._cache.clear()
+
+    @property
+    def hub(self) -> Hub:
+        """Where threads wait for commits, this store's and, while anybody attends, other processes'."""
+        return self._engine.hub
 
     # ---- what a store is asked for beside its rooms
 
@@ -203,10 +209,10 @@ def _weakly(store: Store) -> Callable[[], object]:
     return look
 
 
-def _close(engine: Engine, watchdog: Watchdog, keeper: Keeper, level2: Level2 | None) -> None:
+def _close(engine: Engine, watchdog: Watchdog, alarm: Alarm, level2: Level2 | None) -> None:
     # The engine first: the watchdog may have to take a forgotten transaction back. A forked child has neither thread.
     if engine.close():
         watchdog.stop()
-        keeper.stop()
+        alarm.stop()
         if level2 is not None:
             level2.close()

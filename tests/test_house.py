@@ -25,7 +25,7 @@ ORDER = [
     ["rooms"],
     ["operation"],
     ["surface", "handles"],
-    ["watchdog", "keeper"],
+    ["watchdog", "alarm", "keeper"],
     ["transaction"],
     ["store", "aio"],
     ["caching"],

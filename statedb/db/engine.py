@@ -18,6 +18,7 @@ from statedb.config import Settings
 from statedb.db.context import Context
 from statedb.db.location import place_of, postgres_installed
 from statedb.db.tx import Note, Tx
+from statedb.live.hub import AsyncHub, Hub
 
 Body = Callable[[Tx], Any]
 
@@ -41,6 +42,9 @@ class Held(Protocol):
 
 class Engine(Protocol):
     """A database, for callers that wait. Any thread may use it."""
+
+    hub: Hub
+    """It is rung after each commit; closing the database closes it."""
 
     @property
     def closed(self) -> str:
@@ -97,13 +101,16 @@ class AsyncHeld(Protocol):
         """Run a function over the transaction."""
         ...
 
-    def end(self, *, commit: bool) -> Awaitable[None]:
+    def end(self, *, commit: bool) -> Awaitable[object]:
         """Write what is staged or take it back. It is under way once this returns, awaited or not."""
         ...
 
 
 class AsyncEngine(Protocol):
     """A database, for the tasks of one event loop. What is awaited is under way once it was asked for."""
+
+    hub: AsyncHub
+    """It is rung after each commit; closing the database closes it."""
 
     async def open(self) -> None:
         """Connect. Raises NotAStore and StoreTooNew."""

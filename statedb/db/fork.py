@@ -9,7 +9,9 @@ import os
 import weakref
 from typing import Protocol
 
-REASON = "the store was opened before this process was forked; open it again in the child"
+from statedb.live.hub import FORKED as REASON
+
+__all__ = ["REASON", "Forsaken", "remember"]
 
 
 class Forsaken(Protocol):

@@ -24,8 +24,8 @@ K = ("a", "local", "k")
 
 
 @pytest.fixture(autouse=True)
-def _no_keeper(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Here the clock moves when told, and the test makes what falls due; `tests/test_keeper.py` is about the other."""
+def _no_alarm(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Here the clock moves when told, and the test makes what falls due; `tests/test_alarm.py` is about the other."""
     monkeypatch.setattr(automatic, "remind", lambda tx: None)
 
 

@@ -123,11 +123,11 @@ def columns(raw: sqlite3.Connection, table: str) -> list[str]:
 
 
 def rows(path: Path) -> dict[str, list[Any]]:
-    """Return every row of a store, but without the hashes."""
+    """Return every row of a store, but without the hashes, and without what that schema had not yet."""
     found = {}
     with closing(sqlite3.connect(path)) as raw:
         for table in tables(raw):
-            kept = ", ".join(name for name in columns(raw, table) if name != "hash")
+            kept = ", ".join(name for name in columns(raw, table) if name not in ("hash", "incarnation"))
             found[table] = raw.execute(f"select {kept} from {table}").fetchall()
     return found
 

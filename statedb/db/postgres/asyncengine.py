@@ -26,6 +26,7 @@ from statedb.db.postgres.writing import Writing, aborted, begun, write
 from statedb.db.statements import Row
 from statedb.db.tx import Note
 from statedb.errors import StoreClosed
+from statedb.live.hub import AsyncHub
 
 T = TypeVar("T")
 
@@ -87,8 +88,8 @@ class Driver:
 class Port:
     """The pool, for functions that run on the loop."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, site: Site, ring: Callable[[], None]) -> None:
+        self.site, self.ring = site, ring
         self._raw: weakref.WeakSet[psycopg.AsyncConnection[Row]] = weakref.WeakSet()
         self.pool = AsyncConnectionPool(
             site.address,
@@ -135,7 +136,8 @@ class AsyncEngine:
 
     def __init__(self, place: Place, settings: Settings) -> None:
         self._site = Site(place, settings)
-        self._port = Port(self._site)
+        self.hub = AsyncHub()
+        self._port = Port(self._site, self.hub.ring)
         self._batches = Batches(self._port, min(settings.max_batch, MOST))
         self._under_way: set[asyncio.Task[Any]] = set()
         self._held: set[Held] = set()
@@ -150,6 +152,7 @@ class AsyncEngine:
         self._loop = asyncio.get_running_loop()
         self._finalizer = weakref.finalize(self, self._port.abandon)
         remember(self)
+        remember(self.hub)
 
     def glance(self, context: Context, body: Body) -> Awaitable[Any]:
         return self._run(lambda: reading.glance(self._port, context, body))
@@ -182,6 +185,7 @@ class AsyncEngine:
 
     async def close(self, why: str) -> None:
         self._why_closed = why
+        self.hub.close(why)
         await self._batches.drain()
         while self._held or self._under_way:
             for held in list(self._held):

@@ -201,6 +201,7 @@ class Together:
         """What has been done to things with a name, of which only the rows tell those that come after."""
         self._relied = Footprint()
         self._last: Tx | None = None
+        self._wrote = False
         self._now = EARLIEST
         self._token = secrets.token_hex(8)
         self.put_off: list[Waiting] = []
@@ -217,7 +218,7 @@ class Together:
                 self.put_off.append(each)
             elif each.error is None:
                 self._flush(each)
-        if not self.connection.keeps_rows:
+        if not self._wrote:
             return
         landed = self._land()
         if landed is not None:
@@ -226,6 +227,7 @@ class Together:
                 if each.tx is not None and each.tx.written is not None:
                     at = max(at, each.tx.now)
                     journal.land(each.tx, landed.shift, at)
+            self._port.ring()
 
     def end(self) -> None:
         """Give the connection back, with nothing open on it."""
@@ -262,8 +264,10 @@ class Together:
             changed |= deed.concerns
         self._relied.add(waiting.footprint)
         self._now = max(self._now, tx.now)
+        self._wrote = self._wrote or bool(tx.asides)
         if journal.flush(tx) is None:
             return
+        self._wrote = True
         self._last = tx
         self._changed |= changed
         self._done |= done

@@ -61,6 +61,8 @@ class Connection:
         self._newest: Newest | None = None
         self._begun = self._held = self._alone = self._patient = False
         self._failure: Exception | None = None
+        self.wrote = False
+        """Whether rows have been sent."""
 
     # ---- beginning
 
@@ -133,11 +135,6 @@ class Connection:
 
     def run(self, statement: Statement, parameters: Parameters) -> None:
         self._rows.add(statement, parameters)
-
-    @property
-    def keeps_rows(self) -> bool:
-        """Whether any rows are kept back."""
-        return bool(self._rows)
 
     def insist(self) -> None:
         """Have the turn to write from the transaction's beginning. Raises NeedsTurn, and is run again."""
@@ -235,7 +232,7 @@ class Connection:
         if not self._rows:
             return []
         base, rows = self._base(), self._rows
-        self._rows = WriteSet()
+        self._rows, self.wrote = WriteSet(), True
         others = [self._query(_unless_refused(statement), parameters) for statement, parameters in rows.others]
         return [landing(self._site, rows, base, now, footprint), *others]
 

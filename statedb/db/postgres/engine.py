@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,6 +25,7 @@ from statedb.db.statements import Row
 from statedb.db.threads import me
 from statedb.db.tx import Note
 from statedb.errors import InTransaction, StoreClosed
+from statedb.live.hub import Hub
 
 
 class Driver:
@@ -73,8 +74,8 @@ class Driver:
 class Port:
     """The pool, for threads."""
 
-    def __init__(self, site: Site) -> None:
-        self.site = site
+    def __init__(self, site: Site, ring: Callable[[], None]) -> None:
+        self.site, self.ring = site, ring
         self.pool = ConnectionPool(
             site.address,
             kwargs=connecting(site.settings) | {"cursor_factory": psycopg.RawCursor},
@@ -112,12 +113,14 @@ class Engine:
     def __init__(self, place: Place, settings: Settings) -> None:
         self._site = Site(place, settings)
         prepare(self._site)
-        self._port = Port(self._site)
+        self.hub = Hub()
+        self._port = Port(self._site, self.hub.ring)
         self._inside: set[object] = set()
         self._held: set[Held] = set()
         self._ended = threading.Condition()
         self.closed = ""
         remember(self)
+        remember(self.hub)
 
     def check(self) -> None:
         if self.closed:
@@ -170,6 +173,7 @@ class Engine:
             if self.closed:
                 return False
             self.closed = "the store is closed; open it again"
+            self.hub.close(self.closed)
             # Not waiting for a transaction of another thread would pull its connection away under it.
             self._ended.wait_for(lambda: not self._others(), self._site.settings.busy_timeout)
         for held in list(self._held):

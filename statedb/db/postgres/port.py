@@ -25,6 +25,8 @@ class Port(Protocol):
     """How a shell reaches the server and waits."""
 
     site: Site
+    ring: Callable[[], None]
+    """Called after each commit."""
 
     def borrow(self) -> Driver:
         """Return a connection of the pool. Raises StoreBusy where none can be had in time."""

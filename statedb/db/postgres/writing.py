@@ -87,6 +87,8 @@ class Writing:
         if landed is not None:
             journal.land(tx, landed.shift, max(tx.now, landed.at))
         self.rollback()
+        if landed is not None and self._connection.wrote:
+            self._port.ring()
 
     def rollback(self) -> None:
         if self._driver is None:

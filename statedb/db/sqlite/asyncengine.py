@@ -10,12 +10,14 @@ from statedb.config import Settings
 from statedb.db import journal
 from statedb.db.context import Context
 from statedb.db.engine import Body
+from statedb.db.fork import remember
 from statedb.db.sqlite.connection import Connection
 from statedb.db.sqlite.hop import Hop, open_hops
 from statedb.db.sqlite.sentinel import MemorySentinel, Sentinel
 from statedb.db.sqlite.writequeue import WriteQueue
 from statedb.db.tx import Note, Tx
 from statedb.errors import StoreClosed
+from statedb.live.hub import AsyncHub
 
 
 class AsyncEngine:
@@ -28,12 +30,15 @@ class AsyncEngine:
         self._queue: WriteQueue | None = None
         self._why_closed = ""
         self._sentinel: Sentinel | MemorySentinel = Sentinel(path, settings)
+        self.hub = AsyncHub()
+        self.ring = self.hub.ring
+        remember(self.hub)
 
     async def open(self) -> None:
         self._writer, self._reader = await open_hops(self._path, self._settings)
         if self._path == ":memory:":
             self._sentinel = MemorySentinel(self._writer.connection)
-        self._queue = WriteQueue(self._writer, self._settings.max_batch)
+        self._queue = WriteQueue(self._writer, self._settings.max_batch, self.ring)
 
     def glance(self, context: Context, body: Body) -> asyncio.Future[Any]:
         return self._hop(self._reader).run(lambda connection: body(Tx(connection, context)))
@@ -68,6 +73,7 @@ class AsyncEngine:
     async def close(self, why: str) -> None:
         writer, reader, queue = self._writer, self._reader, self._queue
         self._why_closed, self._writer, self._reader = why, None, None
+        self.hub.close(why)
         self._sentinel.close()
         if queue is not None:
             await queue.drain(why)
@@ -100,24 +106,27 @@ class Held:
     def run(self, body: Body) -> asyncio.Future[Any]:
         return self._engine.run(lambda _: body(self.tx))
 
-    def end(self, *, commit: bool) -> asyncio.Future[None]:
+    def end(self, *, commit: bool) -> asyncio.Future[bool]:
         ended = self._engine.run(lambda connection: _end(connection, self.tx, commit=commit))
         ended.add_done_callback(self._release)
         return ended
 
-    def _release(self, ended: asyncio.Future[None]) -> None:
-        if not ended.cancelled():
-            ended.exception()  # looked at, so that asyncio does not report it a second time
+    def _release(self, ended: asyncio.Future[bool]) -> None:
+        # An error is looked at, so that asyncio does not report it a second time.
+        wrote = not ended.cancelled() and ended.exception() is None and ended.result()
         self._queue.release()
+        if wrote:
+            self._engine.ring()
 
 
-def _end(connection: Connection, tx: Tx, *, commit: bool) -> None:
+def _end(connection: Connection, tx: Tx, *, commit: bool) -> bool:
+    """End the transaction, and tell whether anything was written."""
     if not commit:
         connection.rollback()
-        return
+        return False
     try:
         journal.flush(tx)
-        connection.commit()
+        return connection.commit()
     except BaseException:
         tx.written = None
         connection.rollback()

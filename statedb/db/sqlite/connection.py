@@ -76,6 +76,7 @@ class Connection:
         self._gathers = False
         self._kept = RowsKept(DIALECT)
         self._ids: dict[str, int] = {}
+        self._changes = raw.total_changes
         self._mark: int | None = 0
         self._failure: Exception | None = None
 
@@ -193,12 +194,15 @@ class Connection:
     def prepare(self) -> None:
         """Be about to write: the write transaction stands already."""
 
-    def commit(self) -> None:
+    def commit(self) -> bool:
+        """Commit; False where nothing was written."""
         if self._kept.rows or self._failure:
             self.send()
         self._gathers = False
         self._ids.clear()
         self.raw.execute("commit")
+        before, self._changes = self._changes, self.raw.total_changes
+        return before != self._changes
 
     def rollback(self) -> None:
         self._mark, self._failure, self._gathers = 0, None, False
@@ -269,10 +273,12 @@ class MemoryConnection(Connection):
             self._flushing = True
             self.raw.execute("begin immediate")
 
-    def commit(self) -> None:
-        if self._flushing:
-            super().commit()
-            self._end()
+    def commit(self) -> bool:
+        if not self._flushing:
+            return False
+        wrote = super().commit()
+        self._end()
+        return wrote
 
     def rollback(self) -> None:
         if self._flushing:

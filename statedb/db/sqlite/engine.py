@@ -10,10 +10,12 @@ from statedb.config import Settings
 from statedb.db import journal
 from statedb.db.context import Context
 from statedb.db.engine import Body
+from statedb.db.fork import remember
 from statedb.db.sqlite.connection import Error, explain
 from statedb.db.sqlite.pool import Pool, explained
 from statedb.db.sqlite.sentinel import MemorySentinel, Sentinel
 from statedb.db.tx import Note, Tx
+from statedb.live.hub import Hub
 
 
 class Engine:
@@ -26,6 +28,9 @@ class Engine:
         memory = path == ":memory:"
         self._sentinel = MemorySentinel(self._pool.writer) if memory else Sentinel(path, settings)
         self.stamp = self._sentinel.stamp
+        self.hub = Hub()
+        self.ring = self.hub.ring
+        remember(self.hub)
 
     @property
     def closed(self) -> str:
@@ -56,7 +61,7 @@ class Engine:
 
     def write(self, context: Context, note: Note, body: Body, *, alone: bool = False) -> Any:
         try:
-            held = Held(self._pool, context, note)
+            held = Held(self, context, note)
             try:
                 result = body(held.tx)
             except BaseException:
@@ -69,9 +74,10 @@ class Engine:
 
     def begin(self, context: Context, note: Note) -> Held:
         with explained():
-            return Held(self._pool, context, note)
+            return Held(self, context, note)
 
     def close(self) -> bool:
+        self.hub.close("the store is closed; open it again")
         self._sentinel.close()
         return self._pool.close()
 
@@ -93,9 +99,9 @@ class Engine:
 class Held:
     """The store's one writing transaction."""
 
-    def __init__(self, pool: Pool, context: Context, note: Note) -> None:
-        self._pool = pool
-        self.tx = Tx(pool.acquire(), context)
+    def __init__(self, engine: Engine, context: Context, note: Note) -> None:
+        self._pool, self._engine = engine._pool, engine
+        self.tx = Tx(self._pool.acquire(), context)
         try:
             self.tx.begin(note)
         except BaseException:
@@ -114,12 +120,14 @@ class Held:
         """Write what is staged and commit; errors are the driver's own."""
         try:
             journal.flush(self.tx)
-            self._pool.writer.commit()
+            wrote = self._pool.writer.commit()
         except BaseException:
             self.tx.written = None
             self.rollback()
             raise
         self._pool.release()
+        if wrote:
+            self._engine.ring()
 
     def rollback(self) -> None:
         if not self._pool.closed:

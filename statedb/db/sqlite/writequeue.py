@@ -51,8 +51,8 @@ class Waiting:
 class WriteQueue:
     """The turn to write, among the tasks of one process."""
 
-    def __init__(self, hop: Hop, batch: int) -> None:
-        self._hop, self._batch = hop, batch
+    def __init__(self, hop: Hop, batch: int, ring: Callable[[], None]) -> None:
+        self._hop, self._batch, self._ring = hop, batch, ring
         self._waiting: deque[Waiting] = deque()
         self._busy = False
         self._held = False
@@ -130,18 +130,20 @@ class WriteQueue:
         loop = self._loop = asyncio.get_running_loop()
 
         def job(connection: Connection) -> None:
-            outcomes = commit_together(connection, batch)
-            tell(loop, self._settle, batch, outcomes)
+            outcomes, wrote = commit_together(connection, batch)
+            tell(loop, self._settle, batch, outcomes, wrote)
 
         self._hop.post(job)
 
-    def _settle(self, batch: list[Waiting], outcomes: list[Outcome]) -> None:
+    def _settle(self, batch: list[Waiting], outcomes: list[Outcome], wrote: bool) -> None:
         try:
             for waiting, (settle, result) in zip(batch, outcomes, strict=False):
                 settle(waiting.future, result)
             self._waiting.extendleft(reversed(batch[len(outcomes) :]))
         finally:
             self.release()
+        if wrote:
+            self._ring()
 
     def _run_hold(self, waiting: Waiting) -> None:
         self._busy = self._held = True
@@ -165,8 +167,11 @@ class WriteQueue:
         begun.add_done_callback(started)
 
 
-def commit_together(connection: Connection, batch: list[Waiting]) -> list[Outcome]:
-    """Run writes in one transaction and return how each ended, in order; fewer than asked for where others wait."""
+def commit_together(connection: Connection, batch: list[Waiting]) -> tuple[list[Outcome], bool]:
+    """Run writes in one transaction, and return how each ended, in order, and whether anything was written.
+
+    They are fewer than asked for where others wait.
+    """
     try:
         return _together(connection, batch)
     except BaseException as error:
@@ -176,12 +181,13 @@ def commit_together(connection: Connection, batch: list[Waiting]) -> list[Outcom
             error.add_note(f"and rolling back failed: {second}")
         # A full disk and a busy file are the same for all.
         if len(batch) == 1 or not isinstance(error, Exception) or isinstance(error, StoreBusy | OperationalError):
-            return [(settle_error, error)] * len(batch)
+            return [(settle_error, error)] * len(batch), False
     # Rows that the database refuses, or that had been sent when their own write failed: one by one tells whose.
-    return [outcome for each in batch for outcome in commit_together(connection, [each])]
+    ended = [commit_together(connection, [each]) for each in batch]
+    return [outcome for outcomes, _ in ended for outcome in outcomes], any(wrote for _, wrote in ended)
 
 
-def _together(connection: Connection, batch: list[Waiting]) -> list[Outcome]:
+def _together(connection: Connection, batch: list[Waiting]) -> tuple[list[Outcome], bool]:
     connection.begin_write()
     connection.prepare()
     if len(batch) > 1:
@@ -193,8 +199,7 @@ def _together(connection: Connection, batch: list[Waiting]) -> list[Outcome]:
         outcomes.append(outcome)
         if len(outcomes) % _POLITE == 0 and connection.crowded():
             break
-    connection.commit()
-    return outcomes
+    return outcomes, connection.commit()
 
 
 def _one(connection: Connection, waiting: Waiting, last: Tx | None, earlier: Earlier) -> tuple[Outcome, Tx | None]:

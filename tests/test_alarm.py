@@ -1,4 +1,4 @@
-"""The keeper: what it is told to look at, when, and that it keeps nobody from leaving. No test waits for a time."""
+"""The alarm: what it is told to look at, when, and that it keeps nobody from leaving. No test waits for a time."""
 
 from __future__ import annotations
 
@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from statedb import AsyncStore, AutoCheckpoint, Store, StoreBusy, StoreClosed, Trigger
+from statedb.alarm import Alarm, AsyncAlarm
 from statedb.db import automatic
-from statedb.keeper import AsyncKeeper, Keeper
 from tests.helpers import HANG, Clock, run
 from tests.places import only_sqlite
 
@@ -22,28 +22,28 @@ SOON = AutoCheckpoint(triggers=[Trigger("time_interval", 0.0001)])
 LATE = AutoCheckpoint(triggers=[Trigger("time_interval", 60)])
 
 
-def keepers() -> list[threading.Thread]:
-    return [thread for thread in threading.enumerate() if thread.name == "statedb-keeper"]
+def alarms() -> list[threading.Thread]:
+    return [thread for thread in threading.enumerate() if thread.name == "statedb-alarm"]
 
 
 @pytest.fixture(autouse=True)
 def quick(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("statedb.keeper.REST", 0.0)
-    monkeypatch.setattr("statedb.keeper.AGAIN", 0.0)
+    monkeypatch.setattr("statedb.alarm.REST", 0.0)
+    monkeypatch.setattr("statedb.alarm.AGAIN", 0.0)
 
 
 def test_it_looks_when_something_is_due_and_not_before(clock: Clock) -> None:
     looked = threading.Semaphore(0)
-    keeper = Keeper(clock, looked.release)
-    assert keepers() == []
-    keeper.alarm(clock.micros + 10**12)
-    assert len(keepers()) == 1
-    keeper.alarm(clock.micros)
+    alarm = Alarm(clock, looked.release)
+    assert alarms() == []
+    alarm.set(clock.micros + 10**12)
+    assert len(alarms()) == 1
+    alarm.set(clock.micros)
     assert looked.acquire(timeout=HANG)
-    keeper.stop()
-    keeper.stop()
-    keeper.alarm(clock.micros)
-    assert keepers() == []
+    alarm.stop()
+    alarm.stop()
+    alarm.set(clock.micros)
+    assert alarms() == []
     assert not looked.acquire(blocking=False)
 
 
@@ -55,21 +55,21 @@ def test_what_fails_is_looked_at_again(clock: Clock) -> None:
             raise failures.pop()
         done.set()
 
-    keeper = Keeper(clock, look)
-    keeper.alarm(clock.micros)
+    alarm = Alarm(clock, look)
+    alarm.set(clock.micros)
     assert done.wait(HANG)
-    keeper.stop()
+    alarm.stop()
 
 
 def test_it_ends_with_its_store(clock: Clock) -> None:
     def look() -> None:
         raise StoreClosed("closed")
 
-    keeper = Keeper(clock, look)
-    keeper.alarm(clock.micros)
-    for thread in keepers():
+    alarm = Alarm(clock, look)
+    alarm.set(clock.micros)
+    for thread in alarms():
         thread.join(HANG)
-    assert keepers() == []
+    assert alarms() == []
 
 
 def test_on_a_loop_it_is_the_same(clock: Clock) -> None:
@@ -81,12 +81,12 @@ def test_on_a_loop_it_is_the_same(clock: Clock) -> None:
                 raise failures.pop()
             looked.release()
 
-        keeper = AsyncKeeper(clock, look)
-        keeper.alarm(clock.micros + 10**12)
-        keeper.alarm(clock.micros)
+        alarm = AsyncAlarm(clock, look)
+        alarm.set(clock.micros + 10**12)
+        alarm.set(clock.micros)
         await looked.acquire()
-        await keeper.stop()
-        keeper.alarm(clock.micros)
+        await alarm.stop()
+        alarm.set(clock.micros)
         await asyncio.sleep(0)
         await asyncio.sleep(0)
         assert looked.locked()
@@ -107,17 +107,17 @@ def test_on_a_loop_it_is_idle_while_it_looks(clock: Clock) -> None:
             looked.release()
             await going_on.wait()
 
-        keeper = AsyncKeeper(counting, look)
-        keeper.alarm(clock.micros)
+        alarm = AsyncAlarm(counting, look)
+        alarm.set(clock.micros)
         await looked.acquire()
-        keeper.alarm(clock.micros)
+        alarm.set(clock.micros)
         before = asked
         for _ in range(50):
             await asyncio.sleep(0)
         assert asked - before < 5
         going_on.set()
         await looked.acquire()
-        await keeper.stop()
+        await alarm.stop()
 
     run(main())
 
@@ -143,16 +143,16 @@ def made(monkeypatch: pytest.MonkeyPatch) -> threading.Event:
 def test_a_store_where_nobody_writes_any_more_gets_its_last_checkpoint(anywhere: str, made: threading.Event) -> None:
     with Store(anywhere, durability="normal") as store:
         store.checkpoints.configure("a", SOON)
-        assert keepers() == []
+        assert alarms() == []
         store.states.set("b", "local", "k", 1)
-        assert keepers() == [], "nobody waits who has written nothing that a policy is for"
+        assert alarms() == [], "nobody waits who has written nothing that a policy is for"
         store.states.set("a", "local", "k", 1)
         assert made.wait(HANG)
         while not store.checkpoints.list("a"):  # it is on its way into the log
             pass
         [checkpoint] = store.checkpoints.list("a")
         assert (checkpoint.revision, checkpoint.metadata) == (3, {"trigger": "time_interval"})
-    assert keepers() == []
+    assert alarms() == []
 
 
 def test_so_does_one_on_a_loop(anywhere: str) -> None:
@@ -166,7 +166,7 @@ def test_so_does_one_on_a_loop(anywhere: str) -> None:
             assert [each.revision for each in await store.checkpoints.list("a")] == [2]
 
     run(main())
-    assert keepers() == []
+    assert alarms() == []
 
 
 def test_it_looks_after_branches_too_until_they_end(where: str, made: threading.Event) -> None:
@@ -182,7 +182,7 @@ def test_it_looks_after_branches_too_until_they_end(where: str, made: threading.
             pass  # what is made is told before it is committed
         assert [each.branch for each in found] == ["lab"]
         assert store.checkpoints.list() == []
-    assert keepers() == []
+    assert alarms() == []
 
 
 def test_on_a_loop_it_looks_after_branches_too(anywhere: str) -> None:
@@ -199,7 +199,7 @@ def test_on_a_loop_it_looks_after_branches_too(anywhere: str) -> None:
 
 
 @only_sqlite
-def test_two_may_close_a_store_whose_keeper_looks(clock: Clock, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_two_may_close_a_store_whose_alarm_looks(clock: Clock, where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     async def main() -> None:
         looking, going_on = asyncio.Event(), asyncio.Event()
 
@@ -221,15 +221,15 @@ def test_two_may_close_a_store_whose_keeper_looks(clock: Clock, where: str, monk
 
 
 @only_sqlite
-def test_a_store_that_is_forgotten_takes_its_keeper_along(where: str) -> None:
+def test_a_store_that_is_forgotten_takes_its_alarm_along(where: str) -> None:
     store = Store(where, durability="normal")
     store.checkpoints.configure("a", LATE)
     store.states.set("a", "local", "k", 1)
-    [keeper] = keepers()
+    [alarm] = alarms()
     del store
     gc.collect()
-    keeper.join(HANG)
-    assert keepers() == []
+    alarm.join(HANG)
+    assert alarms() == []
 
 
 LEFT_OPEN = """
@@ -261,4 +261,4 @@ def test_a_forked_child_leaves_it_alone(where: str) -> None:
         child.start()
         child.join(HANG)
         assert child.exitcode == 0
-        assert len(keepers()) == 1
+        assert len(alarms()) == 1

@@ -30,7 +30,7 @@ LONGEST = 3600.0
 Clock = Callable[[], float | datetime]
 
 
-class Keeper:
+class Alarm:
     """Calls `look` when something falls due. Its thread starts with the first alarm and ends with `stop`."""
 
     def __init__(self, clock: Clock, look: Callable[[], object]) -> None:
@@ -41,14 +41,14 @@ class Keeper:
         self._thread: threading.Thread | None = None
         self._stopped = False
 
-    def alarm(self, due: int) -> None:
+    def set(self, due: int) -> None:
         """Look at a time, in microseconds, or before."""
         with self._changed:
             if self._stopped or (self._due is not None and self._due <= due):
                 return
             self._due = due
             if self._thread is None:
-                self._thread = threading.Thread(target=self._run, name="statedb-keeper", daemon=True)
+                self._thread = threading.Thread(target=self._run, name="statedb-alarm", daemon=True)
                 self._thread.start()
             self._changed.notify()
 
@@ -70,7 +70,7 @@ class Keeper:
                 return
             except StateDBError:
                 rest = AGAIN
-                self.alarm(micros(self._clock()))
+                self.set(micros(self._clock()))
             with self._changed:
                 self._rested = time.monotonic() + rest
 
@@ -87,7 +87,7 @@ class Keeper:
             return False
 
 
-class AsyncKeeper:
+class AsyncAlarm:
     """The same on an event loop: a timer, and the task it starts."""
 
     def __init__(self, clock: Clock, look: Callable[[], Coroutine[Any, Any, object]]) -> None:
@@ -99,10 +99,10 @@ class AsyncKeeper:
         self._rested = 0.0
         self._stopped = False
 
-    def alarm(self, due: int) -> None:
+    def set(self, due: int) -> None:
         """Look at a time, in microseconds, or before. Any thread may call this."""
         with suppress(RuntimeError):  # the loop is closed, and nobody waits for anything any more
-            self._loop.call_soon_threadsafe(self._set, due, context=Context())
+            self._loop.call_soon_threadsafe(self._set_on_loop, due, context=Context())
 
     async def stop(self) -> None:
         """Wait for what is under way, and start nothing more."""
@@ -112,7 +112,7 @@ class AsyncKeeper:
         if self._task is not None:
             await asyncio.wait([self._task])
 
-    def _set(self, due: int) -> None:
+    def _set_on_loop(self, due: int) -> None:
         if not self._stopped and (self._due is None or due < self._due):
             self._due = due
             self._start()
