@@ -22,13 +22,15 @@ class Filter:
     state_type: str | None = None
     kinds: frozenset[str] = KINDS
 
-    def picks(self, change: Change) -> bool:
+    def covers(self, key: Address) -> bool:
         return (
-            self.agent_id in (None, change.agent_id)
-            and fnmatchcase(change.key, self.pattern)
-            and self.state_type in (None, change.state_type)
-            and change.change in self.kinds
+            self.agent_id in (None, key.agent_id)
+            and self.state_type in (None, key.state_type)
+            and fnmatchcase(key.key, self.pattern)
         )
+
+    def picks(self, change: Change) -> bool:
+        return change.change in self.kinds and self.covers(at(change))
 
 
 @dataclass(frozen=True)
@@ -53,7 +55,7 @@ Values = Mapping[Address, Any]
 class Life:
     """What a watcher saw from its start to its end.
 
-    It began after revision `since`, with what it asked the store for at that point (`listing`) if it had to begin anew.
+    It began after revision `since`, with what it was told of that point (`listing`) if it had to begin anew.
     `floor`: it ended since what it wanted had been cut, and was told so. `until`: it ended having been told to follow
     up to that revision. Otherwise it was killed.
     """

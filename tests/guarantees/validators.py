@@ -23,8 +23,8 @@ def ordered(lives: Sequence[Life], log: Log, wanted: Filter) -> list[str]:
     return [
         f"life {number}: {_name(after)} came after {_name(before)}"
         for number, life in enumerate(lives)
-        for before, after in pairwise(life.changes)
-        if places.get(after.event_id, after.revision) < places.get(before.event_id, before.revision)
+        for before, after in pairwise(each for each in life.changes if each.event_id in places)
+        if places[after.event_id] < places[before.event_id]
     ]
 
 
@@ -155,11 +155,7 @@ def compacted(lives: Sequence[Life], log: Log, wanted: Filter) -> list[str]:
 
 
 def _picked(log: Log, revision: int, wanted: Filter) -> dict[Any, Any]:
-    return {
-        where: value
-        for where, value in log.values(revision).items()
-        if wanted.agent_id in (None, where.agent_id)
-    }
+    return {where: value for where, value in log.values(revision).items() if wanted.covers(where)}
 
 
 GUARANTEES: dict[str, Validator] = {
