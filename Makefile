@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PEERS := .venv/.peers
 
-.PHONY: demo test lint types bench bench-scale gaps crash torn linear schema wheel clean
+.PHONY: demo test lint types bench bench-scale gaps crash torn linear watchers schema wheel clean
 
 demo: $(READY)  ## run the main job as a short story
 	$(BIN)/statedb demo
@@ -37,6 +37,9 @@ torn: $(READY)  ## 200 processes killed in the middle of a restore, of a merge, 
 
 linear: $(READY)  ## 6 processes read, write, compare and set a few keys, and are killed, on both databases: it is linearizable
 	$(BIN)/python -m tests.rigs linear
+
+watchers: $(READY)  ## 4 watchers beside 8 writers for 60 s, on both databases, killed and resumed while old versions are cut
+	$(BIN)/python -m tests.rigs watchers
 
 schema: $(READY)  ## write schema.sql anew from statedb/db/tables.py
 	$(BIN)/python -m statedb.db.schema > schema.sql

@@ -1,4 +1,4 @@
-"""The rigs, for a few seconds each; `make` runs each for long by its name: gaps, crash, torn, linear."""
+"""The rigs, for a few seconds each; `make` runs each for long by its name: gaps, crash, torn, linear, watchers."""
 
 from __future__ import annotations
 
@@ -12,6 +12,7 @@ from tests.rigs.gaps import hunt
 from tests.rigs.linear import line_up
 from tests.rigs.server import Server
 from tests.rigs.torn import LARGE, tear
+from tests.rigs.watchers import keep_watch
 
 SECONDS = 2.0
 KILLS = 2
@@ -44,3 +45,9 @@ def test_a_process_killed_in_the_middle_of_a_large_change_has_made_it_or_not(nam
 
 def test_what_processes_are_told_of_a_key_can_be_put_in_one_order(where: str, tmp_path: Path) -> None:
     print(line_up(where, tmp_path / "linear", SECONDS / 2))
+
+
+def test_what_watchers_are_promised_is_kept_though_they_are_killed_and_old_versions_cut(
+    where: str, tmp_path: Path
+) -> None:
+    print(keep_watch(where, tmp_path / "watchers", SECONDS / 2))

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from datetime import datetime
 from fnmatch import fnmatchcase
+from functools import cached_property
 from typing import Any
 
-from statedb import Address, Change
+from statedb import Address, Change, StateType
 
 KINDS = frozenset({"create", "update", "delete", "expire"})
 """What a watch shows unless it is told otherwise."""
@@ -93,7 +96,12 @@ class Log:
 
     def between(self, since: int, before: int, wanted: Filter) -> list[Change]:
         """Return what a filter picks of the commits after one revision and before another."""
-        return [each for each in self.changes if since < each.revision < before and wanted.picks(each)]
+        first, last = bisect_right(self._revisions, since), bisect_left(self._revisions, before)
+        return [each for each in self.changes[first:last] if wanted.picks(each)]
+
+    @cached_property
+    def _revisions(self) -> list[int]:
+        return [each.revision for each in self.changes]
 
     def replay(self) -> Iterator[tuple[Change, dict[Address, Any]]]:
         """Yield each change with the values before it, made of nothing but the new values of all before it."""
@@ -114,3 +122,15 @@ class Log:
 
 def at(change: Change) -> Address:
     return Address(change.agent_id, change.state_type, change.key)
+
+
+# ---- in files
+
+
+def as_json(change: Change) -> dict[str, Any]:
+    return {**asdict(change), "at": change.at.isoformat()}
+
+
+def of_json(said: dict[str, Any]) -> Change:
+    told = {**said, "state_type": StateType(said["state_type"]), "at": datetime.fromisoformat(said["at"])}
+    return Change(**told)

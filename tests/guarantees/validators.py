@@ -11,7 +11,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import groupby, pairwise
 from typing import Any
 
-from statedb import Change
+from statedb import Change, StateType
 from tests.guarantees.recording import Filter, Life, Log, Marked, Noted, at
 
 Validator = Callable[[Sequence[Life], Log, Filter], list[str]]
@@ -149,13 +149,15 @@ def compacted(lives: Sequence[Life], log: Log, wanted: Filter) -> list[str]:
             found.append(f"life {number} began {'without' if refused else 'with'} a listing")
         if refused and before is not None and life.since < before.cursor:
             found.append(f"life {number} went back to {life.since}")
-        if life.listing is not None and dict(life.listing) != _picked(log, life.since, wanted):
+        if life.listing is not None and life.listing != _picked(log, life.since, wanted):
             found.append(f"life {number} began anew with a listing that is not what stood at {life.since}")
     return found
 
 
 def _picked(log: Log, revision: int, wanted: Filter) -> dict[Any, Any]:
-    return {where: value for where, value in log.values(revision).items() if wanted.covers(where)}
+    """Return what a listing is to hold, sessions aside: what of them has expired, the log says later, or never."""
+    stood = log.values(revision).items()
+    return {at: value for at, value in stood if wanted.covers(at) and at.state_type != StateType.SESSION}
 
 
 GUARANTEES: dict[str, Validator] = {

@@ -17,6 +17,7 @@ from tests.rigs.gaps import hunt
 from tests.rigs.linear import line_up
 from tests.rigs.server import Server
 from tests.rigs.torn import KILLS_OF_A_STORE, LARGE, NEW, OLD, tear
+from tests.rigs.watchers import keep_watch
 
 HELD = 10.0
 
@@ -72,6 +73,7 @@ RIGS: dict[str, tuple[Callable[[float, Path, int | None], None], float]] = {
     "delay": (delays, 5.0),
     "torn": (tears, 200),
     "linear": (on_both(line_up), 30.0),
+    "watchers": (on_both(keep_watch), 60.0),
 }
 
 if __name__ == "__main__":

@@ -21,7 +21,7 @@ from tests.helpers import HANG
 FORKED = multiprocessing.get_context("forkserver")
 """Processes forked off one that has imported what they need and opened nothing: a dozen start at once."""
 
-FORKED.set_forkserver_preload(["tests.rigs.crew", "tests.rigs.linear"])
+FORKED.set_forkserver_preload(["tests.rigs.crew", "tests.rigs.linear", "tests.rigs.watchers"])
 
 
 class Processes:
@@ -32,6 +32,10 @@ class Processes:
 
     def names(self) -> list[str]:
         return list(self._alive)
+
+    def ended(self, name: str) -> bool:
+        """Tell whether a process has ended by itself, however."""
+        return self._alive[name].exitcode is not None
 
     def start(self, name: str, work: Callable[..., object], *args: Any) -> str:
         """Start a process, and return its name."""
@@ -62,6 +66,11 @@ class Processes:
     def go_on(self, name: str) -> None:
         """Have a process go on that stood still."""
         os.kill(self._pid(name), signal.SIGCONT)
+
+    def forget(self, name: str, *codes: int) -> None:
+        """Take leave of a process that has ended, with one of some exit codes."""
+        process = self._alive.pop(name)
+        assert process.exitcode in codes, f"{name} ended with {process.exitcode}"
 
     def join(self, *names: str) -> None:
         """Return once processes have ended by themselves, and well."""
@@ -104,8 +113,8 @@ class Board:
         return sorted(path.stem for path in self._folder.glob("*.log"))
 
     def lines(self, name: str) -> list[str]:
-        """Return what somebody said."""
-        return (self._folder / f"{name}.log").read_text().splitlines()
+        """Return what somebody said; who was killed in the middle of a line has not said it."""
+        return (self._folder / f"{name}.log").read_text().split("\n")[:-1]
 
     def logs(self) -> Iterator[list[str]]:
         """Yield the lines of every log, as words."""
@@ -118,7 +127,10 @@ class Log:
     """What a process says, a line at a time: `ok OP REVISION`, say."""
 
     def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
+        self._fd = os.open(path, os.O_RDWR | os.O_APPEND | os.O_CREAT)
+        # Where another of this name was killed in the middle of a line, which may happen from one page to the next.
+        said = os.pread(self._fd, os.fstat(self._fd).st_size, 0)
+        os.ftruncate(self._fd, said.rfind(b"\n") + 1)
 
     def say(self, *words: object) -> None:
         os.write(self._fd, (" ".join(map(str, words)) + "\n").encode())
