@@ -281,7 +281,7 @@ CREATE TABLE stream_snapshots (
     codec BIGINT,
     value TEXT,
     data BLOB,
-    CONSTRAINT pk_stream_snapshots PRIMARY KEY (stream_id, version),
+    CONSTRAINT pk_stream_snapshots PRIMARY KEY (stream_id, version, revision),
     CONSTRAINT fk_stream_snapshots_stream_id FOREIGN KEY(stream_id) REFERENCES event_streams (id),
     CONSTRAINT fk_stream_snapshots_revision FOREIGN KEY(revision) REFERENCES state_commits (revision)
 ) WITHOUT ROWID;

@@ -60,6 +60,7 @@ from statedb.transaction import Joined, Transaction
 from statedb.values.autocheckpoint import AutoCheckpoint, Trigger
 from statedb.values.conflict import Conflict, MergeOutcome, Resolution
 from statedb.values.diff import Modified, StateDiff
+from statedb.values.event import Event, EventStream, RecordedEvent, StreamSnapshot
 from statedb.values.lock import Lock, LockChange, LockType
 from statedb.values.merge import Clash
 from statedb.values.row import Row, Rows
@@ -89,6 +90,8 @@ __all__ = [
     "DiskFull",
     "Entry",
     "Erased",
+    "Event",
+    "EventStream",
     "Fenced",
     "Health",
     "Imported",
@@ -112,6 +115,7 @@ __all__ = [
     "Outcome",
     "QueryRefused",
     "ReadOnly",
+    "RecordedEvent",
     "Resolution",
     "Row",
     "Rows",
@@ -128,6 +132,7 @@ __all__ = [
     "StoreBusy",
     "StoreClosed",
     "StoreTooNew",
+    "StreamSnapshot",
     "Tier",
     "Transaction",
     "TransactionAborted",

@@ -24,6 +24,7 @@ from statedb.errors import InTransaction, NoSuchBranch, StoreClosed, Transaction
 from statedb.handles import AsyncAgent, async_agent
 from statedb.live.cache import Cache, made_cache
 from statedb.live.hub import AsyncHub
+from statedb.live.leases import AsyncLeases
 from statedb.live.level2 import AsyncLevel2
 from statedb.live.schedule import Schedule
 from statedb.models import MISSING
@@ -75,14 +76,19 @@ class AsyncStore(Async, Rooms[Async]):
             self._engine = engine
             self._alarm = AsyncAlarm(self.settings.clock, _weakly(self))
             self._schedule.alarm = self._alarm.set
+            self._leases = AsyncLeases(self.settings.clock, engine.hub.ring)
         return self
 
     async def close(self) -> None:
         """Finish what is queued and close; every call from now on raises StoreClosed. Again is fine."""
         if self._root is not self or self._engine is None:
             return
+        engine = self._engine
+        await self._leases.stop()  # who waits for a lock leaves the line
+        if self._engine is not engine:
+            return  # another has closed it meanwhile
         # First, so that another who closes meanwhile finds it closed.
-        engine, self._engine = self._engine, None
+        self._engine = None
         self._why_closed = "the store is closed; open it again"
         if self._alarm is not None:
             await self._alarm.stop()

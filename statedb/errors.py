@@ -138,11 +138,12 @@ class VersionConflict(StateDBError):
 
     A side with no value (absent, deleted, expired) is `MISSING`. `conflicts` names the places that clash where a merge
     was tried. Of an undo, `base` is what the commit to take back made, `ours` what stands now, `theirs` what was before
-    it, and `later` holds the versions since that overlap.
+    it, and `later` holds the versions since that overlap. Of a stream `key` is its id, there is no state_type, no side
+    has a value, and 1 was expected of one that should only exist.
     """
 
-    agent_id: str
-    state_type: str
+    agent_id: str | None
+    state_type: str | None
     key: str
     expected_version: int
     version: int

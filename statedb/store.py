@@ -23,6 +23,7 @@ from statedb.errors import NoSuchBranch
 from statedb.handles import SyncAgent, sync_agent
 from statedb.live.cache import Cache, made_cache
 from statedb.live.hub import Hub
+from statedb.live.leases import Leases
 from statedb.live.level2 import Level2
 from statedb.live.schedule import Schedule
 from statedb.models import MISSING
@@ -58,7 +59,9 @@ class Store(Sync, Rooms[Sync]):
         self._watchdog = Watchdog(self.settings.transaction_timeout)
         self._alarm = Alarm(self.settings.clock, _weakly(self))
         self._schedule.alarm = self._alarm.set
-        self._finalizer = weakref.finalize(self, _close, self._engine, self._watchdog, self._alarm, self._level2)
+        self._leases = Leases(self.settings.clock, self._engine.hub.ring)
+        ended = (self._watchdog, self._alarm, self._leases, self._level2)
+        self._finalizer = weakref.finalize(self, _close, self._engine, *ended)
         Rooms.__init__(self, self)
 
     def __enter__(self) -> Self:
@@ -209,7 +212,9 @@ def _weakly(store: Store) -> Callable[[], object]:
     return look
 
 
-def _close(engine: Engine, watchdog: Watchdog, alarm: Alarm, level2: Level2 | None) -> None:
+def _close(engine: Engine, watchdog: Watchdog, alarm: Alarm, leases: Leases, level2: Level2 | None) -> None:
+    if not engine.closed:
+        leases.stop()  # before the engine: who waits for a lock leaves the line
     # The engine first: the watchdog may have to take a forgotten transaction back. A forked child has neither thread.
     if engine.close():
         watchdog.stop()

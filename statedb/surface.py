@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from statedb.operation import Room, S_co, apart, bulk, cached, glance, read, write
+from statedb import operation
+from statedb.held import acquire, acquire_async, hold, hold_async
+from statedb.operation import Room, S_co, apart, bulk, cached, either, glance, read, write
 from statedb.rooms import (
     blame,
     branches,
@@ -12,12 +14,14 @@ from statedb.rooms import (
     feed,
     health,
     history,
+    locks,
     log,
     merge,
     query,
     restore,
     retention,
     states,
+    streams,
     transfer,
     undo,
     value,
@@ -94,10 +98,39 @@ class Checkpoints(Room[S_co]):
     run_due = write(checkpoints.run_due)
 
 
+class Locks(Room[S_co]):
+    """Who may write a key, and for how long."""
+
+    acquire = either(acquire, acquire_async)
+    hold = either(hold, hold_async)
+    renew = write(locks.renew)
+    release = write(locks.release)
+    list = read(locks.listed)
+    _take = write(locks.take)
+    _look = read(locks.look)
+    _give_up = write(locks.give_up)
+
+
 class Feed(Room[S_co]):
     """Every change, in order."""
 
     changes = read(feed.changes)
+    locks = read(locks.changes)
+
+
+class Streams(Room[S_co]):
+    """What happened, in streams of events."""
+
+    append = write(streams.append)
+    read_all = read(streams.read_all)
+    list = read(streams.list)
+    version = read(streams.version)
+    position = read(streams.position)
+    save_snapshot = write(streams.save_snapshot)
+    load_snapshot = read(streams.load_snapshot)
+    aggregate = either(streams.aggregate, streams.aggregate_on_loop)
+    _fold = read(streams.fold)
+    read = operation.read(streams.read)
 
 
 class Retention(Room[S_co]):
@@ -146,7 +179,9 @@ class Rooms(Room[S_co]):
         self.branches: Branches[S_co] = Branches(shell)
         self.conflicts: Conflicts[S_co] = Conflicts(shell)
         self.checkpoints: Checkpoints[S_co] = Checkpoints(shell)
+        self.locks: Locks[S_co] = Locks(shell)
         self.feed: Feed[S_co] = Feed(shell)
+        self.streams: Streams[S_co] = Streams(shell)
         self.retention: Retention[S_co] = Retention(shell)
         self.transfer: Transfer[S_co] = Transfer(shell)
         self.health: HealthRoom[S_co] = HealthRoom(shell)

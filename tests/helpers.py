@@ -12,12 +12,13 @@ from typing import Any, TypeVar
 
 from statedb import AsyncStore, AsyncTransaction, Store
 from statedb.handles import Agent
+from statedb.held import AsyncHold, Held
 from statedb.operation import Room
 from statedb.transaction import Joined
 
 T = TypeVar("T")
 
-HANG = 30.0
+HANG = 120.0
 """Seconds after which something that should end by itself is held to hang. Never what a test measures."""
 
 
@@ -54,20 +55,20 @@ class Awaited:
         return self._shown(getattr(self._target, name))
 
     def _shown(self, found: Any) -> Any:
-        if isinstance(found, AsyncStore | AsyncTransaction | Room | Agent):
+        if isinstance(found, AsyncStore | AsyncTransaction | Room | Agent | AsyncHold | Held):
             return Awaited(found, self._wait)
         if isinstance(found, Joined) or not callable(found):
             return found
 
         def call(*args: Any, **kwargs: Any) -> Any:
             made = found(*args, **kwargs)
-            return self._wait(made) if inspect.iscoroutine(made) else self._shown(made)
+            return self._shown(self._wait(made) if inspect.iscoroutine(made) else made)
 
         return call
 
-    def __enter__(self) -> Awaited:
-        self._wait(self._target.__aenter__())
-        return self
+    def __enter__(self) -> Any:
+        entered = self._wait(self._target.__aenter__())
+        return self if entered is self._target else self._shown(entered)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None

@@ -158,7 +158,7 @@ def open_at_once(where: str, barrier: Any, key: str) -> str:
 
 def test_processes_that_race_to_make_a_store_all_succeed(places: Places) -> None:
     where = places.another(bare=True)
-    racers = 12
+    racers = 8
     with SPAWN.Manager() as manager, ProcessPoolExecutor(racers, SPAWN) as pool:
         barrier = manager.Barrier(racers)
         opened = [pool.submit(open_at_once, where, barrier, f"{number:02}") for number in range(racers)]

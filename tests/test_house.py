@@ -24,7 +24,7 @@ ORDER = [
     ["db"],
     ["rooms"],
     ["operation"],
-    ["surface", "handles"],
+    ["held", "surface", "handles"],
     ["watchdog", "alarm", "keeper"],
     ["transaction"],
     ["store", "aio"],

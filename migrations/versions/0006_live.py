@@ -95,7 +95,7 @@ def _streams() -> None:
         sa.Column("version", sa.BigInteger, nullable=False),
         _refers("stream_snapshots", "revision", "state_commits.revision"),
         *_content(),
-        sa.PrimaryKeyConstraint("stream_id", "version", name="pk_stream_snapshots"),
+        sa.PrimaryKeyConstraint("stream_id", "version", "revision", name="pk_stream_snapshots"),
         sqlite_with_rowid=False,
     )
 

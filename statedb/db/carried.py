@@ -2,8 +2,8 @@
 
     {"do": "branch", "name": "lab", "base": 12} ──▶ {"do": "branch", "name": "lab", "base": "<store>:12"} ──▶ done anew
 
-What a commit did to checkpoints, branches and conflicts names other commits by revision and rows by id, which are this
-store's own. Elsewhere the origin of a commit finds it, and a conflict the commit that recorded it.
+What a commit did to checkpoints, branches, conflicts and streams names other commits by revision and rows by id, which
+are this store's own. Elsewhere the origin of a commit finds it, and a conflict the commit that recorded it.
 """
 
 from __future__ import annotations
@@ -14,29 +14,35 @@ from typing import Any
 
 from sqlalchemy import bindparam, func, select
 
-from statedb.db import automatic, branches, checkpoints, conflicts, deeds
+from statedb.db import automatic, branches, checkpoints, conflicts, deeds, events, streams
 from statedb.db.conflicts import Held
 from statedb.db.context import Point
 from statedb.db.deeds import Deed
 from statedb.db.lineage import name_of
+from statedb.db.locks import DEEDS
 from statedb.db.statements import Statement
+from statedb.db.streams import Prepared
 from statedb.db.tables import agent_states, agents, state_commits, state_conflicts, state_versions, store_info
 from statedb.db.tx import Tx
-from statedb.errors import InvalidValue
-from statedb.models import MISSING, Address
+from statedb.errors import Erased, InvalidValue
+from statedb.models import MISSING, UNAVAILABLE, Address
 from statedb.values import autocheckpoint, codec
 from statedb.values.arguments import LARGEST
 from statedb.values.conflict import Conflict
+from statedb.values.metadata import metadata_text
 from statedb.values.names import address
 from statedb.values.record import (
+    Appends,
     Conflicts,
     Done,
     EndsBranch,
     EndsCheckpoint,
+    Locks,
     MakesBranch,
     MakesCheckpoint,
     Merges,
     Resolves,
+    SavesSnapshot,
     SetsPolicy,
     Side,
 )
@@ -46,9 +52,19 @@ Said = dict[str, Any]
 # ---- out
 
 
-def told(tx: Tx, said: list[Said]) -> list[Said]:
-    """Return what a commit did, as another store can do it."""
-    return [_TOLD[each["do"]](tx, each) if each["do"] in _TOLD else each for each in said]
+def told(tx: Tx, revision: int, said: list[Said]) -> list[Said]:
+    """Return what a commit did, as another store can do it.
+
+    Who held what is this store's own; but that there was such a commit is told, so that revisions stay what they are.
+    """
+    kept = [_told(tx, revision, each) for each in said if each["do"] not in DEEDS]
+    return kept if len(kept) == len(said) else [*kept, {"do": "locks"}]
+
+
+def _told(tx: Tx, revision: int, said: Said) -> Said:
+    if said["do"] == "snapshot":
+        return _snapshot_told(tx, revision, said)
+    return _TOLD[said["do"]](tx, said) if said["do"] in _TOLD else said
 
 
 def origin_of(tx: Tx, revision: int) -> str:
@@ -88,9 +104,34 @@ def _resolve_told(tx: Tx, said: Said) -> Said:
     return {"do": "resolve", "recorded": recorded, "key": said["key"], "method": said["method"], "settled": settled}
 
 
+def _append_told(tx: Tx, said: Said) -> Said:
+    stream, first = streams.find(tx, said["name"]), said["version"]
+    found = events.read(tx, stream, first, first + len(said["events"]) - 1)
+    happened = [{"id": each.id, "type": each.type} | _content(each.data, each.metadata) for each in found]
+    return {"do": "append", "stream": stream.name, "events": happened} | _if_any("agent", said["agent"])
+
+
+def _snapshot_told(tx: Tx, revision: int, said: Said) -> Said:
+    stream, version = streams.find(tx, said["name"]), said["version"]
+    [event] = events.read(tx, stream, version, version)
+    found = events.snapshot_of(tx, stream, version, revision)
+    where = {"do": "snapshot", "stream": stream.name, "version": version, "event": event.id}
+    return where | _content(found.state, found.metadata)
+
+
+def _content(value: Any, metadata: dict[str, Any] | None) -> Said:
+    return _value(value) | _if_any("metadata", metadata)
+
+
+def _if_any(name: str, value: Any) -> Said:
+    return {} if value is None else {name: value}
+
+
 def _value(value: Any) -> Said:
     if value is MISSING:
         return {}
+    if value is UNAVAILABLE:
+        raise Erased("a value of what is to be exported was erased; that it was there is all that is kept")
     return {"bytes": base64.b64encode(value).decode()} if isinstance(value, bytes) else {"value": value}
 
 
@@ -99,6 +140,7 @@ _TOLD: dict[str, Callable[[Tx, Said], Said]] = {
     "checkpoint": _checkpoint_told,
     "conflict": _conflict_told,
     "resolve": _resolve_told,
+    "append": _append_told,
 }
 
 # ---- in
@@ -132,6 +174,10 @@ def _end_branch_again(tx: Tx, done: EndsBranch) -> None:
 
 def _merge_again(tx: Tx, done: Merges) -> None:
     deeds.do(tx, Deed("merge", {"do": "merge", "branch": done.branch}, lambda tx: None))
+
+
+def _locks_again(tx: Tx, done: Locks) -> None:
+    deeds.do(tx, Deed("lock", {"do": "locks"}, lambda tx: None))
 
 
 def _checkpoint_again(tx: Tx, done: MakesCheckpoint) -> None:
@@ -187,15 +233,35 @@ def _recorded(tx: Tx, done: Resolves) -> Conflict:
     raise InvalidValue(f"a conflict about {key} is settled that was never recorded")
 
 
+def _append_again(tx: Tx, done: Appends) -> None:
+    stream, limit = streams.find(tx, done.stream), tx.settings.max_value_bytes
+    if not stream.version:
+        stream.agent_id = done.agent
+    given = []
+    for each in done.events:
+        given.append(Prepared(each.id, each.type, each.encoded(limit), metadata_text(each.metadata, limit)))
+    streams.append(tx, stream, given)
+
+
+def _snapshot_again(tx: Tx, done: SavesSnapshot) -> None:
+    stream, limit = streams.find(tx, done.stream), tx.settings.max_value_bytes
+    # In a store whose stream of that name has others before them, it would be a snapshot of what nobody looked at.
+    if [each.id for each in events.read(tx, stream, done.version, done.version)] == [done.event]:
+        streams.snapshot(tx, stream, done.version, done.encoded(limit), metadata_text(done.metadata, limit))
+
+
 _REDO: dict[str, Callable[[Tx, Any], None]] = {
     "branch": _branch_again,
     "end branch": _end_branch_again,
     "merge": _merge_again,
+    "locks": _locks_again,
     "checkpoint": _checkpoint_again,
     "end checkpoint": _end_checkpoint_again,
     "checkpoint policy": _policy_again,
     "conflict": _conflict_again,
     "resolve": _resolve_again,
+    "append": _append_again,
+    "snapshot": _snapshot_again,
 }
 
 

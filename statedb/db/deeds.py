@@ -53,4 +53,14 @@ def aside(tx: Tx, write: Callable[[Tx], None]) -> None:
     tx.asides.append(write)
 
 
+def parted(deeds: list[Deed]) -> tuple[list[Deed], list[Deed]]:
+    """Return what time has done, which is nobody's deed, and what the transaction does."""
+    if not deeds:
+        return [], []
+    return [each for each in deeds if each.kind == LAPSE], [each for each in deeds if each.kind != LAPSE]
+
+
+LAPSE = "lapse"
+"""The kind of a deed that is time's: a lease has ended."""
+
 INSERT_DEEDS = Statement(insert(commit_deeds).values(revision=bindparam("revision"), said=bindparam("said")))

@@ -2,7 +2,7 @@
 
     put · touch · close ──▶ tx.staged, tx.expired, tx.sessions ──▶ flush ──▶ rows of one or two commits
 
-A flush writes first what had expired unnoticed (a commit of its own and nobody's deed), then what the caller did.
+A flush writes first what had ended unnoticed (a commit of its own and nobody's deed), then what the caller did.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from enum import Enum
 from typing import NamedTuple
 
 from statedb.config import TIERS
-from statedb.db import automatic, deeds
+from statedb.db import automatic, deeds, guard
 from statedb.db.bases import far_base
 from statedb.db.deeds import Deed
 from statedb.db.earlier import Left
@@ -72,13 +72,16 @@ def put(
     expiry: Expiry | Ttl = Ttl.TIER,
     source_version: int | None = None,
     replay: bool = False,
+    fence: int | None = None,
 ) -> Staged | None:
     """Stage a value, or with None a deletion; return what is staged, None where nothing changes at all.
 
     The same value with the same metadata makes no version, but its expiry restarts all the same. `replay` is for what
-    another log says: every version is made, and no session's clock moves but as that log says.
+    another log says: every version is made, and no session's clock moves but as that log says. Raises LockHeld and
+    Fenced.
     """
     before, staged = _before(tx, at)
+    guard.check(tx, at, fence)
     current = staged.head if staged else before
     live_before = before is not None and before.codec is not None
     if encoded is None and not live_before:
@@ -109,14 +112,15 @@ def put(
     return made
 
 
-def touch(tx: Tx, at: Address, expiry: Expiry | Ttl) -> bool:
-    """Stage a new expiry for a key that has a value; False where there is none."""
+def touch(tx: Tx, at: Address, expiry: Expiry | Ttl, *, fence: int | None = None) -> bool:
+    """Stage a new expiry for a key that has a value; False where there is none. Raises LockHeld and Fenced."""
     head = tx.find(at)
+    guard.check(tx, at, fence)
     if head is None:
         return False
     if head.id is None and at not in tx.staged and session_of(tx, at) is None:
         encoded = codec.pack(codec.plain(head.stored), json=codec.is_json(head.stored))
-        put(tx, at, encoded, metadata=head.metadata, expiry=expiry)
+        put(tx, at, encoded, metadata=head.metadata, expiry=expiry, fence=fence)
         return True
     session = _restart_session(tx, at, expiry)
     staged = tx.staged.get(at) or Staged(head, head, None, None)
@@ -295,15 +299,16 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
         _write_asides(tx)
         _forget(tx)
         return None
-    if expired:
-        write_commit(tx, "expire", Note(), expired, [], HERE)
+    lapsed, done = deeds.parted(tx.deeds)
+    if expired or lapsed:
+        write_commit(tx, "expire" if expired else "lock", Note(), expired, [], HERE, lapsed)
     if tx.cache is not None and tx.branch == MAIN:
         for at, staged in changed.items():
             if staged.encoded is not None and staged.head.digest is not None:
                 tx.cache.wrote(at, staged.head.digest, staged.encoded)
-    if changed or clocks or tx.deeds:
-        kind = origin.kind or tx.kind or _kind(changed, clocks, tx.deeds)
-        write_commit(tx, kind, tx.writing, changed, clocks, origin, tx.deeds)
+    if changed or clocks or done:
+        kind = origin.kind or tx.kind or _kind(changed, clocks, done)
+        write_commit(tx, kind, tx.writing, changed, clocks, origin, done)
     _write_asides(tx)
     if tx.earlier is not None:
         heads = {at: gone for at, (_, gone) in tx.expired.items()} | {at: each.head for at, each in tx.staged.items()}

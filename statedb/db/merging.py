@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import NamedTuple
 
-from statedb.db import conflicts, journal
+from statedb.db import conflicts, guard, journal
 from statedb.db.ancestry import Ancestry, Tip
 from statedb.db.conflicts import Held
 from statedb.db.context import Point
@@ -91,6 +91,7 @@ class Merging:
 
     def take(self, wanted: list[Step]) -> tuple[Difference, ...]:
         """Stage steps, with the sessions that only theirs has begun; return what they change."""
+        guard.check_all(self._tx, [step.at for step in wanted])
         found: tuple[Difference, ...] = ()
         for step in wanted:
             name = session_name(step.at.agent_id, step.at.key) if step.at.state_type == StateType.SESSION else None

@@ -1,7 +1,9 @@
 """What has a name, as the deeds in the log have it: what the rows must show, and what they show instead.
 
-    commit_deeds, oldest first ──▶ branches · checkpoints · policies · conflicts as they must be ─┐
-    their rows ───────────────────────────────────────────────────────────────────────────────────┴─▶ what differs
+    commit_deeds, oldest first ──▶ branches · checkpoints · conflicts · locks … as they must be ─┐
+    their rows ──────────────────────────────────────────────────────────────────────────────────┴─▶ what differs
+
+Of streams, which are many rows, it is `streamed` that says so, deed by deed.
 
 Deeds are under the hashes of the log, and their rows are not: so nothing in a row is believed that no deed says.
 """
@@ -13,10 +15,11 @@ from collections.abc import Iterator
 from typing import Any
 
 from pydantic_core import from_json, to_json
-from sqlalchemy import and_, bindparam, select
+from sqlalchemy import and_, bindparam, func, literal_column, select
 
+from statedb.db import streamed
 from statedb.db.lineage import TRUNK
-from statedb.db.statements import Statement
+from statedb.db.statements import Row, Statement
 from statedb.db.tables import (
     MAIN,
     agent_states,
@@ -28,6 +31,7 @@ from statedb.db.tables import (
     state_checkpoints,
     state_commits,
     state_conflicts,
+    state_locks,
     state_versions,
 )
 from statedb.db.tx import Tx
@@ -43,19 +47,28 @@ Shown = tuple[Any, ...]
 
 def differing(tx: Tx, last: int) -> Iterator[str]:
     """Compare what has a name with what the log says was done to it, up to a revision."""
-    told = Told()
-    for revision, branch, at, said in tx.db.all(_DEEDS, {"last": last}):
+    told, streams = Told(), streamed.Told(tx)
+    for revision, branch, at, said in _deeds(tx, last):
         try:
             for deed in from_json(said):
                 told.do(revision, branch, at, deed)
+                yield from streams.do(revision, deed)
         except (ValueError, KeyError, TypeError, IndexError, AttributeError):
             yield f"revision {revision} says of a thing with a name what no store says"
+    yield from streams.rest()
     must, shown = Counter(told.rows()), Counter(_rows(tx))
     for what, name, *_ in must - shown:
         yield f"the {what} {name} is not there as the log has it"
     for what, name, *_ in shown - must:
         yield f"the {what} {name} is there otherwise than the log has it"
     yield from _sides(tx, told.sides)
+
+
+def _deeds(tx: Tx, last: int) -> Iterator[Row]:
+    after = 0
+    while rows := tx.db.all(_DEEDS, {"after": after, "last": last}):
+        yield from rows
+        after = rows[-1][0]
 
 
 class Told:
@@ -68,11 +81,13 @@ class Told:
         self._checkpoints: dict[Shown, list[Any]] = {}
         self._policies: dict[Shown, list[Any]] = {}
         self._conflicts: dict[int, list[Any]] = {}
+        self._locks: dict[int, list[Any]] = {}
+        self._fence: list[Any] = ["last fence", "of the store", 0]
         self.sides: dict[tuple[int, str], Said | None] = {}
 
     def rows(self) -> Iterator[Shown]:
         """Yield what the rows must show."""
-        yield from (tuple(each) for each in [*self._all, *self._policies.values()])
+        yield from (tuple(each) for each in [*self._all, *self._policies.values(), *self._locks.values(), self._fence])
 
     def do(self, revision: int, branch: int, at: int, said: Said) -> None:
         """Take in a deed of a commit."""
@@ -99,6 +114,13 @@ class Told:
             self.sides |= {(said["id"], side): held for side, held in said["sides"].items()}
         elif do == "resolve":
             self._conflicts.pop(said["id"])[-2:] = [revision, said["method"]]
+        elif do == "lock":
+            # Of when it ends nothing is said: a lease is renewed beside the log. Those that are over leave their rows.
+            of = ["lock on", said["key"], said["id"], said["branch"], said["agent"], said["type"], said["fence"]]
+            self._locks[said["id"]] = [*of, said["owner"], said["at"], _text(said["metadata"]), revision]
+            self._fence[2] = max(self._fence[2], said["fence"])
+        elif do in ("unlock", "lapse"):
+            self._locks.pop(said["id"])
 
     def _add(self, found: dict[Any, list[Any]], called: Any, made: list[Any]) -> None:
         found[called] = made
@@ -114,6 +136,10 @@ def _rows(tx: Tx) -> Iterator[Shown]:
         yield ("checkpoint policy of", agent, branch, _kept(config), revision)
     for key, *row, resolution in tx.db.all(_CONFLICTS, {}):
         yield ("conflict about", key, *row, _method(resolution))
+    for key, *row, metadata, revision in tx.db.all(_LOCKS, {}):
+        yield ("lock on", key, *row, _kept(metadata), revision)
+    for (fence,) in tx.db.all(_LAST_FENCE, {}):
+        yield ("last fence", "of the store", fence or 0)
 
 
 def _text(value: Any) -> str:
@@ -178,12 +204,14 @@ def _holds(tx: Tx, conflict: int, stored: Stored, said: Said | None) -> bool:
 
 _b, _k, _p, _x, _h = branches.c, state_checkpoints.c, checkpoint_policies.c, state_conflicts.c, conflict_sides.c
 _c, _d, _a, _s, _v = state_commits.c, commit_deeds.c, agents.c, agent_states.c, state_versions.c
+_l = state_locks.c
 
 _DEEDS = Statement(
     select(_d.revision, _c.branch_id, _c.at, _d.said)
     .join_from(commit_deeds, state_commits, _c.revision == _d.revision)
-    .where(_d.revision <= bindparam("last"))
+    .where(_d.revision > bindparam("after"), _d.revision <= bindparam("last"))
     .order_by(_d.revision)
+    .limit(literal_column("500"))
 )
 _BRANCHES = Statement(select(_b.id, _b.name, _b.parent_id, _b.base, _b.created_revision, _b.ended_revision))
 _CHECKPOINTS = Statement(
@@ -203,6 +231,15 @@ _CONFLICTS = Statement(
         _x.ended_revision, _x.resolution,
     ).select_from(state_conflicts.outerjoin(agents, _a.id == _x.agent_id))
 )  # fmt: skip
+_LOCKS = Statement(
+    select(
+        _l.state_key, _l.id, _l.branch_id, _a.name, _l.lock_type, _l.fence, _l.locked_by, _l.locked_at, _l.metadata,
+        _l.changed_revision,
+    )
+    .select_from(state_locks.outerjoin(agents, _a.id == _l.agent_id))
+    .where(_l.fence.is_not(None), _l.ended_revision.is_(None))
+)  # fmt: skip
+_LAST_FENCE = Statement(select(func.max(_l.fence)))
 _SIDES = Statement(
     select(_x.state_key, _h.conflict_id, _h.side, _h.branch_id, _h.version, _h.codec, _h.value, _h.data).select_from(
         conflict_sides.outerjoin(state_conflicts, _x.id == _h.conflict_id)

@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any, NamedTuple
 
-from statedb.db import journal
+from statedb.db import guard, journal
 from statedb.db.entries import held
 from statedb.db.heads import Head
 from statedb.db.journal import Expiry, Ttl
@@ -61,8 +61,11 @@ def steps(tx: Tx, plan: Iterable[tuple[Address, Content]]) -> list[Step]:
 def take(tx: Tx, wanted: list[Step], *, only_show: bool = False, missing: tuple[Address, ...] = ()) -> Outcome:
     """Stage steps and return what they change; all or nothing, or with `only_show` nothing.
 
-    `missing` goes with what is returned: keys for which there is no step, since nobody knows what they held.
+    `missing` goes with what is returned: keys for which there is no step, since nobody knows what they held. Raises
+    LockHeld where somebody holds any of them to write it.
     """
+    if not only_show:
+        guard.check_all(tx, [step.at for step in wanted])
     changes = tuple(_shown(tx, step) if only_show else _stage(tx, step) for step in wanted)
     outcome = Outcome(None, changes, missing)
     if not only_show:

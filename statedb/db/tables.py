@@ -370,12 +370,13 @@ stream_events = _clustered(
     Column("data", LargeBinary),
     UniqueConstraint("position"),
 )
-# What somebody made of a stream's events up to a version, so that it need not be made again.
+# What somebody made of a stream's events up to a version, so that it need not be made again. Saved once more it is one
+# more row, so that the past shows what it showed.
 stream_snapshots = _clustered(
     "stream_snapshots",
     Column("stream_id", BigInteger, ForeignKey("event_streams.id"), primary_key=True),
     Column("version", BigInteger, primary_key=True),
-    Column("revision", BigInteger, ForeignKey("state_commits.revision"), nullable=False),
+    Column("revision", BigInteger, ForeignKey("state_commits.revision"), primary_key=True),
     Column("digest", LargeBinary),
     Column("metadata", Text),
     Column("codec", BigInteger),

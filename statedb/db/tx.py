@@ -98,13 +98,13 @@ class Tx:
         "earlier",
         "elsewhere",
         "expired",
-        "fence",
         "footprint",
         "found",
         "glancing",
         "hash",
         "joined",
         "kind",
+        "lease_clock",
         "leases",
         "locks",
         "merge_parent",
@@ -165,7 +165,7 @@ class Tx:
         self.asides: list[Callable[[Tx], None]] = []
         self.locks: dict[Any, Any] = {}
         self.streams: dict[str, Any] = {}
-        self.fence: int | None = None
+        self.lease_clock: int | None = None
         self.due: int | None = None
         self.kind: str | None = None
         self.joined = False

@@ -14,7 +14,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Protocol
 
@@ -27,7 +27,7 @@ class Listener(Protocol):
     """What hears of other processes' commits."""
 
     def start(self, ring: Callable[[], None]) -> None:
-        """Call `ring` after each commit from now on, and once when what was committed before that can be read."""
+        """Call `ring`, on any thread, after each commit from now on, and once as soon as that holds."""
         ...
 
     def stop(self) -> None:
@@ -140,12 +140,13 @@ class Hub:
 
 
 class AsyncHub:
-    """Wakes the tasks of one event loop, on whose thread it is called."""
+    """Wakes the tasks of one event loop, on whose thread it is called; its listener may ring on any."""
 
     def __init__(self, listener: Listener | None = None) -> None:
         self.rings = 0
         self._waiting: set[asyncio.Future[None]] = set()
-        self._attendance = Attendance(listener, self.ring)
+        self._loop: asyncio.AbstractEventLoop | None = None
+        self._attendance = Attendance(listener, self._ring_soon)
 
     def ring(self) -> None:
         """Wake everybody who waits."""
@@ -174,6 +175,7 @@ class AsyncHub:
 
     def attend(self) -> None:
         """Have other processes' commits ring too, until `leave`. Raises StoreClosed."""
+        self._loop = asyncio.get_running_loop()
         self._attendance.attend()
 
     def leave(self) -> None:
@@ -199,6 +201,11 @@ class AsyncHub:
         self._attendance.forsake()
         kept, self._waiting = self._waiting, set()
         return kept
+
+    def _ring_soon(self) -> None:
+        assert self._loop is not None, "somebody attends"
+        with suppress(RuntimeError):  # the loop has ended, and nobody waits any more
+            self._loop.call_soon_threadsafe(self.ring)
 
 
 def _settle(woken: asyncio.Future[None]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from sqlalchemy import bindparam, select
 
-from statedb.db import journal
+from statedb.db import journal, locks
 from statedb.db.statements import Statement
 from statedb.db.tables import agent_states, agents, sessions
 from statedb.db.tx import Tx
@@ -13,13 +13,13 @@ from statedb.values.arguments import natural
 
 
 def sweep(tx: Tx, *, limit: int = 1000) -> int:
-    """Record what has expired, at most `limit` keys, and return how many that were.
+    """Record what has expired, at most `limit` keys and leases on locks, and return how many that were.
 
     Reading needs no sweep: what has expired is gone at once. The sweep makes expiry a change that the log and the feed
     show. Call it again until it returns 0.
     """
-    recorded = 0
-    for at in _expired(tx, natural(limit, "limit")):
+    recorded = locks.lapse(tx, natural(limit, "limit"))
+    for at in _expired(tx, limit - recorded):
         head = tx.head(at)
         if head is not None and head.codec is not None and not tx.alive(head):
             journal.expire(tx, at, head)

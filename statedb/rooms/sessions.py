@@ -109,13 +109,14 @@ def set_many(
     scope: SessionScope,
     values: Mapping[str, Any],
     *,
+    fence: int | None = None,
     message: str | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> dict[str, Entry]:
     """Write many of the session's keys in one commit, all or nothing; return their entries by key."""
     full = {_full(scope, key): value for key, value in values.items()}
     with _opening(tx, agent_id, scope):
-        made = states.set_many(tx, agent_id, TIER, full, message=message, metadata=metadata)
+        made = states.set_many(tx, agent_id, TIER, full, message=message, metadata=metadata, fence=fence)
     return {key: made[_full(scope, key)] for key in values}
 
 

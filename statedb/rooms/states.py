@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from statedb import times
-from statedb.db import conflicts, journal
+from statedb.db import conflicts, guard, journal
 from statedb.db.conflicts import Held
 from statedb.db.cuts import in_range, settle
 from statedb.db.entries import entry_of, held
@@ -114,6 +114,7 @@ def set(
     expected_version: int | None = None,
     on_conflict: Strategy | None = None,
     ttl: Lifetime = None,
+    fence: int | None = None,
     message: str | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Entry:
@@ -122,7 +123,8 @@ def set(
     Without `expected_version` the last writer wins. With it the version must still be that one (0: no value), or
     `on_conflict` says what to do: raise VersionConflict, keep ours or theirs, merge by JSON path, ask a function, or
     (manual) record the conflict and return what stands; a dict says it by globs of keys. The same value with the same
-    metadata makes no version. `ttl` in seconds, or the tier's default.
+    metadata makes no version. `ttl` in seconds, or the tier's default. `fence` is that of the caller's own lock: raises
+    LockHeld where somebody holds the key to write it and this is not his, and Fenced where its lease has ended.
     """
     at = address(agent_id, state_type, key)
     how = _on_conflict(on_conflict, at, expected_version)
@@ -131,6 +133,8 @@ def set(
     found = as_json(value)
     # First of all, and whatever the conflict will make of it: a merge would walk into a value that is no JSON.
     encoded: Encoded | None = codec.encode(found, tx.settings.max_value_bytes)
+    if expected_version is not None:
+        guard.check_all(tx, [at], fence)  # which `put` does as well; but perhaps there will be nothing to put
     if expected_version is not None and (clash := _clash(tx, at, expected_version, found)):
         settled = _settle(clash, how)
         encoded = None if settled.value is MISSING else codec.encode(settled.value, tx.settings.max_value_bytes)
@@ -144,7 +148,7 @@ def set(
         if how != "ours" and ttl is None:
             expiry = Ttl.KEEP
     tx.writing.say(message)
-    return _put(tx, at, encoded, expiry, kept)
+    return _put(tx, at, encoded, expiry, kept, fence)
 
 
 def update(
@@ -156,6 +160,7 @@ def update(
     *,
     default: Any = None,
     ttl: Lifetime = None,
+    fence: int | None = None,
     message: str | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Entry:
@@ -167,8 +172,10 @@ def update(
     plain(fn, "update")
     at = address(agent_id, state_type, key)
     head = tx.find(at)
+    guard.check(tx, at, fence)
     value = as_json(fn(deepcopy(default) if head is None else codec.decode(head.stored)))
-    return _write(tx, at, value, _expiry(tx, ttl, Ttl.KEEP), _kept_metadata(tx, head, metadata), message)
+    kept = _kept_metadata(tx, head, metadata)
+    return _write(tx, at, value, _expiry(tx, ttl, Ttl.KEEP), kept, message, fence)
 
 
 def patch(
@@ -179,6 +186,7 @@ def patch(
     patch: Mapping[str, Any] | list[Any],
     *,
     ttl: Lifetime = None,
+    fence: int | None = None,
     message: str | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> Entry:
@@ -197,12 +205,13 @@ def patch(
         raise InvalidValue(f"{at.key} holds bytes, which have no parts to patch; use set")
     value = None if head is None else codec.decode(head.stored)
     changed = json_patch(value, given) if isinstance(given, list) else merge_patch(value, given)
-    return _write(tx, at, changed, _expiry(tx, ttl, Ttl.KEEP), _kept_metadata(tx, head, metadata), message)
+    kept = _kept_metadata(tx, head, metadata)
+    return _write(tx, at, changed, _expiry(tx, ttl, Ttl.KEEP), kept, message, fence)
 
 
-def touch(tx: Tx, agent_id: str, state_type: str, key: str, *, ttl: Lifetime = None) -> bool:
+def touch(tx: Tx, agent_id: str, state_type: str, key: str, *, ttl: Lifetime = None, fence: int | None = None) -> bool:
     """Restart a key's ttl, its own or a new one; False where there is no value. It is logged, but is no version."""
-    return journal.touch(tx, address(agent_id, state_type, key), _expiry(tx, ttl, Ttl.KEEP))
+    return journal.touch(tx, address(agent_id, state_type, key), _expiry(tx, ttl, Ttl.KEEP), fence=fence)
 
 
 def delete(
@@ -212,16 +221,19 @@ def delete(
     key: str,
     *,
     expected_version: int | None = None,
+    fence: int | None = None,
     message: str | None = None,
 ) -> bool:
     """Delete a value; its history stays, and the deletion is a version. True where something was there."""
     at = address(agent_id, state_type, key)
+    head = tx.find(at)
+    guard.check(tx, at, fence)
     if expected_version is not None and (clash := _clash(tx, at, expected_version, MISSING)):
         raise clash
-    if tx.find(at) is None:
+    if head is None:
         return False
     tx.writing.say(message)
-    journal.put(tx, at, None)
+    journal.put(tx, at, None, fence=fence)
     return True
 
 
@@ -229,6 +241,7 @@ def take(tx: Tx, agent_id: str, state_type: str, key: str) -> Any:
     """Delete a value and return it, `MISSING` where there is none."""
     at = address(agent_id, state_type, key)
     head = tx.find(at)
+    guard.check(tx, at)
     if head is None:
         return MISSING
     journal.put(tx, at, None)
@@ -238,9 +251,11 @@ def take(tx: Tx, agent_id: str, state_type: str, key: str) -> Any:
 def clear(tx: Tx, agent_id: str, state_type: str, pattern: str = "*", *, message: str | None = None) -> int:
     """Delete every key that matches a glob, in one commit; return how many there were."""
     found = keys(tx, agent_id, state_type, pattern)
+    wanted = [Address(agent_id, tier(state_type), key) for key in found]
+    guard.check_all(tx, wanted)
     tx.writing.say(message if found else None)
-    for key in found:
-        journal.put(tx, Address(agent_id, tier(state_type), key), None)
+    for at in wanted:
+        journal.put(tx, at, None)
     return len(found)
 
 
@@ -251,6 +266,7 @@ def set_many(
     values: Mapping[str, Any],
     *,
     ttl: Lifetime = None,
+    fence: int | None = None,
     message: str | None = None,
     metadata: Mapping[str, Any] | None = None,
 ) -> dict[str, Entry]:
@@ -262,21 +278,32 @@ def set_many(
     encoded = [
         (address(agent_id, state_type, key), codec.encode(as_json(value), limit)) for key, value in values.items()
     ]
+    guard.check_all(tx, [at for at, _ in encoded], fence)
     tx.writing.say(message)
-    return {at.key: _put(tx, at, made, expiry, kept) for at, made in encoded}
+    return {at.key: _put(tx, at, made, expiry, kept, fence) for at, made in encoded}
 
 
 # ---- inside
 
 
-def _write(tx: Tx, at: Address, value: Any, expiry: Expiry | Ttl, metadata: str | None, message: str | None) -> Entry:
+def _write(
+    tx: Tx,
+    at: Address,
+    value: Any,
+    expiry: Expiry | Ttl,
+    metadata: str | None,
+    message: str | None,
+    fence: int | None,
+) -> Entry:
     encoded = codec.encode(value, tx.settings.max_value_bytes)
     tx.writing.say(message)
-    return _put(tx, at, encoded, expiry, metadata)
+    return _put(tx, at, encoded, expiry, metadata, fence)
 
 
-def _put(tx: Tx, at: Address, encoded: Encoded | None, expiry: Expiry | Ttl, metadata: str | None) -> Entry:
-    staged = journal.put(tx, at, encoded, metadata=metadata, expiry=expiry)
+def _put(
+    tx: Tx, at: Address, encoded: Encoded | None, expiry: Expiry | Ttl, metadata: str | None, fence: int | None
+) -> Entry:
+    staged = journal.put(tx, at, encoded, metadata=metadata, expiry=expiry, fence=fence)
     if staged is None:
         head = tx.head(at)
         assert head is not None, "only a key that exists can be settled to no value"

@@ -66,7 +66,7 @@ def export(tx: Tx, *, since: int = 0, limit: int = 100) -> list[dict[str, Any]]:
     for row, stored in zip(changed, held, strict=True):
         records[row[0]].setdefault("changes", []).append(_change(row[:_HELD], stored))
     for revision, said in tx.db.all(_DEEDS, given):
-        records[revision]["deeds"] = carried.told(tx, from_json(said))
+        records[revision]["deeds"] = carried.told(tx, revision, from_json(said))
     for row in tx.db.all(_TOUCHES, given):
         records[row[0]].setdefault("touches", []).append(_where(row) | {"ttl": row[4], "expires_at": row[5]})
     for revision, agent, called, ttl, expires_at in tx.db.all(_CLOCKS, given):
@@ -116,7 +116,7 @@ def load(tx: Tx, records: Iterable[Mapping[str, Any]]) -> int:
     what is no record, with its number in the iterable.
     """
     made = 0
-    tx.make_many()
+    _begin(tx)
     for number, record in enumerate(records, 1):
         try:
             made += _append(tx, Record.model_validate(record))
@@ -144,7 +144,7 @@ def load_versions(
     at = address(agent_id, state_type, key)
     note = Note.of(tx.writing.actor, message, None)
     count = 0
-    tx.make_many()
+    _begin(tx)
     for given in versions:
         made, version = _timed(given)
         said = Note.of(version.by, version.message, version.context)
@@ -152,6 +152,12 @@ def load_versions(
         count += _append_version(tx, at, version.value, made)
         journal.flush(tx, origin=Origin(made))
     return count
+
+
+def _begin(tx: Tx) -> None:
+    # The transaction goes back in time, and the leases of this store do not.
+    tx.lease_clock = tx.now
+    tx.make_many()
 
 
 def _append_version(tx: Tx, at: Address, value: Any, made: int) -> bool:

@@ -101,17 +101,22 @@ class Change(Key):
         return None if given is MISSING else codec.encode(given, limit)
 
 
-class Side(Strict):
-    """What a side of a conflict held, and the version that is, where it was one; neither value nor bytes: nothing."""
+class Held(Strict):
+    """What something holds; neither value nor bytes: nothing."""
 
     value: Any = MISSING
     bytes: str | None = None
-    version: Annotated[int, Field(gt=0, lt=LARGEST)] | None = None
-    branch: Name | None = None
 
     def held(self) -> Any:
         """Return the value, MISSING for none."""
         return self.value if self.bytes is None else base64.b64decode(self.bytes, validate=True)
+
+
+class Side(Held):
+    """What a side of a conflict held, and the version that is, where it was one."""
+
+    version: Annotated[int, Field(gt=0, lt=LARGEST)] | None = None
+    branch: Name | None = None
 
 
 class Sides(Strict):
@@ -142,6 +147,12 @@ class Merges(Strict):
 
     do: Literal["merge"]
     branch: Name
+
+
+class Locks(Strict):
+    """Something done to locks, which are the store's own and are not carried to another."""
+
+    do: Literal["locks"]
 
 
 class MakesCheckpoint(Strict):
@@ -190,8 +201,55 @@ class Resolves(Strict):
     settled: Side
 
 
+class Content(Held):
+    """What an event or a snapshot of a stream holds."""
+
+    metadata: dict[str, Any] | None = None
+
+    def encoded(self, limit: int) -> Encoded:
+        """Return it as it is stored. Raises InvalidValue where it is nothing, or both a value and bytes."""
+        if (self.bytes is None) == (self.value is MISSING):
+            raise InvalidValue("an event comes with a value and with bytes, or with neither")
+        return codec.encode(self.held(), limit)
+
+
+class Happened(Content):
+    """An event."""
+
+    id: Name
+    type: Name
+
+
+class Appends(Strict):
+    """Events appended to a stream."""
+
+    do: Literal["append"]
+    stream: Name
+    agent: Name | None = None
+    events: Annotated[list[Happened], Field(min_length=1)]
+
+
+class SavesSnapshot(Content):
+    """What somebody made of a stream's events up to one, which is told by its version and its id."""
+
+    do: Literal["snapshot"]
+    stream: Name
+    version: Annotated[int, Field(gt=0, lt=LARGEST)]
+    event: Name
+
+
 Done = Annotated[
-    MakesBranch | EndsBranch | Merges | MakesCheckpoint | EndsCheckpoint | SetsPolicy | Conflicts | Resolves,
+    MakesBranch
+    | EndsBranch
+    | Merges
+    | Locks
+    | MakesCheckpoint
+    | EndsCheckpoint
+    | SetsPolicy
+    | Conflicts
+    | Resolves
+    | Appends
+    | SavesSnapshot,
     Field(discriminator="do"),
 ]
 

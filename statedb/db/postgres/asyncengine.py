@@ -15,11 +15,13 @@ from statedb.config import Settings
 from statedb.db.context import Context
 from statedb.db.engine import Body
 from statedb.db.fork import REASON, remember
+from statedb.db.listening import Listening
 from statedb.db.location import Place
 from statedb.db.postgres import greenlets, reading
 from statedb.db.postgres.batch import MOST, Batches
 from statedb.db.postgres.failures import Lost, Overtaken, interruption, meaning
 from statedb.db.postgres.greenlets import wait_for
+from statedb.db.postgres.listening import Word
 from statedb.db.postgres.opening import configured, connecting, prepare
 from statedb.db.postgres.site import Query, Site, returns
 from statedb.db.postgres.writing import Writing, aborted, begun, write
@@ -135,8 +137,8 @@ class AsyncEngine:
     """A store on PostgreSQL, for the tasks of one event loop."""
 
     def __init__(self, place: Place, settings: Settings) -> None:
-        self._site = Site(place, settings)
-        self.hub = AsyncHub()
+        self._site = site = Site(place, settings)
+        self.hub = AsyncHub(Listening(lambda: Word(site)))
         self._port = Port(self._site, self.hub.ring)
         self._batches = Batches(self._port, min(settings.max_batch, MOST))
         self._under_way: set[asyncio.Task[Any]] = set()

@@ -261,7 +261,7 @@ class Together:
         }
         done = {Address("", deed.kind, str(deed.said.get("name", ""))) for deed in tx.deeds}
         for deed in tx.deeds:
-            changed |= deed.concerns
+            done |= deed.concerns
         self._relied.add(waiting.footprint)
         self._now = max(self._now, tx.now)
         self._wrote = self._wrote or bool(tx.asides)

@@ -222,7 +222,7 @@ class Connection:
         self._begun = True
         answers = self._ask(sent)
         self._begun = False
-        [[revision, at, refused, _]] = answers[len(start)]
+        [[revision, at, refused, *_]] = answers[len(start)]
         if refused is not None:
             raise Overtaken(f"another transaction changed {refused} meanwhile")
         return Landed(revision - base, at)

@@ -15,9 +15,11 @@ from statedb.config import Settings
 from statedb.db.context import Context
 from statedb.db.engine import Body
 from statedb.db.fork import REASON, remember
+from statedb.db.listening import Listening
 from statedb.db.location import Place
 from statedb.db.postgres import reading
 from statedb.db.postgres.failures import Lost, Overtaken, interruption, meaning
+from statedb.db.postgres.listening import Word
 from statedb.db.postgres.opening import configured, connecting, prepare
 from statedb.db.postgres.site import Query, Site, returns
 from statedb.db.postgres.writing import aborted, begun, write
@@ -111,9 +113,9 @@ class Engine:
     """A store on PostgreSQL. Any thread may use it, and several may write at a time."""
 
     def __init__(self, place: Place, settings: Settings) -> None:
-        self._site = Site(place, settings)
+        self._site = site = Site(place, settings)
         prepare(self._site)
-        self.hub = Hub()
+        self.hub = Hub(Listening(lambda: Word(site)))
         self._port = Port(self._site, self.hub.ring)
         self._inside: set[object] = set()
         self._held: set[Held] = set()

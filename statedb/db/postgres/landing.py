@@ -90,8 +90,11 @@ def _text(schema: str, groups: tuple[Group, ...]) -> str:
             parts.append(_commits(group))
         else:
             parts.append(f"w{number} as ({_made(group, number) if group.kind == 'make' else _changed(group, number)})")
+    channel = schema.strip('"')
     told = f"set_config('{REFUSED}', coalesce(refused, ''), true)"
-    text = f"with recursive {', '.join(parts)} select revision, at, refused, {told} from claim"
+    # The server passes it on once the commit can be seen; what is refused is nobody's news.
+    notified = f"case when refused is null then pg_notify('{channel}', '') end"
+    text = f"with recursive {', '.join(parts)} select revision, at, refused, {told}, {notified} from claim"
     return text.replace("{schema}", schema)
 
 

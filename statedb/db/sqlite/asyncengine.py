@@ -11,6 +11,8 @@ from statedb.db import journal
 from statedb.db.context import Context
 from statedb.db.engine import Body
 from statedb.db.fork import remember
+from statedb.db.listening import Listening
+from statedb.db.sqlite.bell import Bell, Hearing, ringing
 from statedb.db.sqlite.connection import Connection
 from statedb.db.sqlite.hop import Hop, open_hops
 from statedb.db.sqlite.sentinel import MemorySentinel, Sentinel
@@ -29,9 +31,12 @@ class AsyncEngine:
         self._reader: Hop | None = None
         self._queue: WriteQueue | None = None
         self._why_closed = ""
-        self._sentinel: Sentinel | MemorySentinel = Sentinel(path, settings)
-        self.hub = AsyncHub()
-        self.ring = self.hub.ring
+        sentinel = Sentinel(path, settings)
+        self._sentinel: Sentinel | MemorySentinel = sentinel
+        memory = path == ":memory:"
+        self._bell = None if memory else Bell(path)
+        self.hub = AsyncHub(None if memory else Listening(lambda: Hearing(path, sentinel.stamp)))
+        self.ring = ringing(self.hub.ring, self._bell)
         remember(self.hub)
 
     async def open(self) -> None:
@@ -81,6 +86,8 @@ class AsyncEngine:
             await reader.close()
         if writer is not None:
             await writer.close()
+        if self._bell is not None:
+            self._bell.close()
 
     def run(self, fn: Callable[[Connection], Any]) -> asyncio.Future[Any]:
         """Run a function on the writing connection's thread."""

@@ -11,6 +11,8 @@ from statedb.db import journal
 from statedb.db.context import Context
 from statedb.db.engine import Body
 from statedb.db.fork import remember
+from statedb.db.listening import Listening
+from statedb.db.sqlite.bell import Bell, Hearing, ringing
 from statedb.db.sqlite.connection import Error, explain
 from statedb.db.sqlite.pool import Pool, explained
 from statedb.db.sqlite.sentinel import MemorySentinel, Sentinel
@@ -27,9 +29,10 @@ class Engine:
         self.refuse_inside = self._pool.refuse_inside
         memory = path == ":memory:"
         self._sentinel = MemorySentinel(self._pool.writer) if memory else Sentinel(path, settings)
-        self.stamp = self._sentinel.stamp
-        self.hub = Hub()
-        self.ring = self.hub.ring
+        self.stamp = stamp = self._sentinel.stamp
+        self._bell = None if memory else Bell(path)
+        self.hub = Hub(None if memory else Listening(lambda: Hearing(path, stamp)))
+        self.ring = ringing(self.hub.ring, self._bell)
         remember(self.hub)
 
     @property
@@ -78,6 +81,8 @@ class Engine:
 
     def close(self) -> bool:
         self.hub.close("the store is closed; open it again")
+        if self._bell is not None:
+            self._bell.close()
         self._sentinel.close()
         return self._pool.close()
 
