@@ -13,6 +13,7 @@ from pathlib import Path
 
 from tests.rigs.crash import crash
 from tests.rigs.delay import Distance, measure
+from tests.rigs.exclusion import exclude
 from tests.rigs.gaps import hunt
 from tests.rigs.linear import line_up
 from tests.rigs.server import Server
@@ -73,6 +74,7 @@ RIGS: dict[str, tuple[Callable[[float, Path, int | None], None], float]] = {
     "delay": (delays, 5.0),
     "torn": (tears, 200),
     "linear": (on_both(line_up), 30.0),
+    "exclusion": (on_both(exclude), 20.0),
     "watchers": (on_both(keep_watch), 60.0),
 }
 

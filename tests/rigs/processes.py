@@ -21,7 +21,7 @@ from tests.helpers import HANG
 FORKED = multiprocessing.get_context("forkserver")
 """Processes forked off one that has imported what they need and opened nothing: a dozen start at once."""
 
-FORKED.set_forkserver_preload(["tests.rigs.crew", "tests.rigs.linear", "tests.rigs.watchers"])
+FORKED.set_forkserver_preload(["tests.rigs.crew", "tests.rigs.linear", "tests.rigs.watchers", "tests.rigs.exclusion"])
 
 
 class Processes:
