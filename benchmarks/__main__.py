@@ -6,7 +6,7 @@ import argparse
 import tempfile
 from pathlib import Path
 
-from benchmarks import caches, crowd, past, postgres, processes, reads, recall, report, storage, together, writes
+from benchmarks import caches, crowd, live, past, postgres, processes, reads, recall, report, storage, together, writes
 from benchmarks.peers import git, races
 from benchmarks.report import Beside, Table
 from benchmarks.rounds import FULL, QUICK, Row, Sizes
@@ -19,7 +19,8 @@ PLOTS = Path(__file__).with_name("plots")
 def measure(folder: Path, sizes: Sizes) -> list[Row]:
     """Run everything that is measured on SQLite by hand in a folder and return the rows."""
     made = template(folder, sizes.keys)
-    return [row for part in (reads, past, writes, together, processes) for row in part.rows(made, sizes)]
+    by_hand = [row for part in (reads, past, writes, together, processes) for row in part.rows(made, sizes)]
+    return by_hand + live.rows(str(folder / "live.db"), sizes)
 
 
 def measure_beside(folder: Path, sizes: Sizes) -> Beside:

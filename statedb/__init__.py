@@ -31,6 +31,9 @@ from statedb.errors import (
     ValueTooLarge,
     VersionConflict,
 )
+from statedb.live.consumer import AsyncConsumer, Consumer
+from statedb.live.subscription import AsyncSubscription, Subscription
+from statedb.live.watch import AsyncWatch, Watch
 from statedb.models import (
     MISSING,
     UNAVAILABLE,
@@ -49,6 +52,7 @@ from statedb.models import (
     Listing,
     Outcome,
     StateBranch,
+    StateChangeEvent,
     StateHistory,
     StateType,
     StateWithHistory,
@@ -58,22 +62,29 @@ from statedb.models import (
 from statedb.store import Store
 from statedb.transaction import Joined, Transaction
 from statedb.values.autocheckpoint import AutoCheckpoint, Trigger
+from statedb.values.changefilter import ConsumerState, StateChangeFilter
 from statedb.values.conflict import Conflict, MergeOutcome, Resolution
+from statedb.values.cursor import Bookmark, Cursor
 from statedb.values.diff import Modified, StateDiff
 from statedb.values.event import Event, EventStream, RecordedEvent, StreamSnapshot
 from statedb.values.lock import Lock, LockChange, LockType
 from statedb.values.merge import Clash
 from statedb.values.row import Row, Rows
+from statedb.values.session import SessionInfo
 
 __all__ = [
     "MISSING",
     "TIERS",
     "UNAVAILABLE",
     "Address",
+    "AsyncConsumer",
     "AsyncStore",
+    "AsyncSubscription",
     "AsyncTransaction",
+    "AsyncWatch",
     "AutoCheckpoint",
     "Blame",
+    "Bookmark",
     "Branch",
     "BranchExists",
     "CacheStats",
@@ -85,7 +96,10 @@ __all__ = [
     "Commit",
     "Compacted",
     "Conflict",
+    "Consumer",
+    "ConsumerState",
     "Corrupted",
+    "Cursor",
     "Difference",
     "DiskFull",
     "Entry",
@@ -119,9 +133,12 @@ __all__ = [
     "Resolution",
     "Row",
     "Rows",
+    "SessionInfo",
     "Settings",
     "StaleCursor",
     "StateBranch",
+    "StateChangeEvent",
+    "StateChangeFilter",
     "StateDBError",
     "StateDiff",
     "StateHistory",
@@ -133,6 +150,7 @@ __all__ = [
     "StoreClosed",
     "StoreTooNew",
     "StreamSnapshot",
+    "Subscription",
     "Tier",
     "Transaction",
     "TransactionAborted",
@@ -140,5 +158,6 @@ __all__ = [
     "ValueTooLarge",
     "Version",
     "VersionConflict",
+    "Watch",
 ]
 __version__ = "0.1.0"

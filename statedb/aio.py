@@ -22,6 +22,7 @@ from statedb.db.points import checked, resolve
 from statedb.db.tx import Note, Tx
 from statedb.errors import InTransaction, NoSuchBranch, StoreClosed, TransactionAborted
 from statedb.handles import AsyncAgent, async_agent
+from statedb.keeper import AsyncKeeper
 from statedb.live.cache import Cache, made_cache
 from statedb.live.hub import AsyncHub
 from statedb.live.leases import AsyncLeases
@@ -166,8 +167,16 @@ class AsyncStore(Async, Rooms[Async]):
 
         It runs on the connection's thread where the store is a file, on the loop's own where it is on a server.
         """
+        await self._after_watches()
         result: T = await self._submit(lambda tx: run_in(tx, fn, args, kwargs))
         return result
+
+    def keep(self) -> AsyncKeeper:
+        """Return a keeper, which does what falls due with time while its `async with` block runs: see `statedb.keeper`.
+
+        Any number of processes may have one: one of them works, and another takes over where it ends.
+        """
+        return AsyncKeeper(self._root)
 
     # ---- how operations run
 
@@ -176,6 +185,7 @@ class AsyncStore(Async, Rooms[Async]):
         if operation.writes and self._context.asked is None:
 
             async def write(*args: Any, **kwargs: Any) -> Any:
+                await self._after_watches()
                 return await self._submit(lambda tx: body(tx, *args, **kwargs), alone=operation.alone)
 
             return write
@@ -214,6 +224,11 @@ class AsyncStore(Async, Rooms[Async]):
             if found.raw is not None:
                 await level2.put(found.name, found.raw)
         return value
+
+    async def _after_watches(self) -> None:
+        """Let those watches begin that were asked for before: what is written now they will see."""
+        if beginning := self._opened().hub.beginning:
+            await asyncio.wait(beginning)
 
     def _submit(self, body: Callable[[Tx], Any], *, alone: bool = False) -> Awaitable[Any]:
         self._context.check_writable()
@@ -343,7 +358,8 @@ class AsyncTransaction(Async, Rooms[Async]):
         self._state = "aborted" if kind is not None else "committed"
         _innermost.set(self.outer)
         # Under way before it is awaited: a cancellation that arrives here no longer changes how the transaction ends.
-        ended = asyncio.ensure_future(held.end(commit=kind is None))
+        later = kind is None and self.store._opened().hub.beginning
+        ended = asyncio.ensure_future(self._end_later(held) if later else held.end(commit=kind is None))
         try:
             await asyncio.shield(ended)
         except asyncio.CancelledError:
@@ -351,6 +367,10 @@ class AsyncTransaction(Async, Rooms[Async]):
         except BaseException:
             self._state = "aborted"
             raise
+
+    async def _end_later(self, held: AsyncHeld) -> None:
+        await self.store._after_watches()
+        await held.end(commit=True)
 
     def _give_up(self) -> None:
         if self._state == "open" and self.store._engine is not None:

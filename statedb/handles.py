@@ -44,6 +44,7 @@ class _Session(Room[S_co]):
     set = Scoped(write(sessions.set))
     patch = Scoped(write(sessions.patch))
     touch = Scoped(write(sessions.touch))
+    info = Scoped(read(sessions.info))
     delete = Scoped(write(sessions.delete))
     set_many = Scoped(write(sessions.set_many))
     close = Scoped(write(sessions.close))
@@ -182,12 +183,13 @@ class Agent(Generic[Tier_co, Session_co]):
         self.shared = tier(agent_id, StateType.SHARED)
         self.persistent = tier(agent_id, StateType.PERSISTENT)
 
-    def session(self, name: str, *, ttl: float | timedelta | None = None) -> Session_co:
+    def session(self, name: str, *, ttl: float | timedelta | None = None, sliding: bool = True) -> Session_co:
         """Return a handle on a session: keys that expire together, `ttl` seconds after the last write to any of them.
 
-        Without a ttl the session keeps its own, or takes the tier's default. Nothing is written until a key is.
+        With `sliding` False they do so that long after the first, and no write puts it off. Without a ttl the session
+        keeps its own clock, or takes the tier's default. Nothing is written until a key is.
         """
-        return self._session(self.agent_id, SessionScope.of(name, ttl))
+        return self._session(self.agent_id, SessionScope.of(name, ttl, sliding))
 
 
 SyncAgent = Agent[TierMap, SessionMap]

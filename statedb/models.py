@@ -165,7 +165,10 @@ class Imported(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class Change:
-    """What a commit did to one key. A side with no value is None; `event_id` is unique over all stores."""
+    """What a commit did to one key. A side with no value is None; `event_id` is unique over all stores.
+
+    Handlers receive it; `state_key`, `change_type` and `timestamp` are other names of `key`, `change` and `at`.
+    """
 
     event_id: str
     agent_id: str
@@ -179,6 +182,22 @@ class Change:
     at: datetime
     by: str | None
     metadata: dict[str, Any] | None
+
+    @property
+    def state_key(self) -> str:
+        return self.key
+
+    @property
+    def change_type(self) -> ChangeKind:
+        return self.change
+
+    @property
+    def timestamp(self) -> datetime:
+        return self.at
+
+
+StateChangeEvent = Change
+"""What those who subscribe receive, by the name the field knows it under."""
 
 
 @dataclass(frozen=True, slots=True)

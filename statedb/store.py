@@ -21,6 +21,7 @@ from statedb.db.points import checked, resolve
 from statedb.db.tx import Note, Tx
 from statedb.errors import NoSuchBranch
 from statedb.handles import SyncAgent, sync_agent
+from statedb.keeper import Keeper
 from statedb.live.cache import Cache, made_cache
 from statedb.live.hub import Hub
 from statedb.live.leases import Leases
@@ -135,6 +136,13 @@ class Store(Sync, Rooms[Sync]):
         self._context.check_writable()
         result: T = self._write(False, run_in, (fn, args, kwargs), {})
         return result
+
+    def keep(self) -> Keeper:
+        """Return a keeper, which does what falls due with time while its `with` block runs: see `statedb.keeper`.
+
+        Any number of processes may have one: one of them works, and another takes over where it ends.
+        """
+        return Keeper(self._root)
 
     # ---- how operations run
 

@@ -12,6 +12,7 @@ from statedb.rooms import (
     checkpoints,
     conflicts,
     feed,
+    following,
     health,
     history,
     locks,
@@ -24,6 +25,7 @@ from statedb.rooms import (
     streams,
     transfer,
     undo,
+    upkeep,
     value,
 )
 
@@ -116,6 +118,16 @@ class Feed(Room[S_co]):
 
     changes = read(feed.changes)
     locks = read(locks.changes)
+    subscribe = either(feed.subscribe, feed.async_subscribe)
+    unsubscribe = either(feed.unsubscribe, feed.async_unsubscribe)
+    consumer = either(feed.consumer, feed.async_consumer)
+    consumers = read(feed.consumers)
+    _make_consumer = write(feed.make_consumer)
+    _acknowledge = write(feed.acknowledge)
+    _end_consumer = write(feed.end_consumer)
+    _consumer_lag = read(feed.consumer_lag)
+    _start = read(feed.start)
+    _page = read(feed.page)
 
 
 class Streams(Room[S_co]):
@@ -129,7 +141,10 @@ class Streams(Room[S_co]):
     save_snapshot = write(streams.save_snapshot)
     load_snapshot = read(streams.load_snapshot)
     aggregate = either(streams.aggregate, streams.aggregate_on_loop)
+    watch = either(following.watch, following.async_watch)
     _fold = read(streams.fold)
+    _start = read(following.start)
+    _page = read(following.page)
     read = operation.read(streams.read)
 
 
@@ -137,6 +152,13 @@ class Retention(Room[S_co]):
     """What time does to the store."""
 
     sweep = write(retention.sweep)
+
+
+class Upkeeping(Room[S_co]):
+    """What falls due with time: a keeper does it by itself."""
+
+    look = read(upkeep.look)
+    run = write(upkeep.run)
 
 
 class Transfer(Room[S_co]):
@@ -171,6 +193,7 @@ class Rooms(Room[S_co]):
     undo = write(undo.undo)
     restore = write(restore.restore)
     query = apart(query.query)
+    watch = either(feed.watch, feed.async_watch)
 
     def __init__(self, shell: S_co) -> None:
         super().__init__(shell)
@@ -184,5 +207,6 @@ class Rooms(Room[S_co]):
         self.streams: Streams[S_co] = Streams(shell)
         self.retention: Retention[S_co] = Retention(shell)
         self.transfer: Transfer[S_co] = Transfer(shell)
+        self.upkeep: Upkeeping[S_co] = Upkeeping(shell)
         self.health: HealthRoom[S_co] = HealthRoom(shell)
         self.cache: CacheRoom[S_co] = CacheRoom(shell)

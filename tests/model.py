@@ -45,6 +45,7 @@ class Lease(NamedTuple):
 
 
 FOREVER = Lease(None, None)
+DAY = 24 * 3600.0
 
 
 @dataclass
@@ -159,6 +160,7 @@ class Work:
         self.contents = {where: key.content for where, key in keys.items()}
         self.leases = {where: key.lease for where, key in keys.items()}
         self.sessions = dict(self.model.sessions)
+        self.opened: dict[SessionName, tuple[float | None, bool]] = {}
         self.moved: set[SessionName] = set()
         self.ended: set[Where] = set()
         self.expired: set[Where] = set()
@@ -242,23 +244,31 @@ class Work:
         name = session_of(where)
         if name is None or name not in self.sessions:
             return
-        known = self.sessions[name]
-        if known.at is not None and known.at <= self.now:
+        known, (handles, slides) = self.sessions[name], self.opened.pop(name, (None, True))
+        ended = known.at is not None and known.at <= self.now
+        if ended:
             self.record_members(name)
-        told = ttl is not None and ttl is not KEEP
-        self.sessions[name] = (
-            lease(self.now, ttl) if told else Lease(known.ttl, None if known.ttl is None else self.now + known.ttl)
-        )
         self.moved.add(name)
+        fixed = known.ttl is None and known.at is not None and not ended
+        told = ttl is not None and ttl is not KEEP
+        if fixed and not told and (handles is None or not slides):
+            return
+        if told:
+            made, slides = lease(self.now, ttl), not fixed and (handles is None or slides)
+        elif handles is not None:
+            made = lease(self.now, handles)
+        elif known.ttl is not None or known.at is None:
+            made, slides = Lease(known.ttl, None if known.ttl is None else self.now + known.ttl), True
+        else:
+            made = lease(self.now, DAY)  # nothing tells how long it was to be
+        self.sessions[name] = made if slides else Lease(None, made.at)
 
-    def open(self, name: SessionName, ttl: float | None) -> None:
+    def open(self, name: SessionName, ttl: float | None, sliding: bool) -> None:
         if name not in self.sessions:
             self.record_members(name)
-            default = TIERS[StateType.SESSION].ttl
-            assert default is not None
-            self.sessions[name] = Lease(lease(0, default.total_seconds() if ttl is None else ttl).ttl, None)
-        elif ttl is not None:
-            self.sessions[name] = Lease(lease(0, ttl).ttl, self.sessions[name].at)
+            self.sessions[name] = FOREVER
+            ttl = DAY if ttl is None else ttl
+        self.opened[name] = (ttl, sliding)
 
     def close(self, name: SessionName) -> bool:
         known = self.sessions.get(name)

@@ -28,6 +28,9 @@ from tests.model import GONE, KEEP, Commit, Made, Model, Where, Work, moment, se
 from tests.places import Places
 from tests.strategies import json_values
 
+How = dict[str, Any]
+"""How a session's handle is made: with which ttl, and whether it slides."""
+
 Step = Callable[[Any, Work], tuple[Any, Any]]
 """Something done to a store, or a transaction, and to the model: returns what each answered."""
 
@@ -41,6 +44,7 @@ TTLS = (5, 60, 3600, math.inf)
 agents, keys = st.sampled_from(AGENTS), st.sampled_from(KEYS)
 values = st.sampled_from(VALUES) | json_values(max_leaves=5)
 ttls = st.none() | st.sampled_from(TTLS)
+hows = st.fixed_dictionaries({"ttl": ttls, "sliding": st.booleans()})
 metadata = st.none() | st.sampled_from(({}, {"x": 1}, {"x": 1.0}))
 # The session tier twice: its rules have the most corners.
 tiers = st.sampled_from(("local", "shared", "persistent", "session", "session"))
@@ -154,31 +158,31 @@ def step_revert(where: Where, version: int, rooms: Any, work: Work) -> tuple[Any
 
 
 def step_session_set(
-    agent: str, name: str, ttl: Any, key: str, value: Any, said: Any, rooms: Any, work: Work
+    agent: str, name: str, how: How, key: str, value: Any, said: Any, rooms: Any, work: Work
 ) -> tuple[Any, Any]:
-    entry = rooms.agent(agent).session(name, ttl=ttl).set(key, value, metadata=said)
+    entry = rooms.agent(agent).session(name, **how).set(key, value, metadata=said)
     where = (agent, "session", f"{name}/{key}")
-    work.open((agent, name), ttl)
+    work.open((agent, name), **how)
     work.put(where, value, said)
     return entry_like(entry), standing(work, where, value)
 
 
-def step_session_delete(agent: str, name: str, ttl: Any, key: str, rooms: Any, work: Work) -> tuple[Any, Any]:
+def step_session_delete(agent: str, name: str, how: How, key: str, rooms: Any, work: Work) -> tuple[Any, Any]:
     where = (agent, "session", f"{name}/{key}")
-    answer = rooms.agent(agent).session(name, ttl=ttl).delete(key)
+    answer = rooms.agent(agent).session(name, **how).delete(key)
     there = work.is_alive(where)
     if there and work.base(where).value is not GONE:  # what takes back a write of its own transaction begins nothing
-        work.open((agent, name), ttl)
+        work.open((agent, name), **how)
     if there:
         work.put(where, GONE)
     return answer, there
 
 
-def step_session_touch(agent: str, name: str, ttl: Any, key: str, rooms: Any, work: Work) -> tuple[Any, Any]:
+def step_session_touch(agent: str, name: str, how: How, key: str, rooms: Any, work: Work) -> tuple[Any, Any]:
     where = (agent, "session", f"{name}/{key}")
-    answer = rooms.agent(agent).session(name, ttl=ttl).touch(key)
+    answer = rooms.agent(agent).session(name, **how).touch(key)
     if work.is_alive(where):  # what changes nothing opens no session
-        work.open((agent, name), ttl)
+        work.open((agent, name), **how)
     return answer, work.touch(where, KEEP)
 
 
@@ -230,9 +234,9 @@ in_transactions: st.SearchStrategy[Step] = st.one_of(
     st.builds(partial, st.just(step_touch), places, ttls),
     st.builds(partial, st.just(step_update), places, values, ttls),
     st.builds(partial, st.just(step_patch), places, patches),
-    st.builds(partial, st.just(step_session_set), agents, st.sampled_from(NAMES), ttls, small, values, metadata),
-    st.builds(partial, st.just(step_session_delete), agents, st.sampled_from(NAMES), ttls, small),
-    st.builds(partial, st.just(step_session_touch), agents, st.sampled_from(NAMES), ttls, small),
+    st.builds(partial, st.just(step_session_set), agents, st.sampled_from(NAMES), hows, small, values, metadata),
+    st.builds(partial, st.just(step_session_delete), agents, st.sampled_from(NAMES), hows, small),
+    st.builds(partial, st.just(step_session_touch), agents, st.sampled_from(NAMES), hows, small),
     st.builds(partial, st.just(step_session_close), agents, st.sampled_from(NAMES)),
     st.builds(partial, st.just(step_sweep)),
     st.builds(partial, st.just(step_read), places),

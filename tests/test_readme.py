@@ -23,7 +23,7 @@ TOUR = README[README.index("## A tour") : README.index("## The four tiers")]
 SERVER = "postgresql+psycopg://app@db.example/app"
 """A database on a server, where a page needs one: a test gives it an empty one."""
 
-PAGES = ("docs/asking-the-past.md", "docs/caching.md", "docs/time-travel.md")
+PAGES = ("docs/asking-the-past.md", "docs/caching.md", "docs/live.md", "docs/time-travel.md")
 DOCUMENTS = {"README.md": TOUR} | {page: (ROOT / page).read_text() for page in PAGES}
 
 

@@ -18,11 +18,16 @@ from statedb import (
     Change,
     Commit,
     Entry,
+    Event,
+    EventStream,
     Health,
     Listing,
+    RecordedEvent,
     Row,
     Rows,
+    SessionInfo,
     Store,
+    StreamSnapshot,
     Transaction,
     Version,
 )
@@ -78,6 +83,28 @@ async def async_handles_too(store: AsyncStore) -> None:
     assert_type(await agent.persistent.set("k", 1), Entry)
     assert_type(await agent.session("c7").items(), Listing[tuple[str, Any]])
     assert_type(await agent.shared.update("n", lambda v: v + 1, default=0), Entry)
+
+
+def streams(store: Store, tx: Transaction) -> None:
+    assert_type(store.streams.append("s", [Event("placed", 1)], expected_version="no_stream"), list[RecordedEvent])
+    assert_type(tx.streams.append("s", [Event("placed", 1)], 3, agent_id="a"), list[RecordedEvent])
+    assert_type(store.streams.read("s", 1, 10, backward=True), list[RecordedEvent])
+    assert_type(store.at(3).streams.list("a"), Listing[EventStream])
+    assert_type(store.streams.load_snapshot("s"), StreamSnapshot | None)
+    assert_type(store.streams.aggregate("s", lambda state, event: state + event.version, 0), Any)
+    for _ in store.streams.watch("s", since=3):
+        pass
+    assert_type(store.agent("a").session("c7", ttl=5, sliding=False).info(), SessionInfo | None)
+    store.streams.append("s", [Event("placed")], expected_version="never")  # type: ignore[arg-type]
+
+
+async def async_streams(store: AsyncStore) -> None:
+    assert_type(await store.streams.append("s", [Event("placed", b"raw")]), list[RecordedEvent])
+    assert_type(await store.streams.read_all(1, types=["placed"]), list[RecordedEvent])
+    assert_type(await store.streams.aggregate("s", lambda state, event: state, 0, snapshot_every=9), Any)
+    async for _ in store.streams.watch():
+        pass
+    assert_type(await store.agent("a").session("c7").touch(), bool)
 
 
 def missed(at: Address) -> None: ...

@@ -150,6 +150,17 @@ def run_due(tx: Tx) -> list[Checkpoint]:
     return made
 
 
+def next_due(tx: Tx) -> int | None:
+    """Return when the next checkpoint falls due by time alone, in microseconds; None where none does."""
+    policies = [policy for (branch, _), policy in _known(tx).items() if branch == tx.branch] if tx.policies else []
+    found = [
+        _due(tx, policy, _since(tx, policy), trigger, ())
+        for policy in policies
+        for trigger in policy.config.of(INTERVAL)
+    ]
+    return min((each for each in found if each is not None), default=None)
+
+
 def signal(tx: Tx, agent_id: str, type: str) -> Checkpoint | None:
     """Stage what a signal makes, None where the agent's policy has no trigger for it."""
     policy = _known(tx).get((tx.branch, agent_id)) if tx.policies else None

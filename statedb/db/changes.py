@@ -3,20 +3,21 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import and_, bindparam, literal_column, select
 
 from statedb.db.contents import Kept, kept
 from statedb.db.context import Point
-from statedb.db.entries import json_object, shown
+from statedb.db.entries import TIER_OF, json_object, shown
 from statedb.db.lineage import line_by_id
 from statedb.db.spans import Side, standing
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import MAIN, agent_states, agents, branches, state_commits, state_versions, store_info
 from statedb.db.tx import Tx
-from statedb.models import Address, Change, StateType
+from statedb.models import Address, Change
 from statedb.times import moment
 from statedb.values.arguments import LARGEST
 from statedb.values.codec import NOTHING, Stored
@@ -52,7 +53,9 @@ _before = and_(
 _within = and_(_v.revision >= bindparam("first"), _v.revision <= bindparam("last"))
 
 _HELD = len(kept())
-_BRANCH, _PARENT = len(_WHAT) - 2, len(_WHAT) - 1
+_BRANCH, _PARENT, _AT = len(_WHAT) - 2, len(_WHAT) - 1, 9
+_NAME = slice(4, 8)
+"""Agent, tier, key, and the kind of change."""
 _changed = (
     select(*_WHAT, *kept(_v), *kept(_old))
     .select_from(_joined.outerjoin(_old.revision.table, _before))
@@ -64,22 +67,40 @@ _CHANGES_OF_BRANCH = Statement(_changed.where(_s.branch_id + literal_column("0")
 _CHANGES_BARE = Statement(select(*_WHAT).select_from(_joined).where(_within).order_by(_v.revision, *_name))
 
 
-def between(tx: Tx, first: int, last: int, *, values: bool = True, branch: int | None = None) -> list[Change]:
-    """Return what the commits from `first` to `last`, of one branch or all, changed. Without values they are None."""
+Taken = Callable[[str, str, str, str], bool]
+"""Whether a change is asked for: of which agent, tier and key, and of which kind."""
+
+
+def between(
+    tx: Tx, first: int, last: int, *, values: bool = True, branch: int | None = None, taken: Taken | None = None
+) -> list[Change]:
+    """Return what the commits from `first` to `last`, of one branch or all, changed, as far as it is asked for.
+
+    Without values they are None.
+    """
     given = {"first": first, "last": last, "branch": branch}
     if not values:
-        return list(_changes((row, NOTHING, NOTHING) for row in tx.db.all(_CHANGES_BARE, given)))
-    rows = tx.db.all(_CHANGES if branch is None else _CHANGES_OF_BRANCH, given)
-    new, old = [Kept(*row[-2 * _HELD : -_HELD]) for row in rows], [Kept(*row[-_HELD:]) for row in rows]
+        bare = _numbered(tx.db.all(_CHANGES_BARE, given))
+        return [_change(row, place, when, None, None) for row, place, when in bare]
+    found = _numbered(tx.db.all(_CHANGES if branch is None else _CHANGES_OF_BRANCH, given))
+    if taken is not None:
+        # Before a value is put together and held against its digest, which is most of the work.
+        found = [each for each in found if taken(*each[0][_NAME])]
+    new = [Kept(*row[-2 * _HELD : -_HELD]) for row, _, _ in found]
+    old = [Kept(*row[-_HELD:]) for row, _, _ in found]
     tx.contents.prepare([*old, *new])
     whole = tx.contents.whole
-    beneath = _beneath(tx, rows, old)
-    return list(
-        _changes(
-            (row, whole(n), beneath[row[_BRANCH], Address(*row[4:7])] if _is_first(row, o) else whole(o))
-            for row, n, o in zip(rows, new, old, strict=True)
+    beneath = _beneath(tx, [row for row, _, _ in found], old)
+    return [
+        _change(
+            row,
+            place,
+            when,
+            shown(whole(n)),
+            shown(beneath[row[_BRANCH], Address(*row[4:7])] if _is_first(row, o) else whole(o)),
         )
-    )
+        for (row, place, when), n, o in zip(found, new, old, strict=True)
+    ]
 
 
 def _is_first(row: Row, old: Kept) -> bool:
@@ -102,28 +123,34 @@ def _beneath(tx: Tx, rows: list[Row], old: list[Kept]) -> dict[tuple[int, Addres
     return found
 
 
-def _changes(rows: Iterable[tuple[Row, Stored, Stored]]) -> Iterator[Change]:
-    revision, place = 0, 0
-    for row, new, old in rows:
-        place = place + 1 if row[0] == revision else 0
-        revision = row[0]
-        yield _change(row[: len(_WHAT)], place, shown(new), shown(old))
+def _numbered(rows: list[Row]) -> list[tuple[Row, int, datetime]]:
+    """Return rows with their places in their commits, and the commits' times."""
+    found: list[tuple[Row, int, datetime]] = []
+    revision, place, when = 0, 0, moment(0)
+    for row in rows:
+        place += 1
+        if row[0] != revision:
+            revision, place, when = row[0], 0, moment(row[_AT])
+        found.append((row, place, when))
+    return found
 
 
-def _change(row: Row, place: int, new: Any, old: Any) -> Change:
-    revision, store, origin, origin_revision, agent, state_type, key, change, version, at, actor, metadata, _, _ = row
+def _change(row: Row, place: int, when: datetime, new: Any, old: Any) -> Change:
+    _, store, origin, origin_revision, agent, state_type, key, change, version, _, actor, metadata, *_ = row
+    revision = row[0]
+    # By position, and with a table for the tier: whoever replays a store makes one for each of its versions. Where a
+    # commit was first made names its changes on every copy of the store.
     return Change(
-        # Where a commit was first made names its changes on every copy of the store.
-        event_id=f"{origin or store}/{origin_revision or revision}/{place}",
-        agent_id=agent,
-        state_type=StateType(state_type),
-        key=key,
-        change=change,
-        old_value=old,
-        new_value=new,
-        version=version,
-        revision=revision,
-        at=moment(at),
-        by=actor,
-        metadata=json_object(metadata),
+        f"{origin or store}/{origin_revision or revision}/{place}",
+        agent,
+        TIER_OF[state_type],
+        key,
+        change,
+        old,
+        new,
+        version,
+        revision,
+        when,
+        actor,
+        None if metadata is None else json_object(metadata),
     )

@@ -103,15 +103,16 @@ class Contents:
 
     def whole(self, row: Kept) -> Stored:
         """Return what a version holds, as it was written. Raises Corrupted."""
-        if row.codec is None or row.codec == codec.ERASED:
-            return row.stored
-        plain = self.plain(row)
-        if codec.digest(row.salt, Encoded(row.stored, plain)) != row.digest:
+        stored = row.stored
+        if stored.codec is None or stored.codec == codec.ERASED:
+            return stored
+        plain = codec.plain(stored) if row.base is None else self.plain(row)
+        if codec.digest(row.salt, Encoded(stored, plain)) != row.digest:
             raise Corrupted(
                 f"the value of {row.key} version {row.version} is not what was written (its digest differs); "
                 "run a check of the store and restore a backup"
             )
-        return row.stored if row.base is None else codec.unpacked(plain, json=codec.is_json(row.stored))
+        return stored if row.base is None else codec.unpacked(plain, json=codec.is_json(stored))
 
     def plain(self, row: Kept) -> bytes:
         """Return the plain bytes of a version, not held against its digest. Raises Corrupted and Erased."""

@@ -5,7 +5,7 @@ Revisions rise with versions and positions alike: what stood as of a revision is
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
@@ -22,7 +22,8 @@ from statedb.times import moment
 from statedb.values.arguments import LARGEST
 from statedb.values.codec import Stored
 from statedb.values.event import EventStream, RecordedEvent, StreamSnapshot
-from statedb.values.glob import Glob
+from statedb.values.glob import Glob, glob
+from statedb.values.names import name
 
 _PAGE = 500
 """Events read at once where all of a stream are wanted, or few of many."""
@@ -89,6 +90,19 @@ class Wanted(NamedTuple):
     stream_id: str | None = None
     types: tuple[str, ...] | None = None
     names: Glob | None = None
+
+    @classmethod
+    def of(cls, agent_id: str | None, stream: str | None, types: str | Iterable[str] | None, pattern: str) -> Wanted:
+        """Return which events are meant. Raises InvalidKey."""
+        several = None
+        if types is not None:
+            several = tuple(name(each, "event type") for each in ([types] if isinstance(types, str) else types))
+        return cls(
+            None if agent_id is None else name(agent_id, "agent_id"),
+            None if stream is None else name(stream, "stream"),
+            several,
+            None if pattern == "*" else glob(name(pattern, "pattern")),
+        )
 
     def takes(self, stream: Stream, event: RecordedEvent) -> bool:
         """Tell whether an event is one of them."""
@@ -227,7 +241,7 @@ def _between(number: Any) -> Any:
     return (number >= bindparam("first")) & (number <= bindparam("last"))
 
 
-def _in_order(found: Select[Any], number: Any, backward: bool) -> Select[Any]:
+def _in_order(found: Select[*tuple[Any, ...]], number: Any, backward: bool) -> Select[*tuple[Any, ...]]:
     return found.order_by(number.desc() if backward else number).limit(bindparam("limit"))
 
 

@@ -21,7 +21,7 @@ from statedb.db.deeds import Deed
 from statedb.db.earlier import Left
 from statedb.db.heads import Head
 from statedb.db.rows import HERE, Origin, write_commit
-from statedb.db.sessions import UNWRITTEN, Opening, Session, SessionName, session_name
+from statedb.db.sessions import UNWRITTEN, Opening, Session, SessionName, Told, restarted, session_name
 from statedb.db.tables import MAIN
 from statedb.db.tx import Note, Staged, Tx
 from statedb.models import Address, StateType
@@ -59,6 +59,8 @@ _DEFAULT_TTLS = {
     each.value: None if tier.ttl is None else tier.ttl // timedelta(microseconds=1) for each, tier in TIERS.items()
 }
 
+
+_SESSION_TTL = _DEFAULT_TTLS[StateType.SESSION.value] or 0
 
 # ---- staging
 
@@ -131,12 +133,12 @@ def touch(tx: Tx, at: Address, expiry: Expiry | Ttl, *, fence: int | None = None
 
 
 @contextmanager
-def opening(tx: Tx, name: SessionName, ttl: int | None, *, told: bool) -> Iterator[None]:
-    """Have what is written to a session's keys inside the block open the session, with this ttl if it is `told`.
+def opening(tx: Tx, session: Opening) -> Iterator[None]:
+    """Have what is written to a session's keys inside the block open the session.
 
     Nothing happens until something is written: a call that changes nothing begins no session.
     """
-    outer, tx.opening = tx.opening, Opening(name, ttl, told)
+    outer, tx.opening = tx.opening, session
     try:
         yield
     finally:
@@ -263,15 +265,12 @@ def _restart_session(tx: Tx, at: Address, expiry: Expiry | Ttl) -> Session | Non
     session = tx.session(name)
     # A function given to `update` may write other keys meanwhile, which are not this session's.
     opening = tx.opening if tx.opening is not None and tx.opening.name == name else None
-    if opening is not None and (session is None or opening.told):
-        ttl = opening.ttl
-    elif session is not None:
-        ttl = session.ttl
-    else:
+    if session is None and opening is None:
         return None
     if session is not None and session.ended(tx.now):
         _record_expired(tx, name)
-    return set_session(tx, name, Expiry.after(tx.now, expiry.ttl if isinstance(expiry, Expiry) else ttl))
+    told = Told(expiry.ttl) if isinstance(expiry, Expiry) else None
+    return set_session(tx, name, Expiry(*restarted(tx.now, session, opening, told, _SESSION_TTL)))
 
 
 def _record_expired(tx: Tx, name: SessionName) -> None:

@@ -18,7 +18,7 @@ from statedb.db.inherited import session
 from statedb.db.lineage import Line
 from statedb.db.points import newest_point
 from statedb.db.rewrite import Content, Step, content_now, content_of, steps, take
-from statedb.db.sessions import session_name
+from statedb.db.sessions import Opening, session_name
 from statedb.db.spans import Seen, Side, candidates, standing
 from statedb.db.tx import Tx
 from statedb.models import MISSING, Address, Difference, StateType
@@ -99,7 +99,8 @@ class Merging:
             if name is None or begun is None:
                 found += take(self._tx, [step]).changes
                 continue
-            with journal.opening(self._tx, name, begun.ttl, told=False):
+            ends = begun.expires_at if begun.is_absolute else None
+            with journal.opening(self._tx, Opening(name, begun.ttl, told=False, ends=ends)):
                 found += take(self._tx, [step]).changes
         return found
 

@@ -84,6 +84,14 @@ def micros_of(ago: timedelta) -> int:
     return ago // timedelta(microseconds=1)
 
 
+def fresh_name(text: str) -> str:
+    """Return a text as the name of a checkpoint. Raises InvalidKey for one that is a time wherever a point is asked."""
+    called = name(text, "checkpoint name")
+    if time_in(called) is not None:
+        raise InvalidKey(f"{called!r:.80} is a time wherever a point is asked for; call the checkpoint something else")
+    return called
+
+
 def newest_point(tx: Tx) -> Point:
     """Return the newest place there is, which in a store that shows the past is the one it shows."""
     if tx.point is not None:

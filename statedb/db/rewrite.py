@@ -86,8 +86,9 @@ def _stage(tx: Tx, step: Step) -> Difference:
     if encoded is None:
         staged = journal.put(tx, at, None)
     else:
-        # In a session the clock is the session's, which a write restarts.
-        expiry = Ttl.KEEP if journal.session_of(tx, at) else Expiry.after(tx.now, content.ttl)
+        # In a session the clock is the session's, which a write restarts, or begins where a merge opens it.
+        in_session = tx.opening is not None or journal.session_of(tx, at) is not None
+        expiry = Ttl.KEEP if in_session else Expiry.after(tx.now, content.ttl)
         staged = journal.put(tx, at, encoded, metadata=content.metadata, expiry=expiry, source_version=content.version)
     return _difference(tx, step, staged.head.version if staged else 0)
 

@@ -16,6 +16,7 @@ from sqlalchemy import and_, bindparam, func, select
 
 from statedb.db.statements import Statement
 from statedb.db.tables import agents, session_touches, sessions
+from statedb.times import LATEST
 
 
 class SessionName(NamedTuple):
@@ -36,16 +37,21 @@ class SessionName(NamedTuple):
 
 
 class Opening(NamedTuple):
-    """The session a handle writes to: begun by the first write, with `ttl` where the handle was told one."""
+    """The session a handle writes to: begun by the first write, with `ttl` where the handle was told one.
+
+    One that is not `sliding` ends so long after it began, whatever is written to it meanwhile; or, with `ends`, then.
+    """
 
     name: SessionName
     ttl: int | None
     told: bool
+    sliding: bool = True
+    ends: int | None = None
 
 
 @dataclass(slots=True)
 class Session:
-    """A session's clock, in microseconds: `ttl` None never expires.
+    """A session's clock, in microseconds: without `ttl` no write restarts it, and without `expires_at` it never ends.
 
     `id` is None until it is written. `was` is what the database has; None for a session it has not.
     """
@@ -53,6 +59,11 @@ class Session:
     @property
     def moved(self) -> bool:
         return self.was != (self.ttl, self.expires_at)
+
+    @property
+    def is_absolute(self) -> bool:
+        """Whether it ends at a time that no write moves."""
+        return self.ttl is None and self.expires_at is not None
 
     name: SessionName
     id: int | None
@@ -66,6 +77,38 @@ class Session:
 
     def ended(self, now: int) -> bool:
         return self.expires_at is not None and self.expires_at <= now
+
+
+class Told(NamedTuple):
+    """A ttl in microseconds that a write was told for itself."""
+
+    ttl: int | None
+
+
+Clock = tuple[int | None, int | None]
+"""A ttl, and when that ends."""
+
+
+def restarted(now: int, session: Session | None, opening: Opening | None, told: Told | None, default: int) -> Clock:
+    """Return a session's clock after a write; one that had ended, or is none yet, begins."""
+    stands = session is not None and session.is_absolute and not session.ended(now)
+    of_handle = opening if opening is not None and (opening.told or session is None) else None
+    if told is not None:
+        return clock(now, told.ttl, sliding=not stands and (of_handle is None or of_handle.sliding))
+    if session is not None and stands and (of_handle is None or not of_handle.sliding):
+        return session.ttl, session.expires_at
+    if of_handle is not None:
+        begun = clock(now, of_handle.ttl, sliding=of_handle.sliding)
+        return begun if of_handle.ends is None else (None, of_handle.ends)
+    if session is not None and not session.is_absolute:
+        return clock(now, session.ttl)
+    # It had ended, and nothing tells how long it was meant to be.
+    return clock(now, default) if opening is None else clock(now, opening.ttl, sliding=opening.sliding)
+
+
+def clock(now: int, ttl: int | None, *, sliding: bool = True) -> Clock:
+    """Return the clock of a session that begins at a time."""
+    return ttl if sliding else None, None if ttl is None else min(now + ttl, LATEST)
 
 
 UNWRITTEN = 0

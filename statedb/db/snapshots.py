@@ -63,11 +63,13 @@ def _as_of(tx: Tx, point: Point) -> Tx:
 
 def _tiers(past: Tx, agent_id: str) -> Tiers:
     found = {tier.value: past.range(agent_id, tier.value, "", BEYOND) for tier in StateType}
-    return {tier: {head.key: _kept(head) for head in heads} for tier, heads in found.items() if heads}
+    instant = 0 if past.point is None else past.point.instant
+    return {tier: {head.key: _kept(head, instant) for head in heads} for tier, heads in found.items() if heads}
 
 
-def _kept(head: Head) -> dict[str, Any]:
-    ends = head.expires_at is not None and head.ttl is not None
+def _kept(head: Head, instant: int) -> dict[str, Any]:
+    # Of a session that ends at a time, whatever is written to it, what is left is all that can be begun again with.
+    ttl = None if head.expires_at is None else head.ttl or head.expires_at - instant
     return {
         **snapshot.shown(held(head.stored)),
         "version": head.version,
@@ -75,7 +77,7 @@ def _kept(head: Head) -> dict[str, Any]:
         "created_at": moment(head.created_at).isoformat(),
         "created_by": head.created_by,
         "updated_at": moment(head.updated_at).isoformat(),
-        "ttl": (head.ttl or 0) / 1_000_000 if ends else None,
+        "ttl": None if ttl is None else ttl / 1_000_000,
     }
 
 

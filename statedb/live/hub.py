@@ -13,10 +13,11 @@ from __future__ import annotations
 
 import asyncio
 import threading
+import weakref
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from itertools import count
-from typing import Protocol
+from typing import Any, Protocol
 
 from statedb.errors import StoreClosed
 
@@ -32,6 +33,14 @@ class Listener(Protocol):
 
     def stop(self) -> None:
         """Call it no more. It may be started again."""
+        ...
+
+
+class Follower(Protocol):
+    """Who follows the log, on a thread of his own."""
+
+    def close(self) -> object:
+        """End, and wait for the end, but not for ever."""
         ...
 
 
@@ -89,6 +98,8 @@ class Hub:
         self._next = count(1)
         self._waiting = 0
         self._changed = threading.Condition()
+        self.followers: weakref.WeakSet[Follower] = weakref.WeakSet()
+        """Who is told of commits on threads of their own, and is ended with the store."""
         self._attendance = Attendance(listener, self.ring)
 
     def ring(self) -> None:
@@ -131,6 +142,8 @@ class Hub:
         """Stop listening and wake everybody: who waits, now or later, gets StoreClosed."""
         self._attendance.close(why)
         self.ring()
+        for each in list(self.followers):
+            each.close()
 
     def forsake(self) -> object:
         """Become closed in a child process."""
@@ -146,6 +159,8 @@ class AsyncHub:
         self.rings = 0
         self._waiting: set[asyncio.Future[None]] = set()
         self._loop: asyncio.AbstractEventLoop | None = None
+        self.beginning: set[asyncio.Future[Any]] = set()
+        """Watches that look where to begin. What is written after they were asked for waits for them."""
         self._attendance = Attendance(listener, self._ring_soon)
 
     def ring(self) -> None:
@@ -195,6 +210,12 @@ class AsyncHub:
         """Stop listening and wake everybody: who waits, now or later, gets StoreClosed."""
         self._attendance.close(why)
         self.ring()
+
+    def began(self, watch: asyncio.Future[Any]) -> None:
+        """Hear that a watch has begun, or failed to."""
+        self.beginning.discard(watch)
+        if not watch.cancelled():
+            watch.exception()  # looked at, so that asyncio does not report it where nobody iterates
 
     def forsake(self) -> object:
         """Become closed in a child process."""

@@ -7,11 +7,11 @@ from collections.abc import Iterable, Mapping
 from typing import Any
 
 from statedb.db import automatic, checkpoints, differences, snapshots
-from statedb.db.points import Named, checked, newest_point, resolve, time_in
+from statedb.db.points import Named, checked, fresh_name, newest_point, resolve
 from statedb.db.restore import Extent
 from statedb.db.restore import restore as brought_back
 from statedb.db.tx import Tx
-from statedb.errors import InvalidKey, InvalidValue
+from statedb.errors import InvalidValue
 from statedb.models import Checkpoint, CheckpointType, Difference, Listing, Outcome
 from statedb.values import snapshot
 from statedb.values.arguments import natural_or_all
@@ -36,7 +36,7 @@ def create(
     transaction's, and covers all that writes. `type` is one of manual, automatic, milestone and backup. Raises
     InvalidKey for a name that is none, or that `at` would take for a time, and CheckpointExists.
     """
-    called, of, kind = _fresh_name(name), _agent(agent_id), _type(type)
+    called, of, kind = fresh_name(name), _agent(agent_id), _type(type)
     kept = metadata_text(metadata, tx.settings.max_value_bytes)
     point = None if at is None else resolve(tx, checked(at), of)
     made = checkpoints.make(tx, called, of, kind, kept, point)
@@ -202,13 +202,6 @@ def _meant(tx: Tx, name: str, agent_id: str | None) -> tuple[Checkpoint, str | N
     of = _agent(agent_id)
     found = checkpoints.meant(tx, a_name(name, "checkpoint name"), of)
     return found, of or found.agent_id
-
-
-def _fresh_name(text: str) -> str:
-    called = a_name(text, "checkpoint name")
-    if time_in(called) is not None:
-        raise InvalidKey(f"{called!r:.80} is a time wherever a point is asked for; call the checkpoint something else")
-    return called
 
 
 def _agent(agent_id: str | None) -> str | None:

@@ -1,77 +1,297 @@
-"""The feed: every change of the store, in the order it happened."""
+"""The feed: every change of the store, in the order it happened; read, watched, or told to a handler."""
 
 from __future__ import annotations
 
-from sqlalchemy import bindparam, func, literal_column, select
+import asyncio
+from collections.abc import Callable, Iterable
+from datetime import timedelta
+from typing import Any
 
-from statedb.db import changes as log
-from statedb.db import cuts
-from statedb.db.lineage import Level, upto
-from statedb.db.statements import Statement
-from statedb.db.tables import agent_states, agents, commit_agents, state_commits, state_versions
+from statedb.db import consumers as consumer_rows
+from statedb.db import feed as log
 from statedb.db.tx import Tx
+from statedb.errors import InTransaction, InvalidValue, ReadOnly
+from statedb.live.consumer import AsyncConsumer, Consumer
+from statedb.live.subscription import AsyncSubscription, OnError, Subscription
+from statedb.live.watch import AsyncWatch, Delivery, Watch
 from statedb.models import Change
-from statedb.values.arguments import LARGEST, natural
-from statedb.values.names import name
+from statedb.times import LONGEST, span
+from statedb.values.arguments import handler as plain_handler
+from statedb.values.arguments import natural
+from statedb.values.changefilter import ConsumerState, StateChangeFilter
+from statedb.values.cursor import Cursor, Page, started
+from statedb.values.names import name as checked_name
+
+Subscribed = Subscription[Any] | AsyncSubscription[Any]
+
+_WEEK = timedelta(days=7)
+
+PAGE = 256
+"""Changes a watch reads at a time."""
 
 
-def changes(tx: Tx, since: int = 0, limit: int = 100, *, agent_id: str | None = None) -> list[Change]:
+def changes(
+    tx: Tx,
+    since: int = 0,
+    limit: int = 100,
+    *,
+    agent_id: str | None = None,
+    state_type: str | None = None,
+    pattern: str = "*",
+    kinds: Iterable[str] | None = None,
+) -> list[Change]:
     """Return what happened after revision `since`, on this branch and before that on what it was made from.
 
     Oldest first, in whole commits: one is never split, and reading stops at the first with which `limit` changes are
-    reached. Pass the revision of the last change to go on; an empty list means that nothing has happened since. Raises
+    reached. Pass the revision of the last change to go on; an empty list means that nothing has happened since. The
+    keywords are those of `StateChangeFilter`. Raises NoSuchRevision for a revision the store has not reached, and
     Compacted where retention has cut versions younger than `since`: a gap is never silent. An erased value reads
     UNAVAILABLE.
     """
     since, limit = natural(since, "since"), natural(limit, "limit", 1)
-    of = None if agent_id is None else name(agent_id, "agent_id")
-    cuts.settle(cuts.below(tx.db, tx.line, since + 1, of), since + 1, partial=False)
-    top = tx.point.revision if tx.point else LARGEST
+    wanted = StateChangeFilter(agent_id, state_type, pattern, kinds)
     found: list[Change] = []
-    for level in reversed(list(upto(tx.line, top))):
-        if len(found) < limit:
-            left = limit - len(found)
-            found += _all(tx, level, since, left) if of is None else _of_agent(tx, of, level, since, left)
+    more = True
+    while more and len(found) < limit:
+        page = log.page(tx, since, limit - len(found), wanted)
+        found += page.found
+        since, more = page.upto, page.more
     return found
 
 
-def _all(tx: Tx, level: Level, since: int, limit: int) -> list[Change]:
-    # The revision with which `limit` rows are reached, so that its whole commit is read and nothing beyond it.
-    row = tx.db.one(_EDGE, {"branch": level.branch, "since": since, "top": level.top, "limit": limit})
-    return [] if row is None or row[0] is None else log.between(tx, since + 1, row[0], branch=level.branch)
+def start(tx: Tx, since: int | Cursor | None) -> Cursor:
+    """Return where to read from: a place that was reached, or where the store stands now."""
+    return started(since, log.standing(tx))
 
 
-def _of_agent(tx: Tx, agent_id: str, level: Level, since: int, limit: int) -> list[Change]:
-    found: list[Change] = []
-    given = {"agent": agent_id, "branch": level.branch, "top": level.top, "limit": limit}
-    # In pages, since a commit that only moved an expiry is among the agent's and has no change to show.
-    while page := tx.db.all(_REVISIONS_OF, {**given, "since": since}):
-        for (since,) in page:
-            found += [change for change in log.between(tx, since, since) if change.agent_id == agent_id]
-            if len(found) >= limit:
-                return found
-    return found
+def page(tx: Tx, since: int, wanted: StateChangeFilter, limit: int = PAGE) -> Page[Change]:
+    """Return the page of changes after a revision."""
+    return log.page(tx, since, limit, wanted)
 
 
-_v, _s, _a, _c, _ca = state_versions.c, agent_states.c, agents.c, state_commits.c, commit_agents.c
-_next = (
-    select(_v.revision)
-    .join_from(state_versions, agent_states, _s.id == _v.state_id)
-    .where(
-        _v.revision > bindparam("since"),
-        _v.revision <= bindparam("top"),
-        _s.branch_id + literal_column("0") == bindparam("branch"),
-    )
-    .order_by(_v.revision)
-    .limit(bindparam("limit"))
-    .subquery()
-)
-_EDGE = Statement(select(func.max(_next.c.revision)))
-_REVISIONS_OF = Statement(
-    select(_ca.revision)
-    .select_from(agents.join(commit_agents, _ca.agent_id == _a.id).join(state_commits, _c.revision == _ca.revision))
-    .where(_c.branch_id == bindparam("branch"))
-    .where(_a.name == bindparam("agent"), _ca.revision > bindparam("since"), _ca.revision <= bindparam("top"))
-    .order_by(_ca.revision)
-    .limit(bindparam("limit"))
-)
+def make_consumer(
+    tx: Tx, name: str, wanted: StateChangeFilter | None, since: int | Cursor | None, keep: float | timedelta
+) -> tuple[StateChangeFilter, Cursor]:
+    """Return what a consumer asks for and where it stands; it is made if need be."""
+    standing = log.standing(tx)
+    begin = started(since, standing)
+    pins_for = None if keep == 0 else span(keep) or LONGEST * 1_000_000
+    found = consumer_rows.make(tx, checked_name(name, "name"), wanted, begin.revision, pins_for)
+    return found.wanted, Cursor(standing.incarnation, found.position)
+
+
+def acknowledge(tx: Tx, name: str, revision: int) -> int:
+    """Note that a consumer has dealt with everything up to a revision."""
+    return consumer_rows.acknowledge(tx, name, revision)
+
+
+def end_consumer(tx: Tx, name: str) -> bool:
+    """Forget a consumer."""
+    return consumer_rows.end(tx, name)
+
+
+def consumer_lag(tx: Tx, name: str) -> int:
+    """Return how many revisions the store is ahead of a consumer."""
+    return tx.revision - consumer_rows.require(tx, name).position
+
+
+def consumers(tx: Tx) -> list[ConsumerState]:
+    """Return the durable consumers of this branch by name, with how far each has acknowledged and its lag."""
+    return consumer_rows.every(tx)
+
+
+# ---- as it happens
+
+
+def watch(
+    shell: Any,
+    agent_id: str | None = None,
+    *,
+    pattern: str = "*",
+    state_type: str | None = None,
+    kinds: Iterable[str] | None = None,
+    since: int | Cursor | None = None,
+    bookmarks: bool = False,
+    timeout: float | None = None,
+) -> Watch[Change]:
+    """Watch what happens on this branch: iterate over the changes, which come as they are committed, by whomever.
+
+    Each comes once, in the order of revisions, whole commits; from now on, or from those after `since`, a revision or a
+    Cursor. It ends with `close`, or after `timeout` seconds without a change. With `bookmarks` it also yields a
+    Bookmark where the log has moved on without one. The other keywords are those of `StateChangeFilter`. Raises
+    NoSuchRevision, StaleCursor for a cursor of another incarnation, and Compacted where retention has cut what comes
+    after `since`.
+    """
+    _check(shell, timeout)
+    wanted = StateChangeFilter(agent_id, state_type, pattern, kinds)
+    feed = shell.feed
+    delivery = Delivery(feed._start(since), _revision, bookmarks=bookmarks)
+    return Watch(shell.hub, lambda read: feed._page(read, wanted), delivery, timeout=timeout)
+
+
+def async_watch(
+    shell: Any,
+    agent_id: str | None = None,
+    *,
+    pattern: str = "*",
+    state_type: str | None = None,
+    kinds: Iterable[str] | None = None,
+    since: int | Cursor | None = None,
+    bookmarks: bool = False,
+    timeout: float | None = None,
+) -> AsyncWatch[Change]:
+    """Watch what happens on this branch: `async for` over the changes, which come as they are committed, by whomever.
+
+    Each comes once, in the order of revisions, whole commits; from now on, or from those after `since`, a revision or a
+    Cursor. It ends with `close`, or after `timeout` seconds without a change. With `bookmarks` it also yields a
+    Bookmark where the log has moved on without one. The other keywords are those of `StateChangeFilter`. The first
+    change asked for raises NoSuchRevision, StaleCursor for a cursor of another incarnation, and Compacted where
+    retention has cut what comes after `since`.
+    """
+    _check(shell, timeout)
+    wanted = StateChangeFilter(agent_id, state_type, pattern, kinds)
+    feed = shell.feed
+
+    async def begin() -> Delivery[Change]:
+        return Delivery(await feed._start(since), _revision, bookmarks=bookmarks)
+
+    begun = asyncio.ensure_future(begin())
+    return AsyncWatch(shell.hub, lambda read: feed._page(read, wanted), begun, timeout=timeout)
+
+
+def subscribe(
+    shell: Any,
+    handler: Callable[[Change], object],
+    filter: StateChangeFilter | None = None,
+    *,
+    agent_id: str | None = None,
+    state_type: str | None = None,
+    pattern: str = "*",
+    kinds: Iterable[str] | None = None,
+    since: int | Cursor | None = None,
+    on_error: OnError | None = None,
+) -> Subscription[Change]:
+    """Have a handler told of each change after its commit, one after the other, on a thread of its own.
+
+    What it is told of a filter says, or the keywords of one; from now on, or from those after `since`. One that fails
+    is reported to the log `statedb` and to `on_error(error, change)`, and the next change comes all the same. Where the
+    log cannot be read any more (Compacted, say) the change is None, and the subscription over. Raises InvalidValue, and
+    what `watch` raises.
+    """
+    plain_handler(handler, "subscribe")
+    wanted = _wanted(filter, agent_id, state_type, pattern, kinds)
+    subscription = Subscription(watch(shell, **wanted.as_json(), since=since), handler, on_error)
+    shell.hub.followers.add(subscription)
+    return subscription
+
+
+async def async_subscribe(
+    shell: Any,
+    handler: Callable[[Change], object],
+    filter: StateChangeFilter | None = None,
+    *,
+    agent_id: str | None = None,
+    state_type: str | None = None,
+    pattern: str = "*",
+    kinds: Iterable[str] | None = None,
+    since: int | Cursor | None = None,
+    on_error: OnError | None = None,
+) -> AsyncSubscription[Change]:
+    """Have a handler told of each change after its commit, one after the other, by a task of its own.
+
+    It may be asynchronous. What it is told of a filter says, or the keywords of one; from now on, or from those after
+    `since`. One that fails is reported to the log `statedb` and to `on_error(error, change)`, and the next change comes
+    all the same. Where the log cannot be read any more (Compacted, say) the change is None, and the subscription over.
+    Raises InvalidValue, and what `watch` raises.
+    """
+    if not callable(handler):
+        raise InvalidValue(f"subscribe takes a function, and not {handler!r:.80}")
+    wanted = _wanted(filter, agent_id, state_type, pattern, kinds)
+    watching = async_watch(shell, **wanted.as_json(), since=since)
+    await watching.begun()
+    return AsyncSubscription(watching, handler, on_error)
+
+
+def unsubscribe(_shell: Any, subscription: Subscribed) -> None:
+    """Tell a handler of nothing more, and wait until it is done with what it is at, for 5 s at most."""
+    subscription.close()
+
+
+async def async_unsubscribe(_shell: Any, subscription: Subscribed) -> None:
+    """Tell a handler of nothing more, and wait until it is done with what it is at, for 5 s at most."""
+    if (ending := subscription.close()) is not None:
+        await ending
+
+
+def consumer(
+    shell: Any,
+    name: str,
+    *,
+    agent_id: str | None = None,
+    state_type: str | None = None,
+    pattern: str = "*",
+    kinds: Iterable[str] | None = None,
+    since: int | Cursor | None = 0,
+    keep: float | timedelta = _WEEK,
+) -> Consumer:
+    """Return a durable reader of the feed, made at its first use: `fetch`, deal with it, `ack`, in whatever process.
+
+    It begins after `since`, with the beginning unless told, None for now. Later the filter may be left out, and must be
+    the same where it is not. For `keep`, seconds or a timedelta, what it has not acknowledged is kept from retention;
+    0: it is not. Raises InvalidKey, InvalidValue, NoSuchRevision and StaleCursor.
+    """
+    _check(shell, None)
+    told = StateChangeFilter(agent_id, state_type, pattern, kinds)
+    wanted, start = shell.feed._make_consumer(name, None if told == StateChangeFilter() else told, since, keep)
+    return Consumer(shell.hub, shell.feed, name, wanted, start)
+
+
+async def async_consumer(
+    shell: Any,
+    name: str,
+    *,
+    agent_id: str | None = None,
+    state_type: str | None = None,
+    pattern: str = "*",
+    kinds: Iterable[str] | None = None,
+    since: int | Cursor | None = 0,
+    keep: float | timedelta = _WEEK,
+) -> AsyncConsumer:
+    """Return a durable reader of the feed, made at its first use: `fetch`, deal with it, `ack`, in whatever process.
+
+    It begins after `since`, with the beginning unless told, None for now. Later the filter may be left out, and must be
+    the same where it is not. For `keep`, seconds or a timedelta, what it has not acknowledged is kept from retention;
+    0: it is not. Raises InvalidKey, InvalidValue, NoSuchRevision and StaleCursor.
+    """
+    _check(shell, None)
+    told = StateChangeFilter(agent_id, state_type, pattern, kinds)
+    wanted, start = await shell.feed._make_consumer(name, None if told == StateChangeFilter() else told, since, keep)
+    return AsyncConsumer(shell.hub, shell.feed, name, wanted, start)
+
+
+def _wanted(
+    filter: StateChangeFilter | None,
+    agent_id: str | None,
+    state_type: str | None,
+    pattern: str,
+    kinds: Iterable[str] | None,
+) -> StateChangeFilter:
+    told = StateChangeFilter(agent_id, state_type, pattern, kinds)
+    if filter is None:
+        return told
+    if not isinstance(filter, StateChangeFilter) or told != StateChangeFilter():
+        raise InvalidValue("what is asked for is said by a StateChangeFilter, or by the keywords of one")
+    return filter
+
+
+def _revision(change: Change) -> int:
+    return change.revision
+
+
+def _check(shell: Any, timeout: float | None) -> None:
+    if shell.hub is None:
+        raise InTransaction("a watch outlasts a transaction; watch the store itself")
+    if shell._context.asked is not None:
+        raise ReadOnly("this store shows the past, in which nothing happens any more; watch the store itself")
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0):
+        raise InvalidValue(f"timeout is {timeout!r:.80}; it is seconds, 0 or more, or None for ever")

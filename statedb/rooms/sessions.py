@@ -9,14 +9,19 @@ from typing import Any, Concatenate, NamedTuple, ParamSpec, TypeVar
 
 from statedb import times
 from statedb.config import TIERS
-from statedb.db import journal
-from statedb.db.sessions import SessionName
+from statedb.db import checkpoints, journal
+from statedb.db.inherited import session
+from statedb.db.journal import Expiry
+from statedb.db.lineage import upto
+from statedb.db.points import fresh_name, newest_point
+from statedb.db.sessions import Opening, SessionName, clock
 from statedb.db.tx import Tx
-from statedb.errors import InvalidKey
-from statedb.models import Entry, Listing, StateType
+from statedb.errors import InvalidKey, InvalidValue
+from statedb.models import CheckpointType, Entry, Listing, StateType
 from statedb.rooms import states, value
 from statedb.rooms.states import Lifetime
 from statedb.values.names import name
+from statedb.values.session import SessionInfo
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -30,14 +35,15 @@ class SessionScope(NamedTuple):
 
     name: str
     ttl: Lifetime
+    sliding: bool = True
 
     @classmethod
-    def of(cls, text: str, ttl: float | timedelta | None) -> SessionScope:
+    def of(cls, text: str, ttl: float | timedelta | None, sliding: bool) -> SessionScope:
         """Return the scope of a session. InvalidKey for a name with a slash, which ends a session's name in a key."""
         called = name(text, "session name")
         if "/" in called:
             raise InvalidKey(f"the session name {text!r:.80} holds a slash, which would end it; use another character")
-        return cls(called, ttl)
+        return cls(called, ttl, sliding)
 
 
 def _like(made: Callable[..., T], fn: Callable[..., Any]) -> Callable[..., T]:
@@ -76,7 +82,7 @@ set = writing(states.set)
 update = writing(states.update)
 patch = writing(states.patch)
 delete = writing(states.delete)
-touch = writing(states.touch)
+_touch_key = writing(states.touch)
 take = writing(states.take)
 
 
@@ -126,17 +132,67 @@ def clear(tx: Tx, agent_id: str, scope: SessionScope, pattern: str = "*", *, mes
         return states.clear(tx, agent_id, TIER, _literal(scope) + pattern, message=message)
 
 
-def close(tx: Tx, agent_id: str, scope: SessionScope) -> bool:
-    """End the session at once: all its keys expire. False where it had ended already, or never begun."""
-    return journal.close_session(tx, SessionName(name(agent_id, "agent_id"), scope.name))
+def touch(
+    tx: Tx, agent_id: str, scope: SessionScope, key: str | None = None, /, *, ttl: float | timedelta | None = None
+) -> bool:
+    """Restart the session's clock, with a ttl in seconds or its own; with a key only where that has a value.
+
+    False where the session has ended, or never begun. One that does not slide ends when it was to end unless a ttl is
+    told: InvalidValue, where no key is.
+    """
+    if key is not None:
+        return _touch_key(tx, agent_id, scope, key, ttl=ttl)
+    opening = _opened(agent_id, scope)
+    there = tx.session(opening.name)
+    if there is None or there.ended(tx.now):
+        return False
+    sliding = opening.sliding if opening.told else not there.is_absolute
+    if ttl is None and not opening.told and not sliding:
+        ends = times.moment(there.expires_at or 0).isoformat()
+        raise InvalidValue(f"the session {scope.name!r:.80} ends at {ends} and has no ttl of its own; say one")
+    span = times.span(ttl) if ttl is not None else opening.ttl if opening.told else there.ttl
+    journal.set_session(tx, opening.name, Expiry(*clock(tx.now, span, sliding=sliding)))
+    return True
+
+
+def info(tx: Tx, agent_id: str, scope: SessionScope) -> SessionInfo | None:
+    """Return when the session ends, and whether writes restart its clock; None where it has ended, or never begun."""
+    called = SessionName(name(agent_id, "agent_id"), scope.name)
+    found = tx.session(called) if tx.point is None else session(tx, called, list(upto(tx.line, tx.point.revision)))
+    if found is None or found.ended(newest_point(tx).instant):
+        return None
+    ttl = None if found.ttl is None else found.ttl / 1_000_000
+    return SessionInfo(called.agent_id, called.name, ttl, times.maybe(found.expires_at), not found.is_absolute)
+
+
+def close(
+    tx: Tx, agent_id: str, scope: SessionScope, *, checkpoint: str | None = None, message: str | None = None
+) -> bool:
+    """End the session at once: all its keys expire. False where it had ended already, or never begun.
+
+    `checkpoint` names the point before: a milestone of the agent's, made in the same commit. In a transaction that is
+    the point before the transaction. Raises CheckpointExists.
+    """
+    called = SessionName(name(agent_id, "agent_id"), scope.name)
+    named = None if checkpoint is None else fresh_name(checkpoint)
+    before = newest_point(tx)
+    if not journal.close_session(tx, called):
+        return False
+    if named is not None:
+        checkpoints.make(tx, named, called.agent_id, CheckpointType.MILESTONE, None, before)
+    tx.writing.say(message)
+    return True
 
 
 def _opening(tx: Tx, agent_id: str, scope: SessionScope) -> AbstractContextManager[None]:
-    default = TIERS[StateType.SESSION].ttl
-    ttl = default if scope.ttl is None else scope.ttl
+    return journal.opening(tx, _opened(agent_id, scope))
+
+
+def _opened(agent_id: str, scope: SessionScope) -> Opening:
+    ttl = TIERS[StateType.SESSION].ttl if scope.ttl is None else scope.ttl
     span = None if ttl is None else times.span(ttl)
     called = SessionName(name(agent_id, "agent_id"), scope.name)
-    return journal.opening(tx, called, span, told=scope.ttl is not None)
+    return Opening(called, span, told=scope.ttl is not None, sliding=scope.sliding)
 
 
 def _full(scope: SessionScope, key: str) -> str:

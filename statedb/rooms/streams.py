@@ -90,7 +90,7 @@ def read_all(
     down. To go on, pass the position after the last.
     """
     first, last = _span(start, backward=backward)
-    picked = wanted(agent_id=agent_id, types=types, stream=stream, pattern=pattern)
+    picked = Wanted.of(agent_id, stream, types, pattern)
     return log.everything(tx, first, last, natural(limit, "limit", 1), picked, backward=backward)
 
 
@@ -214,19 +214,6 @@ async def aggregate_on_loop(
         with suppress(ReadOnly):
             await shell.streams.save_snapshot(stream_id, found.version, found.state)
     return found.state
-
-
-def wanted(*, agent_id: str | None, types: str | Iterable[str] | None, stream: str | None, pattern: str) -> Wanted:
-    """Return which events are meant. Raises InvalidKey."""
-    several = None
-    if types is not None:
-        several = tuple(name(each, "event type") for each in ([types] if isinstance(types, str) else types))
-    return Wanted(
-        None if agent_id is None else name(agent_id, "agent_id"),
-        None if stream is None else name(stream, "stream"),
-        several,
-        None if pattern == "*" else glob(name(pattern, "pattern")),
-    )
 
 
 # ---- inside

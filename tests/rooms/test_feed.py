@@ -7,9 +7,11 @@ from typing import Any
 
 import pytest
 
-from statedb import Change, InvalidValue, Store
+from statedb import Change, Compacted, InvalidValue, NoSuchRevision, Store
+from statedb.values.changefilter import StateChangeFilter
+from tests.conftest import Opener
 from tests.helpers import Clock, pages
-from tests.places import Places
+from tests.places import Places, tamper
 
 
 def busy(store: Any, clock: Clock) -> None:
@@ -91,9 +93,67 @@ def test_an_event_keeps_its_id_in_another_store(store: Store, ground: Places, cl
         assert other.feed.changes(limit=1000)[-1].event_id not in ours
 
 
-def test_an_empty_feed_is_empty(store: Store) -> None:
+def test_an_empty_feed_is_empty_and_has_no_future(store: Store) -> None:
     assert store.feed.changes() == []
-    assert store.feed.changes(since=100) == []
+    store.states.set("a", "local", "k", 1)
+    assert store.feed.changes(since=1) == []
+    with pytest.raises(NoSuchRevision):
+        store.feed.changes(since=2)
+    with pytest.raises(NoSuchRevision):
+        store.at(0).feed.changes(since=1)
+
+
+FILTERS: list[dict[str, Any]] = [
+    {"state_type": "local"},
+    {"pattern": "k[12]"},
+    {"kinds": "delete"},
+    {"kinds": ["create", "expire"], "state_type": "local"},
+    {"agent_id": "a2", "pattern": "k0"},
+    {"pattern": "nothing/*"},
+]
+
+
+def test_a_filter_leaves_out_the_rest_and_nothing_else(store: Store, clock: Clock) -> None:
+    busy(store, clock)
+    everything = [change for answer in read(store, 1000) for change in answer]
+    for told in FILTERS:
+        wanted = StateChangeFilter(**told)
+        meant = [each for each in everything if wanted.takes(each.agent_id, each.state_type, each.key, each.change)]
+        for limit in (1, 3, 1000):
+            answers = read(store, limit, **told)
+            assert [change for answer in answers for change in answer] == meant
+            assert all(len(answer) >= limit for answer in answers[:-1])
+    assert read(store, 1, **FILTERS[-1]) == []
+
+
+def test_pages_of_a_quiet_filter_move_on(store: Store) -> None:
+    for number in range(4):
+        store.states.set_many("a", "local", {f"k{each}": number for each in range(100)})
+    page = store.feed._page(0, StateChangeFilter(pattern="x"))
+    assert (page.found, page.upto, page.more) == ([], 3, True)
+    page = store.feed._page(page.upto, StateChangeFilter(pattern="x"))
+    assert (page.found, page.upto, page.more) == ([], 4, False)
+
+
+@pytest.mark.parametrize("told", [{"kinds": "lost"}, {"kinds": []}, {"kinds": 3}, {"pattern": ""}, {"pattern": None}])
+def test_a_filter_that_is_none_is_refused(told: dict[str, Any]) -> None:
+    with pytest.raises(InvalidValue):
+        StateChangeFilter(**told)
+
+
+def test_a_key_that_was_cut_concerns_only_who_asks_for_it(open_store: Opener, where: str) -> None:
+    filed = open_store(check=False)
+    filed.states.set("a", "local", "cut", 1)
+    filed.states.set("a", "local", "cut", 2)
+    filed.states.set("a", "local", "kept", 1)
+    tamper(where, "update agent_states set floor = 2 where state_key = 'cut'", by=filed)
+    with pytest.raises(Compacted) as refused:
+        filed.feed.changes()
+    assert refused.value.floor == 2
+    with pytest.raises(Compacted):
+        filed.feed.changes(since=0, pattern="c*")
+    assert [each.key for each in filed.feed.changes(since=0, pattern="k*")] == ["kept"]
+    assert [each.key for each in filed.feed.changes(since=1)] == ["cut", "kept"]
 
 
 @pytest.mark.parametrize("limit", [0, -1, True, 1.5, "1", None])

@@ -8,8 +8,9 @@ from typing import Any
 
 import pytest
 
-from statedb import InvalidValue, Store
-from tests.helpers import Clock
+from statedb import CheckpointExists, InvalidKey, InvalidValue, Store
+from tests.helpers import Clock, pages
+from tests.places import Places
 
 DAY = 24 * 3600
 
@@ -267,3 +268,158 @@ def test_a_listing_leaves_what_expired_before_its_session_began_as_it_was(store:
         tx.agent("a").session("c").set("new", 1)
         assert tx.states.keys("a", "session") == ["c/new"]
     assert store.health.check().problems == ()
+
+
+# ---- sessions that do not slide
+
+
+def left(store: Store, clock: Clock, key: str = "c/k") -> float | None:
+    entry = store.states.entry("a", "session", key)
+    assert entry is not None
+    return None if entry.expires_at is None else (entry.expires_at - clock.moment).total_seconds()
+
+
+def test_a_session_that_does_not_slide_ends_when_it_was_to_end(store: Store, clock: Clock) -> None:
+    session = store.agent("a").session("c", ttl=60, sliding=False)
+    session.set("k", 1)
+    clock.advance(10)
+    writes: list[Any] = [
+        lambda: session.set("k", 2),
+        lambda: session.set_many({"x": 1, "y": 1}),
+        lambda: session.touch("k"),
+        lambda: session.delete("x"),
+        lambda: store.agent("a").session("c").set("k", 3),
+        lambda: store.states.set("a", "session", "c/raw", 1),
+        lambda: store.states.touch("a", "session", "c/k"),
+        lambda: store.history.revert("a", "session", "c/k", version=1),
+    ]
+    for write in writes:
+        write()
+        assert left(store, clock) == 50
+    info = session.info()
+    assert info is not None
+    assert (info.ttl, info.sliding, info.expires_at) == (None, False, clock.moment + timedelta(seconds=50))
+    clock.advance(50)
+    assert (session.keys(), session.get("k"), session.info()) == ([], None, None)
+    assert store.retention.sweep() == 3
+    assert store.history.commits()[0].kind == "expire"
+    session.set("k", 4)
+    assert left(store, clock) == 60, "it begins anew"
+    clock.advance(61)
+    store.states.set("a", "session", "c/k", 5)
+    assert left(store, clock) == DAY, "nothing tells how long another is to be"
+    assert session.keys() == ["k"]
+
+
+def test_a_ttl_that_is_told_moves_the_end_and_says_whether_it_slides(store: Store, clock: Clock) -> None:
+    agent = store.agent("a")
+    agent.session("c", ttl=60, sliding=False).set("k", 1)
+    store.states.set("a", "session", "c/k", 2, ttl=90)
+    clock.advance(10)
+    agent.session("c").set("k", 3)
+    assert left(store, clock) == 80, "it still does not slide"
+    agent.session("c", ttl=30).set("k", 4)
+    clock.advance(10)
+    agent.session("c").set("k", 5)
+    assert left(store, clock) == 30, "now it slides"
+    agent.session("c", ttl=20, sliding=False).set("k", 6)
+    clock.advance(5)
+    agent.session("c", ttl=20, sliding=False).set("k", 7)
+    assert left(store, clock) == 15
+    agent.session("c", ttl=math.inf, sliding=False).touch()
+    assert left(store, clock) is None
+
+
+def test_touching_a_session_restarts_all_of_it(store: Store, clock: Clock) -> None:
+    session = store.agent("a").session("c", ttl=60)
+    assert not session.touch(), "it has not begun"
+    session.set_many({"k": 1, "other": 1})
+    clock.advance(50)
+    assert session.touch()
+    assert store.history.commits()[0].kind == "touch"
+    assert left(store, clock) == left(store, clock, "c/other") == 60
+    clock.advance(10)
+    assert store.agent("a").session("c").touch(ttl=7)
+    assert left(store, clock) == 7
+    clock.advance(1)
+    assert store.agent("a").session("c").touch()
+    assert left(store, clock) == 7
+    clock.advance(7)
+    assert not session.touch(), "it has ended"
+    assert not session.exists("k")
+    fixed = store.agent("a").session("c", ttl=60, sliding=False)
+    fixed.set("k", 1)
+    clock.advance(10)
+    with pytest.raises(InvalidValue, match="has no ttl of its own"):
+        store.agent("a").session("c").touch()
+    assert fixed.touch()
+    assert left(store, clock) == 60
+    assert store.agent("a").session("c").touch(ttl=5)
+    info = fixed.info()
+    assert info is not None
+    assert (info.sliding, left(store, clock)) == (False, 5)
+
+
+def test_a_sessions_end_can_be_asked_for_now_and_of_the_past(store: Store, clock: Clock) -> None:
+    session = store.agent("a").session("c", ttl=60)
+    assert session.info() is None
+    session.set("k", 1)
+    first = clock.moment
+    clock.advance(10)
+    session.set("k", 2, ttl=90)
+    info = session.info()
+    assert info is not None
+    assert (info.agent_id, info.name, info.ttl, info.sliding) == ("a", "c", 90, True)
+    assert info.expires_at == clock.moment + timedelta(seconds=90)
+    before = store.at(1).agent("a").session("c").info()
+    assert before is not None
+    assert (before.ttl, before.expires_at) == (60, first + timedelta(seconds=60))
+    session.close()
+    assert session.info() is None
+
+
+def test_a_session_that_does_not_slide_is_that_on_a_branch_and_elsewhere(
+    store: Store, ground: Places, clock: Clock
+) -> None:
+    store.agent("a").session("c", ttl=60, sliding=False).set("k", 1)
+    store.branches.create("lab")
+    lab = store.branch("lab")
+    clock.advance(10)
+    lab.agent("a").session("c").set("k", 2)
+    lab.agent("a").session("d", ttl=70, sliding=False).set("k", 1)
+    info = lab.agent("a").session("c").info()
+    assert info is not None
+    assert (info.sliding, info.expires_at) == (False, clock.moment + timedelta(seconds=50))
+    clock.advance(10)
+    store.branches.merge("lab")
+    assert (left(store, clock), left(store, clock, "d/k")) == (40, 60)
+    snapshot = store.checkpoints.export(store.checkpoints.create("now").name, agent_id="a")
+    assert snapshot["state_snapshot"]["session"]["d/k"]["ttl"] == 60
+    with Store(ground.apart(), clock=clock) as other:
+        other.transfer.load(pages(store))
+        assert list(pages(other)) == list(pages(store))
+        copied = other.agent("a").session("d").info()
+        assert copied == store.agent("a").session("d").info()
+        assert other.health.check().problems == ()
+
+
+def test_a_session_may_be_closed_behind_a_checkpoint(store: Store, clock: Clock) -> None:
+    session = store.agent("a").session("c", ttl=60)
+    assert not session.close(checkpoint="never"), "it has not begun"
+    session.set("k", 1)
+    head = store.transfer.head()
+    clock.advance(5)
+    assert session.close(checkpoint="the end", message="bye")
+    [made] = store.checkpoints.list("a")
+    assert (made.name, made.type, made.revision, made.at) == ("the end", "milestone", head, clock.moment)
+    assert made.created_revision == store.history.commits()[0].revision == head + 1, "all in one commit"
+    assert store.history.commits()[0].message == "bye"
+    assert (session.keys(), store.at("the end").agent("a").session("c").get("k")) == ([], 1)
+    assert not session.close(checkpoint="twice")
+    store.checkpoints.restore("the end", agent_id="a", state_type="session")
+    assert (session.get("k"), left(store, clock)) == (1, 60)
+    with pytest.raises(CheckpointExists):
+        session.close(checkpoint="the end")
+    with pytest.raises(InvalidKey):
+        session.close(checkpoint="2026-01-01")
+    assert session.get("k") == 1

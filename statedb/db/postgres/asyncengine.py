@@ -150,7 +150,13 @@ class AsyncEngine:
     async def open(self) -> None:
         # Alembic and its connection are synchronous: the one thing done on a thread, once in the life of a store.
         await asyncio.to_thread(prepare, self._site)
-        await self._port.pool.open()
+        # Until the first connection is there: a worker of the pool that is cancelled while it connects goes on for ever,
+        # and of 50 short programs that forgot to close their store one never ended.
+        try:
+            await self._port.pool.open(wait=True, timeout=self._site.settings.busy_timeout)
+        except psycopg.Error as error:
+            await self._port.pool.close()
+            raise meaning(error, closed=False) from error
         self._loop = asyncio.get_running_loop()
         self._finalizer = weakref.finalize(self, self._port.abandon)
         remember(self)

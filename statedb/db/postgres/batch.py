@@ -57,8 +57,10 @@ class Waiting:
     def start(self, connection: Connection, earlier: Earlier | None = None) -> Running:
         """Run the function, as far as it gets without an answer from the server."""
         self.footprint = Footprint()
-        tx = self.tx = Tx(connection, self.context, self.footprint)
-        tx.note, tx.earlier = replace(self.note), earlier
+        was, tx = self.tx, Tx(connection, self.context, self.footprint)
+        tx.note, tx.earlier, self.tx = replace(self.note), earlier, tx
+        if earlier is not None and was is not None:
+            tx.locks = was.locks  # what it read of them holds: who is concerned by what an earlier one did is put off
         return Running(lambda: self.body(tx), self.variables.copy())
 
     def ended(self, running: Running) -> None:

@@ -1,0 +1,183 @@
+"""The keeper: it does what falls due with time, one does it of any number, and while nothing is due it does nothing."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+
+from statedb import AsyncStore, AutoCheckpoint, LockHeld, Store, StoreBusy, Trigger
+from statedb.keeper import AGENT, KEY, Duty, _made
+from statedb.times import moment
+from tests.conftest import Opener
+from tests.helpers import HANG, Clock
+
+SORTS = ("file", "postgres", "async postgres")
+SOON = AutoCheckpoint(triggers=[Trigger("time_interval", 1)])
+
+
+def until(store: Store, holds: Callable[[], bool]) -> None:
+    """Wait for commits until something holds."""
+    end = time.monotonic() + HANG
+    while True:
+        seen = store.hub.rings
+        if holds():
+            return
+        assert time.monotonic() < end, "it never came"
+        store.hub.wait(seen, 1.0)
+
+
+# ---- by hand
+
+
+def test_by_hand_it_does_what_is_due_and_tells_what_comes_next(store: Any, clock: Clock) -> None:
+    assert store.upkeep.look().left is None
+    store.checkpoints.configure("a", SOON)
+    store.states.set("a", "session", "k", 1, ttl=10)
+    store.states.set("a", "session", "s/k", 1, ttl=20)
+    store.locks.acquire("a", "plan", ttl=30)
+    assert store.upkeep.look().left == 10
+    assert store.upkeep.run().done == 0
+    clock.advance(10)
+    first = store.upkeep.run()
+    assert (first.expired, first.lapsed, first.checkpoints, first.left) == (1, 0, 0, 10)
+    clock.advance(60)
+    second = store.upkeep.run()
+    assert (second.expired, second.lapsed, second.checkpoints) == (1, 1, 1)
+    assert [change.change for change in store.feed.changes()] == ["create", "create", "expire", "expire"]
+    assert [change.change for change in store.feed.locks()] == ["lock", "lapse"]
+    assert store.upkeep.run().done == 0
+
+
+def test_what_is_left_out_is_not_looked_for(store: Any, clock: Clock) -> None:
+    for number in range(3):
+        store.states.set("a", "session", f"k{number}", 1, ttl=10 * (number + 1))
+    clock.advance(25)
+    assert store.upkeep.run(after=moment(clock.micros - 10_000_000)).expired == 1
+    assert store.upkeep.look(after=moment(clock.micros)).left == 5
+    assert store.upkeep.run(limit=1).expired == 1
+    assert store.upkeep.run(limit=1).done == 0
+
+
+def test_each_branch_has_its_own(store: Any, clock: Clock) -> None:
+    store.branches.create("lab")
+    lab = store.branch("lab")
+    lab.states.set("a", "session", "k", 1, ttl=10)
+    assert store.upkeep.look().left is None
+    assert lab.upkeep.look().left == 10
+    clock.advance(10)
+    assert store.upkeep.run().expired == 0
+    assert lab.upkeep.run().expired == 1
+
+
+# ---- by itself
+
+
+def test_it_wakes_for_what_others_write_and_when_it_falls_due(where: str) -> None:
+    with Store(where, durability="normal") as store, Store(where, durability="normal") as other, store.keep() as keeper:
+        until(store, lambda: store.locks.list(AGENT) != [])
+        other.states.set("a", "session", "k", 1, ttl=0.05)
+        other.locks.acquire("a", "plan", ttl=0.05)
+        until(store, lambda: keeper.expired == 1 and keeper.lapsed == 1)
+        store.branches.create("lab")
+        other.branch("lab").states.set("a", "session", "k", 1, ttl=0.05)
+        until(store, lambda: keeper.expired == 2)
+    with Store(where) as store:
+        assert store.locks.list() == []
+        assert [change.by for change in store.feed.changes() if change.change == "expire"] == [None]
+
+
+def test_one_of_several_works_and_another_takes_over(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("statedb.keeper.PATIENCE", 0.01)
+    with Store(where, durability="normal") as store, Store(where, durability="normal") as other:
+        first, second = store.keep().start(), other.keep()
+        until(store, lambda: store.locks.list(AGENT) != [])
+        second.start()
+        store.states.set("a", "session", "k", 1, ttl=0.02)
+        until(store, lambda: first.expired == 1)
+        assert second.expired == 0
+        first.stop()
+        store.states.set("a", "session", "k", 1, ttl=0.02)
+        until(other, lambda: second.expired == 1)
+        second.stop()
+        assert first.expired == 1
+
+
+def test_a_task_keeps_as_a_thread_does(where: str) -> None:
+    async def main() -> None:
+        async with AsyncStore(where, durability="normal") as store, store.keep() as keeper:
+            await store.states.set("a", "session", "k", 1, ttl=0.05)
+            seen = store.hub.rings
+            while keeper.expired == 0:
+                seen = await store.hub.wait(seen, 0.1)
+        async with AsyncStore(where) as store:
+            assert await store.locks.list() == []
+
+    asyncio.run(main())
+
+
+def test_a_killed_keeper_is_followed_by_another_when_its_lease_has_ended(open_store: Opener, clock: Clock) -> None:
+    store = open_store()
+    first, second = Duty(store), Duty(store)
+    drive(first)
+    drive(second)
+    assert (works(first), works(second)) == (True, False)
+    clock.advance(61)
+    drive(second)
+    first.renew_at = 0.0
+    drive(first)
+    assert (works(first), works(second)) == (False, True), "one that was stopped for a while learns of the other"
+
+
+def test_what_fails_is_tried_again(open_store: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store()
+    duty = Duty(store)
+
+    def fail(*_: Any, **__: Any) -> Any:
+        raise StoreBusy("somebody else writes")
+
+    monkeypatch.setattr(store.branches, "list", fail)
+    assert drive(duty) == pytest.approx(1.0)
+    monkeypatch.undo()
+    assert drive(duty) > 1.0
+
+
+def test_while_nothing_is_due_it_only_looks(open_store: Opener, clock: Clock) -> None:
+    store = open_store()
+    duty = Duty(store)
+    drive(duty)
+    store.states.set("a", "session", "k", 1, ttl=100)
+    before = store.transfer.head()
+    assert 0 < drive(duty) <= 20, "it looks after its lease"
+    duty.renew_at += 1000
+    assert drive(duty) == 60, "its own lease is the next to end"
+    assert store.transfer.head() == before
+
+
+def test_its_lock_is_one_like_any_other(open_store: Opener) -> None:
+    store = open_store()
+    drive(Duty(store))
+    with pytest.raises(LockHeld):
+        store.locks.acquire(AGENT, KEY)
+
+
+def test_it_ends_with_its_store(where: str) -> None:
+    store = Store(where)
+    keeper = store.keep().start()
+    until(store, lambda: store.locks.list(AGENT) != [])
+    store.close()
+    keeper.stop()
+    assert [thread for thread in threading.enumerate() if thread.name == "statedb-keeper"] == []
+
+
+def drive(duty: Duty) -> float:
+    """Have a keeper look once, and return how long it would wait."""
+    return _made(duty.look())
+
+
+def works(duty: Duty) -> bool:
+    return duty.lock is not None
