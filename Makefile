@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PEERS := .venv/.peers
 
-.PHONY: demo test lint types bench bench-scale gaps crash torn linear watchers schema wheel clean
+.PHONY: demo test lint types bench bench-scale gaps crash torn linear watchers exclusion schema wheel clean
 
 demo: $(READY)  ## run the main job as a short story
 	$(BIN)/statedb demo
@@ -40,6 +40,9 @@ linear: $(READY)  ## 6 processes read, write, compare and set a few keys, and ar
 
 watchers: $(READY)  ## 4 watchers beside 8 writers for 60 s, on both databases, killed and resumed while old versions are cut
 	$(BIN)/python -m tests.rigs watchers
+
+exclusion: $(READY)  ## 8 processes lock and write for 20 s, on both databases, holders stopped and killed: no two hold one key
+	$(BIN)/python -m tests.rigs exclusion
 
 schema: $(READY)  ## write schema.sql anew from statedb/db/tables.py
 	$(BIN)/python -m statedb.db.schema > schema.sql

@@ -1,4 +1,4 @@
-"""The rigs, for a few seconds each; `make` runs each for long by its name: gaps, crash, torn, linear, watchers."""
+"""The rigs, for a few seconds each; `make gaps crash torn linear watchers exclusion` runs them for long."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import pytest
 
 from tests.places import only_postgres
 from tests.rigs.crash import crash
+from tests.rigs.exclusion import exclude
 from tests.rigs.gaps import hunt
 from tests.rigs.linear import line_up
 from tests.rigs.server import Server
@@ -51,3 +52,7 @@ def test_what_watchers_are_promised_is_kept_though_they_are_killed_and_old_versi
     where: str, tmp_path: Path
 ) -> None:
     print(keep_watch(where, tmp_path / "watchers", SECONDS / 2))
+
+
+def test_no_two_hold_what_excludes_the_other_though_holders_are_stopped_and_killed(where: str, tmp_path: Path) -> None:
+    print(exclude(where, tmp_path / "exclusion", SECONDS / 2))

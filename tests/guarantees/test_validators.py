@@ -89,7 +89,7 @@ def test_what_a_watcher_should_receive_is_accepted(name: str) -> None:
     assert violations(GOOD[name], log(), ALL) == {}
 
 
-@pytest.mark.parametrize("wanted", FILTERS, ids=str)
+@pytest.mark.parametrize("wanted", FILTERS)
 def test_what_passes_a_filter_is_accepted(wanted: Filter) -> None:
     assert log().between(0, 13, wanted), "the filter picks nothing"
     assert violations([life(0, wanted, upto=6), life(6, wanted, until=12)], log(), wanted) == {}

@@ -45,7 +45,7 @@ def cut(where: str, folder: Path, name: str, seed: int) -> None:
     # At random, or where something ended: what is deleted exactly there is the last that a listing leaves out.
     ends = [change.revision for change in fresh if change.change in ("delete", "expire")]
     floor = chance.choice([*ends[-3:], max(0, head - chance.randrange(BEHIND))])
-    with _transaction(where) as execute:
+    with transaction(where) as execute:
         execute(f"update agent_states set floor = {floor} where {_CUT.format(floor=floor, branch=branch)}")
         if chance.random() < 0.5:
             os.kill(os.getpid(), signal.SIGKILL)
@@ -60,8 +60,25 @@ _OLD = (
 )
 
 
+STEPS = {
+    "before it has cut anything": "select 1",
+    "half way": "update agent_states set floor = 2",
+    "before its end": "delete from state_versions where revision < 2",
+}
+"""The steps of cutting all below revision 2, by when one dies who dies after them."""
+
+
+def die(where: str, when: str) -> None:
+    """Cut, and die before it is committed. For `Process`."""
+    with transaction(where) as execute:
+        for step, text in STEPS.items():
+            execute(text)
+            if step == when:
+                os.kill(os.getpid(), signal.SIGKILL)
+
+
 @contextmanager
-def _transaction(where: str) -> Iterator[Callable[[str], Any]]:
+def transaction(where: str) -> Iterator[Callable[[str], Any]]:
     """Write on a store's tables as a store does: in its turn."""
     if is_url(where):
         with closing(connect(where)) as link, link.transaction():

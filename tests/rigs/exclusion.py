@@ -7,19 +7,19 @@ the clock that all processes of a machine share. Afterwards the log of locks is 
 from __future__ import annotations
 
 import asyncio
-import inspect
 import json
 import math
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from statedb import AsyncStore, Fenced, LockHeld, Store, VersionConflict
 from tests.guarantees.exclusion import Stay, Wait, deeds_right, none_lost, one_inside, overtaken, writes_right
+from tests.rigs.either import Doing, drive, drive_async, enter, leave
 from tests.rigs.processes import Board, Processes, until
 from tests.rigs.replay import replayable
 
@@ -37,16 +37,12 @@ EVERY = 0.3
 STOPPED = (0.02, 1.0)
 """Seconds that a process stands still: some longer than a lease."""
 
-Stint = Generator[Any, Any, None]
-"""What one who asks for a lock does. What it yields it is sent back, awaited where that is needed."""
-
-
 # ---- who asks
 
 
 def stint(
     store: Any, say: Callable[..., None], chance: random.Random, owner: str, sleep: Callable[[float], Any]
-) -> Stint:
+) -> Doing:
     """Ask for a lock, write while it is held, and give it back."""
     key = chance.choice(KEYS)
     if chance.random() < 0.1:
@@ -57,7 +53,7 @@ def stint(
     say("ask", owner, time.monotonic_ns(), key, type)
     holding = store.locks.hold(AGENT, key, type, **asked) if chance.random() < 0.5 else None
     try:
-        lock = yield store.locks.acquire(AGENT, key, type, **asked) if holding is None else _enter(holding)
+        lock = yield store.locks.acquire(AGENT, key, type, **asked) if holding is None else enter(holding)
     except LockHeld:
         say("gave up", owner, time.monotonic_ns())
         return
@@ -77,14 +73,14 @@ def stint(
         say("wrote", made.revision, key, value["count"])
     at = time.monotonic_ns()
     try:
-        released = (yield store.locks.release(lock)) if holding is None else (yield _leave(holding)) is None
+        released = (yield store.locks.release(lock)) if holding is None else (yield leave(holding)) is None
     except Fenced:
         released = False
     if released:
         say("out", owner, at)
 
 
-def _intrude(store: Any, say: Callable[..., None], key: str) -> Stint:
+def _intrude(store: Any, say: Callable[..., None], key: str) -> Doing:
     """Write without a lock."""
     was = yield store.states.entry(AGENT, TIER, key)
     count = 1 if was is None else was.value["count"] + 1
@@ -98,37 +94,6 @@ def _intrude(store: Any, say: Callable[..., None], key: str) -> Stint:
         return
 
 
-def _enter(holding: Any) -> Any:
-    return holding.__aenter__() if hasattr(holding, "__aenter__") else holding.__enter__()
-
-
-def _leave(holding: Any) -> Any:
-    leave = holding.__aexit__ if hasattr(holding, "__aexit__") else holding.__exit__
-    return leave(None, None, None)
-
-
-def _drive(doing: Stint) -> None:
-    answer = None
-    while True:
-        try:
-            answer = doing.send(answer)
-        except StopIteration:
-            return
-
-
-async def _drive_async(doing: Stint) -> None:
-    go_on, given = doing.send, None
-    while True:
-        try:
-            asked = go_on(given)
-        except StopIteration:
-            return
-        try:
-            go_on, given = doing.send, await asked if inspect.isawaitable(asked) else asked
-        except Exception as error:
-            go_on, given = doing.throw, error
-
-
 def work(where: str, folder: Path, name: str, seed: int, options: dict[str, Any]) -> None:
     """Ask for locks until told to stop, one at a time. For `Process`."""
     board, chance = Board(folder), random.Random(f"{seed} {name}")
@@ -136,7 +101,7 @@ def work(where: str, folder: Path, name: str, seed: int, options: dict[str, Any]
     with Store(where, **options) as store:
         while board.told("stop") is None:
             number += 1
-            _drive(stint(store, say, chance, f"{name}:{number}", time.sleep))
+            drive(stint(store, say, chance, f"{name}:{number}", time.sleep))
 
 
 def work_tasks(where: str, folder: Path, name: str, seed: int, options: dict[str, Any]) -> None:
@@ -148,7 +113,7 @@ def work_tasks(where: str, folder: Path, name: str, seed: int, options: dict[str
         chance, number = random.Random(f"{seed} {name} {task}"), 0
         while board.told("stop") is None:
             number += 1
-            await _drive_async(stint(store, say, chance, f"{name}:{task}.{number}", asyncio.sleep))
+            await drive_async(stint(store, say, chance, f"{name}:{task}.{number}", asyncio.sleep))
 
     async def main() -> None:
         async with AsyncStore(where, **options) as store:

@@ -11,17 +11,18 @@ import json
 import random
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Generator
 from dataclasses import dataclass
-from itertools import groupby
+from itertools import product
 from pathlib import Path
 from typing import Any
 
 from statedb import Address, AsyncStore, Change, Compacted, StateDBError, StateType, Store
-from tests.guarantees.recording import Filter, Item, Life, Log, Marked, Noted, as_json, of_json
+from tests.guarantees.recording import KINDS, Filter, Life, Log, Marked, Noted, as_json, of_json
 from tests.guarantees.validators import violations
 from tests.rigs import cutter
 from tests.rigs.cutter import LAB
+from tests.rigs.either import Doing, drive, drive_async, next_of
 from tests.rigs.processes import Board, Processes, until
 from tests.rigs.replay import replayable
 
@@ -41,6 +42,9 @@ WATCHERS = {
     "part": (LAB, Filter(agent_id="a", pattern="k*", state_type="shared")),
     "ends": (LAB, Filter(kinds=frozenset({"delete", "expire"}))),
 }
+
+ASYNC = {"lab", "part"}
+"""Those that watch through an asynchronous store."""
 
 
 # ---- writers
@@ -105,37 +109,22 @@ def _some(tx: Any, agent: str, keys: list[str], value: Any) -> None:
 # ---- watchers
 
 
-class Polled:
-    """What watches by asking the feed again and again."""
-
-    def __init__(self, store: Any, since: int, wanted: Filter) -> None:
-        self._store, self.cursor, self._wanted = store, since, wanted
-
-    def __enter__(self) -> Polled:
-        return self
-
-    def __exit__(self, *_: object) -> None:
-        pass
-
-    def __iter__(self) -> Iterator[Item]:
-        while True:
-            head = self._store.transfer.head()
-            page = self._store.feed.changes(since=self.cursor, limit=50, agent_id=self._wanted.agent_id)
-            for revision, commit in groupby(page, lambda change: change.revision):
-                picked = [change for change in commit if self._wanted.picks(change)]
-                yield from picked[:-1]
-                self.cursor = revision
-                yield from picked[-1:]
-            if not page and head > self.cursor:
-                self.cursor = head
-                yield Marked(head)
-            elif not page:
-                time.sleep(0.005)
-
-
 def watch(where: str, folder: Path, name: str, seed: int) -> None:
     """Go on from where the one before it was, and follow until told how far. For `Process`."""
-    board = Board(folder)
+    branch, _ = WATCHERS[name]
+
+    async def main() -> None:
+        async with AsyncStore(where) as store:
+            await drive_async(live(store.branch(branch), Board(folder), name))
+
+    if name in ASYNC:
+        asyncio.run(main())
+    else:
+        with Store(where) as store:
+            drive(live(store.branch(branch), Board(folder), name))
+
+
+def live(store: Any, board: Board, name: str) -> Doing:
     branch, wanted = WATCHERS[name]
     lives = recorded(board, name) if name in board.names() else []
     log = board.log(name)
@@ -143,49 +132,50 @@ def watch(where: str, folder: Path, name: str, seed: int) -> None:
     def say(what: str, *values: Any) -> None:
         log.say(json.dumps([what, *values]))
 
-    with Store(where) as whole:
-        store = whole.branch(branch)
-        if lives and lives[-1].floor is not None:
-            since = _begin_anew(store, wanted, say)
+    refused = bool(lives) and lives[-1].floor is not None
+    noted = lives[-1].cursor if lives else 0
+    while True:
+        if refused:
+            noted = yield from _begin_anew(store, wanted, say)
         else:
-            since = lives[-1].cursor if lives else 0
-            say("life", since)
-        while not _follow(store, since, wanted, board, branch, say):
-            since = _begin_anew(store, wanted, say)
+            say("life", noted)
+        try:
+            watching = store.watch(**_asked(wanted), since=noted, bookmarks=True)
+            while not _is_end(board, branch, noted):
+                item = yield next_of(watching)
+                say("got", as_json(item)) if isinstance(item, Change) else say("marked", item.cursor.revision)
+                if watching.cursor.revision != noted:
+                    noted = watching.cursor.revision
+                    say("noted", noted)
+            watching.close()
+            say("until", noted)
+            return
+        except Compacted as error:
+            say("refused", error.floor)
+            refused = True
 
 
-def _begin_anew(store: Any, wanted: Filter, say: Any) -> int:
+def _asked(wanted: Filter) -> dict[str, Any]:
+    kinds = None if wanted.kinds == KINDS else sorted(wanted.kinds)
+    return {**vars(wanted), "kinds": kinds}
+
+
+def _is_end(board: Board, branch: str, noted: int) -> bool:
+    end = board.told("end")
+    return end is not None and noted >= end[branch]
+
+
+def _begin_anew(store: Any, wanted: Filter, say: Callable[..., None]) -> Generator[Any, Any, int]:
     """Ask for all that stands now but sessions, and return as of when."""
-    head: int = store.transfer.head()
+    head: int = yield store.transfer.head()
     past = store.at(head)
-    listing = [
-        [agent, tier, key, value]
-        for agent in AGENTS
-        for tier in TIERS
-        for key, value in past.states.items(agent, tier)
-        if wanted.covers(Address(agent, StateType(tier), key))
-    ]
+    listing = []
+    for agent, tier in product(AGENTS, TIERS):
+        items = yield past.states.items(agent, tier)
+        covered = [(key, value) for key, value in items if wanted.covers(Address(agent, StateType(tier), key))]
+        listing += [[agent, tier, key, value] for key, value in covered]
     say("life", head, listing)
     return head
-
-
-def _follow(store: Any, since: int, wanted: Filter, board: Board, branch: str, say: Any) -> bool:
-    """Follow until told how far; False where what comes next has been cut."""
-    try:
-        with Polled(store, since, wanted) as watching:
-            noted = since
-            for item in watching:
-                say("got", as_json(item)) if isinstance(item, Change) else say("marked", item.revision)
-                if watching.cursor != noted:
-                    noted = watching.cursor
-                    say("noted", noted)
-                end = board.told("end")
-                if end is not None and noted >= end[branch]:
-                    say("until", noted)
-                    return True
-    except Compacted as refused:
-        say("refused", refused.floor)
-    return False
 
 
 def recorded(board: Board, name: str) -> list[Life]:
