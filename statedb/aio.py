@@ -22,7 +22,7 @@ from statedb.db.points import checked, resolve
 from statedb.db.tx import Note, Tx
 from statedb.errors import InTransaction, NoSuchBranch, StoreClosed, TransactionAborted
 from statedb.handles import AsyncAgent, async_agent
-from statedb.keeper import AsyncKeeper
+from statedb.keeper import AsyncKeeper, Told
 from statedb.live.cache import Cache, made_cache
 from statedb.live.hub import AsyncHub
 from statedb.live.leases import AsyncLeases
@@ -171,12 +171,13 @@ class AsyncStore(Async, Rooms[Async]):
         result: T = await self._submit(lambda tx: run_in(tx, fn, args, kwargs))
         return result
 
-    def keep(self) -> AsyncKeeper:
+    def keep(self, told: Told | None = None) -> AsyncKeeper:
         """Return a keeper, which does what falls due with time while its `async with` block runs: see `statedb.keeper`.
 
-        Any number of processes may have one: one of them works, and another takes over where it ends.
+        Any number of processes may have one: one of them works, and another takes over where it ends. `told(branch,
+        upkeep)` hears of what it has done.
         """
-        return AsyncKeeper(self._root)
+        return AsyncKeeper(self._root, told)
 
     # ---- how operations run
 

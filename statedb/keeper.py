@@ -42,6 +42,8 @@ LONGEST = 3600.0
 _log = logging.getLogger("statedb.keeper")
 
 Call = Callable[[], Any]
+Told = Callable[[str, Upkeep], object]
+"""Hears of what was done: on which branch, and what. Called on the keeper's thread, or loop."""
 Look = Generator[Call, Any, float]
 """Calls to make, one after another, each answered; and how many seconds to wait at most."""
 
@@ -51,6 +53,7 @@ class Duty:
     """What a keeper knows between two looks."""
 
     store: Any
+    told: Told | None = None
     expired: int = 0
     lapsed: int = 0
     checkpoints: int = 0
@@ -110,22 +113,24 @@ class Duty:
         found: Upkeep = yield partial(there.upkeep.look, after=self.upto.get(name))
         if found.left == 0.0:
             while (found := (yield partial(there.upkeep.run, after=self.upto.get(name)))).done:
-                self._count(found)
+                self._count(name, found)
             self.upto[name] = found.at
         return LONGEST if found.left is None else found.left
 
-    def _count(self, found: Upkeep) -> None:
+    def _count(self, name: str, found: Upkeep) -> None:
         self.expired += found.expired
         self.lapsed += found.lapsed
         self.checkpoints += found.checkpoints
+        if self.told is not None:
+            self.told(name, found)
 
 
 class _Keeper:
     """What both keepers share: `expired`, `lapsed` and `checkpoints` count what this one has done."""
 
-    def __init__(self, store: Any) -> None:
+    def __init__(self, store: Any, told: Told | None = None) -> None:
         self._hub = store.hub
-        self._duty = Duty(store)
+        self._duty = Duty(store, told)
         self._stopped = False
 
     @property
@@ -144,8 +149,8 @@ class _Keeper:
 class Keeper(_Keeper):
     """Keeps a store on a thread of its own, between `start` and `stop` or inside a `with` block."""
 
-    def __init__(self, store: Any) -> None:
-        super().__init__(store)
+    def __init__(self, store: Any, told: Told | None = None) -> None:
+        super().__init__(store, told)
         self._thread: threading.Thread | None = None
         self._rest = threading.Event()
 
@@ -202,8 +207,8 @@ def _made(calls: Look) -> float:
 class AsyncKeeper(_Keeper):
     """Keeps a store by a task, between `start` and `stop` or inside an `async with` block."""
 
-    def __init__(self, store: Any) -> None:
-        super().__init__(store)
+    def __init__(self, store: Any, told: Told | None = None) -> None:
+        super().__init__(store, told)
         self._task: asyncio.Task[None] | None = None
 
     async def __aenter__(self) -> Self:

@@ -21,7 +21,7 @@ from statedb.db.points import checked, resolve
 from statedb.db.tx import Note, Tx
 from statedb.errors import NoSuchBranch
 from statedb.handles import SyncAgent, sync_agent
-from statedb.keeper import Keeper
+from statedb.keeper import Keeper, Told
 from statedb.live.cache import Cache, made_cache
 from statedb.live.hub import Hub
 from statedb.live.leases import Leases
@@ -137,12 +137,13 @@ class Store(Sync, Rooms[Sync]):
         result: T = self._write(False, run_in, (fn, args, kwargs), {})
         return result
 
-    def keep(self) -> Keeper:
+    def keep(self, told: Told | None = None) -> Keeper:
         """Return a keeper, which does what falls due with time while its `with` block runs: see `statedb.keeper`.
 
-        Any number of processes may have one: one of them works, and another takes over where it ends.
+        Any number of processes may have one: one of them works, and another takes over where it ends. `told(branch,
+        upkeep)` hears of what it has done.
         """
-        return Keeper(self._root)
+        return Keeper(self._root, told)
 
     # ---- how operations run
 

@@ -24,10 +24,19 @@ DryRun = Annotated[bool, typer.Option("--dry-run", help="Only show what would ch
 Expect = Annotated[
     int | None, typer.Option("--expect", metavar="N", min=0, help="Write only at this version; 0: only where none is.")
 ]
+Fence = Annotated[
+    int | None, typer.Option("--fence", metavar="N", min=1, help="Write under this lock, as lock acquire printed it.")
+]
 Partial = Annotated[
     bool, typer.Option("--partial", help="Where retention has cut some, show what is left and name what is not.")
 ]
 Limit = Annotated[int | None, typer.Option("--limit", metavar="N", min=1, help="How many at most; without it, all.")]
+Timeout = Annotated[
+    float | None,
+    typer.Option(
+        "--timeout", metavar="SECONDS", min=0, help="End after so long without any; 0: with what there is already."
+    ),
+]
 By = Annotated[str | None, typer.Option("--by", metavar="NAME", help="Only what this one wrote.")]
 
 POINT = (

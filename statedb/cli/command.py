@@ -13,8 +13,8 @@ from typer.core import TyperCommand
 
 from statedb.cli import manual
 
-WRITE, READ, PAST, TRAVEL, TRANSFER, STORE = (
-    "Write", "Read", "The past", "Time travel", "Transfer", "The store",
+WRITE, READ, PAST, TRAVEL, LIVE, TRANSFER, STORE = (
+    "Write", "Read", "The past", "Time travel", "Live", "Transfer", "The store",
 )  # fmt: skip
 """The panels of the help, in this order."""
 

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from statedb.cli import travel
+from statedb.cli import live, travel
 from statedb.cli.command import PAST, READ, STORE, TRANSFER, WRITE, Command
 
-NOUNS = travel.NOUNS
+NOUNS = (*travel.NOUNS, *live.NOUNS)
 COMMANDS = (
     Command(
         "set",
@@ -17,7 +17,15 @@ COMMANDS = (
         ),
         cls="states.Numbers",
     ),
-    Command("delete", "states.delete", WRITE, ("statedb -f app.db delete agent-1 persistent prefs",)),
+    Command(
+        "delete",
+        "states.delete",
+        WRITE,
+        (
+            "statedb -f app.db delete agent-1 persistent prefs",
+            "statedb -f app.db delete agent-1 persistent prefs --fence 17",
+        ),
+    ),
     Command(
         "undo", "undo.undo", WRITE, ("statedb -f app.db undo 17", "statedb -f app.db undo 17 18 -m 'that was wrong'")
     ),
@@ -135,6 +143,7 @@ COMMANDS = (
         "terminal.pager.Paged",
     ),
     *travel.COMMANDS,
+    *live.COMMANDS,
     Command(
         "import",
         "transfer.import_",

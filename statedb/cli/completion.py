@@ -37,6 +37,24 @@ def keys(context: typer.Context, incomplete: str) -> list[str]:
     return _keys(context, given.get("agent"), given.get("state_type"), incomplete)
 
 
+def lockable(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the keys of the agent that the line has already, of whatever tier."""
+    agent = context.params.get("agent")
+    if agent is None:
+        return []
+    return _offered(context, lambda peek, *there: peek.keys(*there, agent, None, incomplete, _MOST))
+
+
+def streams(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the streams of events there are."""
+    return _offered(context, lambda peek, *there: peek.streams(*there, incomplete, _MOST))
+
+
+def consumers(context: typer.Context, incomplete: str) -> list[str]:
+    """Return the consumers of the feed."""
+    return _offered(context, lambda peek, *there: peek.consumers(*there, incomplete, _MOST))
+
+
 def entry(context: typer.Context, incomplete: str) -> list[str]:
     """Return what may come next of AGENT TYPE KEY, where these are one list of arguments."""
     from statedb.models import StateType

@@ -1,7 +1,8 @@
 """The library's values as JSON for programs.
 
 Members are named as in `statedb.models`; times are ISO 8601. What JSON cannot hold stands under a name that says so:
-opaque bytes, in base64, as `bytes` for `value` and `old_bytes` for `old_value`; an erased value as `"erased": true`.
+opaque bytes, in base64, as `bytes` for `value` (and for an event's `data`, a snapshot's `state`) and `old_bytes` for
+`old_value`; an erased value as `"erased": true`.
 """
 
 from __future__ import annotations
@@ -26,13 +27,20 @@ from statedb.models import (
 
 if TYPE_CHECKING:
     from statedb.values.conflict import Conflict, MergeOutcome, Resolution
+    from statedb.values.event import EventStream, RecordedEvent, StreamSnapshot
+    from statedb.values.lock import Lock, LockChange
     from statedb.values.merge import Clash
+
+    Made = (
+        Entry | Version | Change | Difference | Checkpoint | Branch | Stats
+        | Lock | LockChange | EventStream | RecordedEvent | StreamSnapshot
+    )  # fmt: skip
 
 _SIDES = ("base", "ours", "theirs")
 _CHANGE = ("agent_id", "state_type", "key", "change", "version")
 
 
-def form(made: Entry | Version | Change | Difference | Checkpoint | Branch | Stats) -> dict[str, Any]:
+def form(made: Made) -> dict[str, Any]:
     """Return the members of a value the library handed out, but for the cache of a store that lives for one command."""
     return dict(member(field.name, getattr(made, field.name)) for field in fields(made) if field.name != "cache")
 
@@ -83,9 +91,9 @@ def _sides(found: Conflict | Clash) -> dict[str, Any]:
 def member(name: str, value: Any) -> tuple[str, Any]:
     """Return a member of a JSON object, one that holds no JSON under a name that says so."""
     if isinstance(value, bytes):
-        return name.replace("value", "bytes"), base64.b64encode(value).decode()
+        return _renamed(name, "bytes"), base64.b64encode(value).decode()
     if value is UNAVAILABLE:
-        return name.replace("value", "erased"), True
+        return _renamed(name, "erased"), True
     return name, value
 
 
@@ -93,3 +101,7 @@ def plain(value: Any) -> Any:
     """Return a value as JSON where it stands on its own: bytes as an object with their one member."""
     name, said = member("value", value)
     return said if name == "value" else {name: said}
+
+
+def _renamed(name: str, holding: str) -> str:
+    return holding if name in ("data", "state") else name.replace("value", holding)

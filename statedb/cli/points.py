@@ -37,7 +37,7 @@ def point(text: str) -> Asked:
     return _name(text) if found is None else found
 
 
-def as_of(store: Store, asked: Asked, agent: str) -> Store:
+def as_of(store: Store, asked: Asked, agent: str | None) -> Store:
     """Return the store as it was at a point; of several checkpoints of one name the agent's own is meant.
 
     An automatic one names an instant, at which there need not have been a commit; any other names a commit.
@@ -47,6 +47,11 @@ def as_of(store: Store, asked: Asked, agent: str) -> Store:
             own = store.checkpoints.get(asked, agent_id=agent)
             asked = own.at if own.type is CheckpointType.AUTOMATIC else own.revision
     return store.at(asked)
+
+
+def revision_at(store: Store, asked: Asked, agent: str | None) -> int:
+    """Return the newest revision up to a point; a number is one, be it there or not."""
+    return asked if isinstance(asked, int) else as_of(store, asked, agent).transfer.head()
 
 
 def span(text: str) -> timedelta:

@@ -9,7 +9,7 @@ import typer
 from typer.core import TyperCommand
 
 from statedb.cli import completion
-from statedb.cli.arguments import Agent, At, Expect, Json, Key, Message, Rule, Tier
+from statedb.cli.arguments import Agent, At, Expect, Fence, Json, Key, Message, Rule, Tier
 from statedb.cli.exits import Refused, Usage
 from statedb.cli.forms import form
 from statedb.cli.points import as_of, point
@@ -51,6 +51,7 @@ def set_(
     on_conflict: Annotated[
         Rule | None, typer.Option("--on-conflict", help="What to do where the version is another than --expect.")
     ] = None,
+    fence: Fence = None,
     message: Message = None,
     metadata: Metadata = None,
     raw: Raw = False,
@@ -60,11 +61,12 @@ def set_(
 
     The value is JSON: text needs quotes of its own inside the shell's. A store that does not exist yet is made. Without
     --expect the last writer wins; with it, a value that somebody else has changed since is a conflict, which
-    --on-conflict may settle. The same value again makes no new version.
+    --on-conflict may settle. The same value again makes no new version. A key that somebody has locked is written with
+    the lock's --fence alone.
     """
     if on_conflict is not None and expect is None:
         raise Usage("--on-conflict needs --expect: without it there is nothing to conflict with")
-    said = None if metadata is None else _metadata(metadata)
+    said = given_metadata(metadata)
     given = given_bytes(value) if raw else parsed(given_bytes(value))
     with opened(context, create=True) as store:
         entry = store.states.set(
@@ -75,6 +77,7 @@ def set_(
             expected_version=expect,
             on_conflict=None if on_conflict is None else on_conflict.value,
             ttl=ttl,
+            fence=fence,
             message=message,
             metadata=said,
         )
@@ -105,6 +108,7 @@ def delete(
     state_type: Tier,
     key: Key,
     expect: Expect = None,
+    fence: Fence = None,
     message: Message = None,
     as_json: Json = False,
 ) -> None:
@@ -114,7 +118,7 @@ def delete(
     """
     with opened(context) as store:
         with store.transaction() as tx:
-            deleted = tx.states.delete(agent, state_type, key, expected_version=expect, message=message)
+            deleted = tx.states.delete(agent, state_type, key, expected_version=expect, fence=fence, message=message)
         revision = tx.revision
     if not deleted:
         raise absent(agent, state_type, key)
@@ -167,7 +171,10 @@ def parsed(text: bytes, what: str = "VALUE") -> Any:
         ) from None
 
 
-def _metadata(text: str) -> dict[str, Any]:
+def given_metadata(text: str | None) -> dict[str, Any] | None:
+    """Return the JSON object that --metadata says."""
+    if text is None:
+        return None
     found = parsed(text.encode(errors="surrogateescape"), "--metadata")
     if not isinstance(found, dict):
         raise Usage('--metadata is no JSON object, such as \'{"src": "ui"}\'')

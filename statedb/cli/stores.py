@@ -37,6 +37,11 @@ def opened(context: typer.Context, *, create: bool = False) -> Iterator[Store]:
         yield store if branch is None else store.branch(branch)
 
 
+def url_of(context: typer.Context) -> str:
+    """Return how the store was named."""
+    return _named(context).url or ""
+
+
 def trunk_only(context: typer.Context, command: str) -> None:
     """Refuse a branch where a command is about the whole store."""
     if _named(context).branch is not None:

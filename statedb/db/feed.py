@@ -8,11 +8,14 @@ does not look through the same commits again, and retention need not keep them f
 
 from __future__ import annotations
 
+from typing import Any
+
 from sqlalchemy import bindparam, func, literal_column, select
 
 from statedb.db import changes as log
 from statedb.db import cuts
 from statedb.db.lineage import Level, upto
+from statedb.db.locks import changes as changes_of_locks
 from statedb.db.statements import Statement
 from statedb.db.tables import agent_states, agents, commit_agents, state_commits, state_versions, store_info
 from statedb.db.tx import Tx
@@ -50,6 +53,8 @@ def page(tx: Tx, since: int, limit: int, wanted: StateChangeFilter) -> Page[Chan
     for level in reversed(list(upto(tx.line, newest))):
         if level.top > since:
             found = (_all if wanted.agent_id is None else _of_agent)(tx, level, since, limit, wanted)
+            if wanted.of_locks:
+                found = _with_locks(tx, found, since, limit, wanted)
             if found.found or found.more:
                 return found._replace(more=found.upto < newest)
     return Page([], newest, False, tx.now)
@@ -69,8 +74,8 @@ def _all(tx: Tx, level: Level, since: int, limit: int, wanted: StateChangeFilter
     # The revision with which the page is full, so that its whole commit is read and nothing beyond it.
     room = limit if wanted.is_plain else max(limit, _LEAST)
     given = {"branch": level.branch, "since": since, "top": level.top, "limit": room}
-    count, last = tx.db.one(_EDGE, given) or (0, None)
-    edge = level.top if count < room else last
+    count, last = tx.db.one(_EDGE, given) or (0, 0)
+    edge = level.top if count < room else int(last)
     taken = None if wanted.is_plain else wanted.takes
     found = log.between(tx, since + 1, edge, branch=level.branch, taken=taken) if count else []
     return _cut(Page(found, edge, count == room, tx.now), limit)
@@ -99,7 +104,20 @@ def _of_revisions(tx: Tx, level: Level, revisions: list[int], wanted: StateChang
     return [change for pair in ranges for change in log.between(tx, *pair, branch=level.branch, taken=wanted.takes)]
 
 
-def _cut(page: Page[Change], limit: int) -> Page[Change]:
+def _with_locks(tx: Tx, page: Page[Any], since: int, limit: int, wanted: StateChangeFilter) -> Page[Any]:
+    """Return a page with what happened to locks meanwhile, which are the branch's own, after the values of a commit."""
+    locks = [
+        change
+        for change in changes_of_locks(tx, since + 1, page.upto, wanted.agent_id)
+        if change.change in wanted.chosen and wanted.takes_key(change.agent_id, "", change.key)
+    ]
+    if not locks:
+        return page
+    merged = sorted([*page.found, *locks], key=lambda change: change.revision)
+    return _cut(page._replace(found=merged), limit)
+
+
+def _cut(page: Page[Any], limit: int) -> Page[Any]:
     """Return a page up to the commit with which its limit is reached."""
     found = page.found
     if len(found) <= limit or found[limit - 1].revision == found[-1].revision:

@@ -9,7 +9,7 @@ from sqlalchemy import Select, bindparam, select
 from statedb.config import Settings
 from statedb.db.location import Place, postgres_installed
 from statedb.db.statements import Parameters, Statement
-from statedb.db.tables import MAIN, agent_states, state_checkpoints
+from statedb.db.tables import MAIN, agent_states, event_streams, feed_consumers, state_checkpoints
 from statedb.db.tables import agents as agents_table
 from statedb.db.tables import branches as branches_table
 from statedb.values.glob import above
@@ -56,8 +56,23 @@ def checkpoints(place: Place, settings: Settings, prefix: str, limit: int) -> li
     return _names(place, settings, _CHECKPOINTS, prefix, {"limit": limit})
 
 
-def keys(place: Place, settings: Settings, agent_id: str, state_type: str, prefix: str, limit: int) -> list[str]:
-    """Return the keys that begin with a prefix and hold a value, expired or not, at most `limit`; errors as above."""
+def streams(place: Place, settings: Settings, prefix: str, limit: int) -> list[str]:
+    """Return the streams of events whose ids begin with a prefix, at most `limit`; errors as above."""
+    return _names(place, settings, _STREAMS, prefix, {"limit": limit})
+
+
+def consumers(place: Place, settings: Settings, prefix: str, limit: int) -> list[str]:
+    """Return the consumers of the feed whose names begin with a prefix, at most `limit`; errors as above."""
+    return _names(place, settings, _CONSUMERS, prefix, {"limit": limit})
+
+
+def keys(place: Place, settings: Settings, agent_id: str, state_type: str | None, prefix: str, limit: int) -> list[str]:
+    """Return the keys, of one tier or of any, that begin with a prefix and hold a value, at most `limit`.
+
+    It may have expired. Errors as above.
+    """
+    if state_type is None:
+        return _names(place, settings, _KEYS_OF_ALL, prefix, {"agent": agent_id, "limit": limit})
     return _names(place, settings, _KEYS, prefix, {"agent": agent_id, "state_type": state_type, "limit": limit})
 
 
@@ -87,13 +102,12 @@ _b, _p = branches_table.c, state_checkpoints.c
 _BRANCHES = _in_range(select(_b.name).where(_b.ended_revision.is_(None)))
 _CHECKPOINTS = _in_range(select(_p.checkpoint_name).where(_p.ended_revision.is_(None)).distinct())
 _AGENTS = _in_range(select(_a.name))
-_KEYS = _in_range(
+_STREAMS = _in_range(select(event_streams.c.name))
+_CONSUMERS = _in_range(select(feed_consumers.c.name).where(feed_consumers.c.ended_at.is_(None)).distinct())
+_of_agent = (
     select(_s.state_key)
     .select_from(agent_states.join(agents_table, _s.agent_id == _a.id))
-    .where(
-        _a.name == bindparam("agent"),
-        _s.branch_id == MAIN,
-        _s.state_type == bindparam("state_type"),
-        _s.codec.is_not(None),
-    )
+    .where(_a.name == bindparam("agent"), _s.branch_id == MAIN, _s.codec.is_not(None))
 )
+_KEYS = _in_range(_of_agent.where(_s.state_type == bindparam("state_type")))
+_KEYS_OF_ALL = _in_range(_of_agent.distinct())

@@ -189,7 +189,7 @@ class AsyncWatch(Generic[T]):
     async def __anext__(self) -> T:
         end = None if self._timeout is None else time.monotonic() + self._timeout
         try:
-            delivery = self._delivery = await asyncio.shield(self._begun)
+            delivery = await self.begun()
             while not self._ears.closed:
                 if (item := delivery.next()) is not None:
                     return cast(T, item)  # a Bookmark only where it was asked for
@@ -214,9 +214,11 @@ class AsyncWatch(Generic[T]):
         self._ears.close()
         self._hub.ring()
 
-    async def begun(self) -> None:
+    async def begun(self) -> Delivery[T]:
         """Wait until it has begun. Raises what is wrong with where it was to begin."""
-        self._delivery = await asyncio.shield(self._begun)
+        if self._delivery is None:
+            self._delivery = await asyncio.shield(self._begun)
+        return self._delivery
 
     async def __aenter__(self) -> Self:
         await self.begun()

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, get_args
+from typing import Any, cast, get_args
 
 from statedb.errors import InvalidValue
 from statedb.models import ChangeKind
@@ -42,14 +42,19 @@ class StateChangeFilter:
         object.__setattr__(self, "kinds", _kinds(self.kinds))
 
     @property
+    def chosen(self) -> frozenset[str]:
+        """The kinds of change asked for."""
+        return cast("frozenset[str]", self.kinds)
+
+    @property
     def is_plain(self) -> bool:
         """Whether every change to a value is asked for, be it of one agent."""
-        return self.state_type is None and self.pattern == "*" and frozenset(self.kinds or ()) >= KINDS
+        return self.state_type is None and self.pattern == "*" and self.chosen >= KINDS
 
     @property
     def of_locks(self) -> bool:
         """Whether what happens to locks is asked for."""
-        return self.state_type is None and not LOCK_KINDS.isdisjoint(self.kinds or ())
+        return self.state_type is None and not LOCK_KINDS.isdisjoint(self.chosen)
 
     def takes_key(self, agent_id: str, state_type: str, key: str) -> bool:
         """Tell whether a key is one of those asked for."""
@@ -61,7 +66,7 @@ class StateChangeFilter:
 
     def takes(self, agent_id: str, state_type: str, key: str, kind: str) -> bool:
         """Tell whether a change is one of those asked for."""
-        return kind in (self.kinds or ()) and self.takes_key(agent_id, state_type, key)
+        return kind in self.chosen and self.takes_key(agent_id, state_type, key)
 
     def as_json(self) -> dict[str, Any]:
         """Return it as a JSON object, from which `StateChangeFilter(**it)` is the same."""
@@ -69,7 +74,7 @@ class StateChangeFilter:
             "agent_id": self.agent_id,
             "state_type": self.state_type,
             "pattern": self.pattern,
-            "kinds": sorted(self.kinds or ()),
+            "kinds": sorted(self.chosen),
         }
 
 

@@ -13,7 +13,7 @@ from typer.core import TyperGroup
 
 from statedb import __version__
 from statedb.cli.app import app
-from statedb.cli.command import PAST, READ, STORE, TRANSFER, TRAVEL, WRITE, Command
+from statedb.cli.command import LIVE, PAST, READ, STORE, TRANSFER, TRAVEL, WRITE, Command
 from statedb.cli.commands import COMMANDS
 from tests.cli.helpers import Cli
 
@@ -100,7 +100,7 @@ def test_help_shows_brackets_as_they_stand(cli: Cli) -> None:
 def test_help_groups_the_commands(cli: Cli) -> None:
     shown = cli.bare("--help").text
     panels = [line.split("─")[1].strip() for line in shown.splitlines() if line.startswith("╭")]
-    assert panels == ["Options", WRITE, READ, PAST, TRAVEL, TRANSFER, STORE]
+    assert panels == ["Options", WRITE, READ, PAST, TRAVEL, LIVE, TRANSFER, STORE]
 
 
 @pytest.mark.usefixtures("wide")

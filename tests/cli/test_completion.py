@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from statedb import Store
+from statedb import Event, Store
 from statedb.cli.commands import COMMANDS
 from statedb.config import Settings
 from statedb.db import peek
@@ -32,6 +32,8 @@ def program(program: Program) -> Program:
         store.states.delete("agent-1", "local", "gone")
         store.states.set("agent-2", "shared", "k", 1)
         store.states.set("bob", "shared", "k", 1)
+        store.streams.append("order-7", [Event("placed")])
+        store.feed.consumer("indexer")
         store.branches.create("lab")
         store.branches.create("ended")
         store.branches.delete("ended")
@@ -96,6 +98,14 @@ def offered(program: Program, line: str) -> list[str]:
         ("checkpoint show ", ["before"]),
         ("checkpoint configure b", ["bob"]),
         ("diff --from b", ["before"]),
+        ("watch a", ["agent-1", "agent-2"]),
+        ("watch agent-1 ", ["draft", "plan", "prefs", "prefs/ui", "ünï:"]),
+        ("lock acquire agent-1 d", ["draft"]),
+        ("lock run agent-1 pl", ["plan"]),
+        ("lock list b", ["bob"]),
+        ("stream read ", ["order-7"]),
+        ("stream snapshot s", ["show", "save"]),
+        ("consumer delete i", ["indexer"]),
         ("conf", ["conflicts"]),
         ("conflicts r", ["resolve"]),
         ("get --a", ["--at"]),

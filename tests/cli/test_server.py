@@ -24,7 +24,7 @@ from tests.places import bare_place, raw
 from tests.postgres import SCHEMA, connect
 
 SECRET = "s3cret/word"
-PREFS = ("a", "persistent", "prefs")
+PREFS, PLAN = ("a", "persistent", "prefs"), ("a", "plan")
 
 
 @pytest.fixture(params=["postgres"])
@@ -58,7 +58,7 @@ def without_moments(ran: Ran, cli: Cli, folder: Path) -> tuple[int, str, str]:
         text = text.replace(shown(cli.name) if "://" in cli.name else cli.name, "STORE").replace(str(folder), "FOLDER")
         text = re.sub(r"\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d(\.\d+)?Z?", "TIME", text)
         text = re.sub(r"(size\"?:? *)[\d,]+( bytes)?", r"\1SIZE", text)
-        return re.sub(r'"(hash|origin|at|created_at)":"?[^",}]+"?', r'"\1":X', re.sub(" +", " ", text))
+        return re.sub(r'"(hash|origin|at|\w+_at|event_id)":"?[^",}]+"?', r'"\1":X', re.sub(" +", " ", text))
 
     return ran.code, masked(ran.text), masked(ran.err)
 
@@ -140,6 +140,29 @@ def everything(cli: Cli, folder: Path) -> list[tuple[str, tuple[int, str, str]]]
     run("conflicts", "resolve", "1", "-s", "theirs")
     run("log", "--graph", "--limit", "5")
     run("branch", "delete", "lab")
+    run("lock", "acquire", *PLAN, "--owner", "me")
+    run("lock", "acquire", *PLAN)
+    run("lock", "list", "--json")
+    run("lock", "renew", "1")
+    run("set", "a", "shared", "plan", "1")
+    run("set", "a", "shared", "plan", "1", "--fence", "1")
+    run("delete", "a", "shared", "plan", "--fence", "1")
+    run("lock", "release", "1")
+    run("lock", "release", "1")
+    run("lock", "run", *PLAN, "--", "sh", "-c", "exit $STATEDB_FENCE")
+    run("stream", "append", "order-7", "placed", "1", "--id", "e1")
+    run("stream", "append", "order-7", "paid", "2", "--expect", "0")
+    run("stream", "read", "order-7", "--json")
+    run("stream", "read")
+    run("stream", "list")
+    run("stream", "watch", "--from", "1", "--timeout", "0")
+    run("stream", "snapshot", "save", "order-7", "1", "[]")
+    run("stream", "snapshot", "show", "order-7")
+    run("watch", "--since", "1", "--timeout", "0")
+    run("watch", "--locks", "--since", "0", "--timeout", "0", "--json")
+    run("consumer", "list")
+    run("consumer", "delete", "indexer")
+    run("keeper", "--once")
     run("stats")
     run("stats", "--json")
     return said

@@ -12,6 +12,17 @@ def test_stats_count_what_the_store_holds(told: Cli) -> None:
     assert found["size"] > 0
 
 
+def test_stats_count_what_is_live(told: Cli) -> None:
+    told.ok("lock", "acquire", "a", "plan")
+    for data in "12":
+        told.ok("stream", "append", "order-7", "placed", data)
+    found = told.ok("stats", "--json").json
+    assert {name: found[name] for name in ("locks", "streams", "events", "consumers")} == {
+        "locks": 1, "streams": 1, "events": 2, "consumers": 0,
+    }  # fmt: skip
+    assert "events          2\n" in told.ok("stats").text
+
+
 def test_stats_for_people_have_a_line_for_each_tier(told: Cli) -> None:
     shown = told.ok("stats").text
     assert f"store           {told.name}\n" in shown

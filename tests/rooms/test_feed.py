@@ -126,6 +126,24 @@ def test_a_filter_leaves_out_the_rest_and_nothing_else(store: Store, clock: Cloc
     assert read(store, 1, **FILTERS[-1]) == []
 
 
+def test_what_happens_to_locks_comes_where_it_is_asked_for(store: Store) -> None:
+    store.states.set("a", "local", "k", 1)
+    lock = store.locks.acquire("a", "k")
+    store.locks.acquire("b", "other")
+    store.states.set("a", "local", "k", 2, fence=lock.fence)
+    store.locks.release(lock)
+    asked = {"agent_id": "a", "kinds": ["lock", "unlock", "update"]}
+    for limit in (1, 2, 100):
+        answers = read(store, limit, **asked)
+        assert [(each.change, each.key) for answer in answers for each in answer] == [
+            ("lock", "k"),
+            ("update", "k"),
+            ("unlock", "k"),
+        ]
+        assert all(len(answer) >= limit for answer in answers[:-1])
+    assert [change.change for change in store.feed.changes(limit=9)] == ["create", "update"]
+
+
 def test_pages_of_a_quiet_filter_move_on(store: Store) -> None:
     for number in range(4):
         store.states.set_many("a", "local", {f"k{each}": number for each in range(100)})

@@ -5,17 +5,22 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any
 
-from statedb.cli.terminal.output import brief
+from statedb.cli.terminal.output import brief, when
 from statedb.models import MISSING, Change, Difference
 
 if TYPE_CHECKING:
     from statedb.values.diff import StateDiff
+    from statedb.values.event import RecordedEvent
+    from statedb.values.lock import LockChange
 
 Line = list[tuple[str, str]]
 """The parts of a line, each with its style."""
 
 ADDED, MODIFIED, REMOVED = ("+", "green"), ("~", "yellow"), ("-", "red")
 _MARKS = {"create": ADDED, "update": MODIFIED, "delete": REMOVED, "expire": REMOVED, "erase": REMOVED}
+_LOCK_MARKS = {"lock": ADDED, "unlock": REMOVED, "lapse": REMOVED}
+_PLACES = 3
+"""Places inside a value that one line names."""
 
 
 def change_line(found: Change | Difference, indent: str = "") -> Line:
@@ -29,13 +34,49 @@ def change_lines(found: Change | Difference, indent: str = "") -> Iterator[Line]
     """Return the line that says which key changed, with its values or, below it, the places inside that did."""
     from statedb.values.diff import diff
 
-    old = MISSING if found.change == "create" else found.old_value
-    new = MISSING if found.change in ("delete", "expire", "erase") else found.new_value
-    if not (isinstance(old, dict | list) and isinstance(new, dict | list)):
-        yield [*change_line(found, indent), (": ", ""), *_sides(old, new)]
-    else:
+    old, new = _ends(found)
+    if _have_places(old, new):
         yield change_line(found, indent)
         yield from diff_lines(diff(old, new), f"{indent}    ")
+    else:
+        yield [*change_line(found, indent), (": ", ""), *_sides(old, new)]
+
+
+def brief_line(found: Change) -> Line:
+    """Return one line that says which key changed, with its values or the first of the places inside that did."""
+    from statedb.values.diff import diff
+
+    old, new = _ends(found)
+    if not _have_places(old, new):
+        return [*change_line(found), (": ", ""), *_sides(old, new)]
+    places = list(diff_lines(diff(old, new)))
+    parts = [part for place in places[:_PLACES] for part in ((", ", ""), *place)]
+    more = [(f" and {len(places) - _PLACES:,} more", "dim")] if len(places) > _PLACES else []
+    return [*change_line(found), (": ", ""), *parts[1:], *more]
+
+
+def lock_line(found: LockChange) -> Line:
+    """Return the line that says what happened to a lock."""
+    mark, style = _LOCK_MARKS[found.change]
+    owner = [(f" of {found.owner}", "green")] if found.owner else []
+    how = [(" (its lease ended)", "dim")] if found.change == "lapse" else []
+    said = f"{mark} {found.agent_id}/{found.key}: {found.type.value} lock {found.fence}"
+    return [(said, style), *owner, *how]
+
+
+def event_line(found: RecordedEvent) -> Line:
+    """Return the line that says what happened in a stream."""
+    return [
+        (f"{found.stream_id}/{found.version}", "bold"),
+        (f" {found.type}", "yellow"),
+        (f": {brief(found.data)}", ""),
+    ]
+
+
+def stamp(found: Change | LockChange | RecordedEvent) -> Line:
+    """Return what stands before such a line: the commit, when it was made, and by whom."""
+    by = [(f"{found.by}  ", "green")] if found.by else []
+    return [(f"{found.revision}", "yellow"), (f"  {when(found.at)}  ", "dim"), *by]
 
 
 def diff_lines(found: StateDiff, indent: str = "") -> Iterator[Line]:
@@ -49,6 +90,16 @@ def diff_lines(found: StateDiff, indent: str = "") -> Iterator[Line]:
         lines.append((_order(pointer, 2), _one_sided(ADDED, pointer, new, indent)))
     for _, line in sorted(lines, key=lambda each: each[0]):
         yield line
+
+
+def _ends(found: Change | Difference) -> tuple[Any, Any]:
+    """Return what was there and what is, MISSING for nothing."""
+    old = MISSING if found.change == "create" else found.old_value
+    return old, MISSING if found.change in ("delete", "expire", "erase") else found.new_value
+
+
+def _have_places(old: Any, new: Any) -> bool:
+    return isinstance(old, dict | list) and isinstance(new, dict | list)
 
 
 def named(pointer: str) -> str:

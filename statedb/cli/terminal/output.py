@@ -92,6 +92,12 @@ def json(document: Any) -> None:
     raw(f"{_json_text(document, people=is_terminal())}\n".encode())
 
 
+def json_line(document: Any) -> None:
+    """Print one of many JSON documents, each on a line of its own."""
+    text = _json_text(document, people=False)
+    raw(f"{safe_json(text) if is_terminal() else text}\n".encode())
+
+
 def value(found: Any, as_json: bool) -> None:
     """Print a value: JSON, or bytes as they are."""
     if isinstance(found, bytes) and not as_json:

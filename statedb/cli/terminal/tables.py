@@ -16,7 +16,9 @@ _GAP = 2
 _LEAST = 12
 """Characters that are left of a column, at least; fewer tell nothing."""
 
-_NUMBERS = frozenset({"version", "revision", "size", "keys", "versions", "id", "places", "base", "head"})
+_NUMBERS = frozenset(
+    {"version", "revision", "size", "keys", "versions", "id", "places", "base", "head", "position", "fence", "lag"}
+)
 _WHOLE = _NUMBERS | {"at", "origin at", "type", "kind", "change"}
 """What is of no use if it is cut."""
 _STYLES = {
@@ -26,6 +28,7 @@ _STYLES = {
     "origin at": "dim",
     "by": "green",
     "key": "bold",
+    "stream": "bold",
     "name": "bold",
     "old": "red",
     "new": "green",
