@@ -41,8 +41,8 @@ def page(tx: Tx, since: int, limit: int, wanted: StateChangeFilter) -> Page[Chan
     """Return what happened after revision `since`, on this branch and before that on what it was made from.
 
     It ends with the commit with which `limit` changes are reached, or before: `more` tells whether there is more to
-    look at. Raises NoSuchRevision for a place not reached yet, and Compacted where retention has cut versions younger
-    than `since`.
+    look at. Raises NoSuchRevision for a place not reached yet, and Compacted where retention has cut what stood at
+    `since`, or came after it.
     """
     newest = _newest(tx)
     if since > newest:
@@ -65,8 +65,9 @@ def _newest(tx: Tx) -> int:
 
 
 def _refuse_cut(tx: Tx, since: int, wanted: StateChangeFilter) -> None:
-    found = cuts.below(tx.db, tx.line, since + 1, wanted.agent_id)
-    cuts.settle((cut for cut in found if wanted.takes_key(*cut.at)), since + 1, partial=False)
+    # As of `since`, though what comes is younger: what the first change of a key took the place of stood there.
+    found = cuts.below(tx.db, tx.line, since, wanted.agent_id)
+    cuts.settle((cut for cut in found if wanted.takes_key(*cut.at)), since, partial=False)
 
 
 def _all(tx: Tx, level: Level, since: int, limit: int, wanted: StateChangeFilter) -> Page[Change]:
