@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from itertools import groupby
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from eventsourcing.persistence import IntegrityError, Notification, ProcessRecorder, StoredEvent, Subscription, Tracking
@@ -79,7 +79,7 @@ class Following(Subscription[StreamsRecorder]):
         self._watch = recorder.store.streams.watch(since=gt or 0, types=topics or None)
 
     def __next__(self) -> Notification:
-        return _notification(cast(RecordedEvent, next(self._watch)))
+        return _notification(next(self._watch))
 
     def stop(self) -> None:
         super().stop()
