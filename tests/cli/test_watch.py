@@ -8,7 +8,6 @@ import pytest
 from pydantic_core import from_json
 
 from statedb import Store
-from statedb.cli.exits import UNREAD
 from tests.cli.helpers import Cli, Program
 from tests.helpers import HANG
 from tests.places import only_sqlite
@@ -128,14 +127,3 @@ def test_it_ends_when_it_is_asked_to_and_leaves_nothing_behind(program: Program,
         watching.send_signal(how)
         assert (watching.communicate(timeout=HANG), watching.returncode) == ((b"", b""), 128 + how)
     assert os.listdir(program.path.parent) == [program.path.name]
-
-
-@only_sqlite
-def test_it_ends_where_nobody_reads(program: Program) -> None:
-    with Store(program.name) as store:
-        store.states.set("a", "local", "k", 1)
-    reader, writer = os.pipe()
-    os.close(reader)
-    with open(writer, "wb") as closed:
-        ran = program("watch", "--since", "0", stdout=closed)
-    assert (ran.code, ran.err) == (UNREAD, "")
