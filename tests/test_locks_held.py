@@ -204,6 +204,17 @@ def test_who_was_passed_by_lines_up_again(open_store: Opener, clock: Clock) -> N
     assert store.locks._take(ASK, None, again).fence == 3
 
 
+def test_who_was_passed_by_has_not_got_the_place_of_who_came_after_him(store: Any, clock: Clock) -> None:
+    lock = store.locks.acquire("a", "k")
+    gone = line_up(store)
+    store.locks.release(lock)
+    clock.advance(2)
+    store.locks.release(store.locks.acquire("a", "k"))
+    store.locks.acquire("a", "k")
+    line_up(store)  # in the row of who is gone
+    assert store.locks._look(ASK, gone).id == 0
+
+
 def test_an_interrupted_wait_gives_its_place_up(open_store: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
     store = open_store()
     store.locks.acquire("a", "k")

@@ -25,7 +25,8 @@ class Deed:
     """One thing a commit does. `kind` is the commit's where it does nothing else, `said` what the log keeps of it.
 
     `write` makes and changes the rows, at the commit's revision (`tx.revision`). What the deed relies on was read
-    through `tx.db`, so that no other commit comes in between: revisions among its rows stay as they are.
+    through `tx.db`, so that no other commit comes in between: revisions among its rows stay as they are. One that is
+    not `whole` relies on no more than its transaction's footprint says.
     """
 
     kind: str
@@ -33,12 +34,13 @@ class Deed:
     write: Callable[[Tx], None]
     concerns: frozenset[Address] = field(default=frozenset(), kw_only=True)
     """Keys of which what others have read, or decided, may be otherwise now."""
+    whole: bool = field(default=True, kw_only=True)
 
 
 def do(tx: Tx, deed: Deed) -> None:
     """Stage what is done to something with a name."""
     assert tx.note is not None, "a transaction that only reads cannot write"
-    if tx.footprint is not None:
+    if tx.footprint is not None and deed.whole:
         tx.footprint.whole = True
     tx.deeds.append(deed)
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from dataclasses import dataclass, field
+from typing import Any
 
 from statedb.db.contents import Link
 from statedb.db.heads import Head
@@ -27,6 +28,9 @@ class Earlier:
     agents: dict[str, int] = field(default_factory=dict)
     links: dict[tuple[int, int], Link] = field(default_factory=dict)
     """Versions by (state id, revision), for those that are made on them."""
+    streams: dict[str, Any] = field(default_factory=dict)
+    position: int = 0
+    """The last event's, 0 for what the database has."""
 
     def on(self, branch: int) -> Left:
         """Return what is left behind on a branch."""
@@ -39,7 +43,14 @@ class Earlier:
         mine.sessions |= left.sessions
         self.agents |= agents
 
+    def append(self, streams: dict[str, Any]) -> None:
+        """Note the streams that one more of them appends to."""
+        self.streams |= streams
+        self.position = max([self.position, *(stream.reached for stream in streams.values())])
+
     def clear(self) -> None:
         """Forget it: the rows are there to be read."""
         self.branches.clear()
         self.links.clear()
+        self.streams.clear()
+        self.position = 0

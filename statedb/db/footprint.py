@@ -23,6 +23,8 @@ class Footprint:
         self.keys: set[Address] = set()
         self.wider: set[Range] = set()
         self.whole = False
+        self.streams = False
+        """Whether it relies on where the streams of events stand."""
         self.until: int | None = None
         self.leases: dict[int, int] = {}
         """Locks whose lease was taken to have ended, by id, and when: who renews one does not appear in the log."""
@@ -35,7 +37,7 @@ class Footprint:
         """Rely on what another relies on as well."""
         self.keys |= other.keys
         self.wider |= other.wider
-        self.whole = self.whole or other.whole
+        self.whole, self.streams = self.whole or other.whole, self.streams or other.streams
         self.leases |= other.leases
         if other.until is not None:
             self.ends(other.until)

@@ -311,6 +311,7 @@ def flush(tx: Tx, *, origin: Origin = HERE) -> int | None:
     _write_asides(tx)
     if tx.earlier is not None:
         heads = {at: gone for at, (_, gone) in tx.expired.items()} | {at: each.head for at, each in tx.staged.items()}
+        tx.earlier.append(tx.streams)
         tx.earlier.add(tx.branch, Left(heads, dict(tx.sessions)), tx.agents)
     _forget(tx)
     tx.written = tx.revision

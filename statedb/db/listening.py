@@ -7,7 +7,7 @@ hold up an event loop, and the way from the thread to the loop takes 0.05 ms.
 
 from __future__ import annotations
 
-import select
+import selectors
 import socket
 import threading
 import time
@@ -99,29 +99,31 @@ class _Turn:
     def _run(self) -> None:
         try:
             while not self._stopped:
-                try:
-                    heard = self.source.open()
-                    self._ring()
-                    self._follow(heard)
-                except self.source.failures:
-                    self._wait(None, _AGAIN)
-                finally:
-                    self.source.close()
+                # Made anew each time: a descriptor that was closed must not stay in it.
+                with selectors.DefaultSelector() as selector:
+                    selector.register(self._mine, selectors.EVENT_READ)
+                    try:
+                        if (heard := self.source.open()) is not None:
+                            selector.register(heard, selectors.EVENT_READ)
+                        self._ring()
+                        self._follow(selector)
+                    except self.source.failures:
+                        self._pause()
+                    finally:
+                        self.source.close()
         finally:
             self._mine.close()
             self._theirs.close()
 
-    def _follow(self, heard: int | None) -> None:
+    def _follow(self, selector: selectors.BaseSelector) -> None:
         while not self._stopped:
-            ready = self._wait(heard, self.source.patience())
-            if self.source.heard() if ready else self.source.look():
+            ready = selector.select(self.source.patience())
+            if not self._stopped and (self.source.heard() if ready else self.source.look()):
                 self._ring()
                 time.sleep(REST)
 
-    def _wait(self, heard: int | None, seconds: float) -> bool:
-        """Wait until there is something to hear, or until the time is over or `stop`: False then."""
-        poll = select.poll()
-        poll.register(self._mine, select.POLLIN)
-        if heard is not None:
-            poll.register(heard, select.POLLIN)
-        return any(each == heard for each, _ in poll.poll(seconds * 1000))
+    def _pause(self) -> None:
+        """Wait before it is opened again, or until `stop`."""
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._mine, selectors.EVENT_READ)
+            selector.select(_AGAIN)

@@ -135,7 +135,8 @@ def _unused(tx: Tx, of: Of) -> Party:
     rows = [row for row in tx.connection.all(_ENDED, given) if row[0] not in known]
     party = Party(0, LockType.READ, None, 0, 0, 0, None, 0, None, None)
     if rows:
-        party.id = rows[0][0]
+        # Whoever was in it before knows his place by when he arrived: nobody may seem to have arrived then once more.
+        party.id, party.arrived = rows[0][0], rows[0][2]
         if tx.footprint is not None:
             tx.footprint.leases[party.id] = rows[0][1]  # somebody may line up in it
     else:
@@ -185,7 +186,7 @@ def line_up(tx: Tx, wanted: Wanted, deadline: int) -> Place:
     party = _unused(tx, wanted.of)
     party.type, party.owner, party.metadata, party.ttl = wanted.type, wanted.owner, wanted.metadata, wanted.ttl
     party.at, party.expires_at = tx.now, deadline
-    party.arrived = 1 + max((each.arrived for each in there), default=0)
+    party.arrived = 1 + max(each.arrived for each in [*there, party])
     there.append(party)
     aside(tx, lambda tx: _write(tx, wanted.of, [party]))
     return look(tx, wanted, Place(party.id, party.arrived, deadline, 0, 0))
@@ -295,7 +296,7 @@ def _named(*names: str) -> dict[str, object]:
 _last_fence = func.coalesce(func.max(_k.fence), literal_column("0"))
 _LAST_FENCE = Statement(select(_last_fence))
 _ENDED = Statement(
-    select(_k.id, _k.expires_at)
+    select(_k.id, _k.expires_at, _k.arrived)
     .select_from(with_agent)
     .where(
         of_key,

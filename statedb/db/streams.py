@@ -4,8 +4,8 @@
         └────▶ rows: the events themselves, at the deed's positions
 
 A stream's events count 1, 2, 3…, and so do those of the whole store, in the order of commits. Positions need no counter
-of their own: who appends relies on the whole log, so that nobody comes in between. Streams are the store's: whoever
-stands on a branch appends to the same ones.
+of their own: who appends relies on where all streams stand, so that nobody else's events come in between. Streams are
+the store's: whoever stands on a branch appends to the same ones.
 """
 
 from __future__ import annotations
@@ -21,14 +21,18 @@ from sqlalchemy import bindparam, func, insert, literal_column, select, update
 from statedb.db.deeds import Deed, do
 from statedb.db.entries import json_object
 from statedb.db.rows import agent_id_of
-from statedb.db.statements import Statement
+from statedb.db.statements import Row, Statement
 from statedb.db.tables import agents, event_streams, stream_events, stream_snapshots
 from statedb.db.tx import Tx
+from statedb.models import Address
 from statedb.times import moment
 from statedb.values import codec
 from statedb.values.arguments import LARGEST
 from statedb.values.codec import Encoded, Stored
 from statedb.values.event import RecordedEvent, StreamSnapshot
+
+STREAM = "stream"
+"""In place of a tier, in what a transaction has found: an address that is a stream."""
 
 _MANY = 8
 """From so many events on they are written together, which takes a file a third of the time."""
@@ -82,6 +86,11 @@ class Stream:
     marks: list[Mark] = field(default_factory=list)
     snapshots: dict[int, KeptSnapshot] = field(default_factory=dict)
 
+    @property
+    def reached(self) -> int:
+        """The position of the last event that is added, 0 for none."""
+        return self.events[-1].position if self.events else 0
+
 
 @dataclass(frozen=True, slots=True)
 class Appending(Deed):
@@ -111,7 +120,7 @@ def append(tx: Tx, stream: Stream, given: Sequence[Prepared]) -> list[RecordedEv
     stream.events += made
     stream.marks += marked
     write = partial(_write, stream=stream, made=made, given=given, marked=marked)
-    do(tx, Appending("append", said | {"events": marked}, write, made[-1].position))
+    do(tx, Appending("append", said | {"events": marked}, write, made[-1].position, whole=False))
     tx.outcomes += made
     return made
 
@@ -175,9 +184,12 @@ def find(tx: Tx, name: str) -> Stream:
     """Return a stream as it stands; one that does not exist is at version 0."""
     if (staged := tx.streams.get(name)) is not None:
         return staged  # type: ignore[no-any-return]
-    row = tx.db.one(_FIND, {"name": name, "top": top_of(tx)})
-    assert row is not None, "there is a row, be there a stream or not"
-    stands, id, agent, version, salt = row
+    if tx.earlier is not None and (left := tx.earlier.streams.get(name)) is not None:
+        _rely(tx)
+        return Stream(name, left.id, left.agent_id, left.version, left.salt, tx.earlier.position)
+    stands, id, agent, version, salt = _row(tx, name)
+    if tx.earlier is not None:
+        stands = max(stands, tx.earlier.position)
     if id is None or not version:
         return Stream(name, None, None, 0, os.urandom(16), stands)
     return Stream(name, id, agent, version, salt, stands)
@@ -185,7 +197,27 @@ def find(tx: Tx, name: str) -> Stream:
 
 def last_position(tx: Tx) -> int:
     """Return the position of the store's last event, the transaction's own included; 0 where there is none."""
-    return _last_staged(tx) or int(tx.db.all(_POSITION, {"top": top_of(tx)})[0][0])
+    return _last_staged(tx) or find(tx, "").stands
+
+
+def _row(tx: Tx, name: str) -> Row:
+    """Return where a stream stands, or with an empty name all of them. A transaction that writes asks once."""
+    given = {"name": name, "top": top_of(tx)}
+    if tx.note is None:
+        row = tx.db.one(_FIND, given)
+    else:
+        _rely(tx)
+        at = Address("", STREAM, name)
+        row = tx.found[at] if at in tx.found else tx.once(_FIND, given)
+        tx.found[at] = row
+    assert row is not None, "there is a row, be there a stream or not"
+    return row
+
+
+def _rely(tx: Tx) -> None:
+    """Note that where the streams stand is looked at, which others may change meanwhile by appending alone."""
+    if tx.footprint is not None:
+        tx.footprint.streams = True
 
 
 def _last_staged(tx: Tx) -> int:
@@ -237,4 +269,3 @@ _FIND = Statement(
         _nothing.outerjoin(event_streams, _s.name == bindparam("name")).outerjoin(agents, _a.id == _s.agent_id)
     )
 )
-_POSITION = Statement(select(_position))

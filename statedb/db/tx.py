@@ -326,7 +326,7 @@ class Tx:
             self.footprint.wider.add((name.agent_id, StateType.SESSION.value, name.low, name.high))
         if self.earlier is not None and (left := self.earlier.on(self.branch).sessions.get(name)) is not None:
             return left.settled()
-        row = self._one(FIND_SESSION, {"agent": name.agent_id, "branch": self.branch, "name": name.name})
+        row = self.once(FIND_SESSION, {"agent": name.agent_id, "branch": self.branch, "name": name.name})
         if row is None:
             return inherited.session(self, name, self.ancestors) if self.ancestors else None
         return Session(name, *row).settled()
@@ -350,10 +350,11 @@ class Tx:
             return self.connection.one(heads.PRESENT_ONE, self.where(at))
         # A transaction that writes sees one moment, so it asks once: `update` would ask twice, of a server far away.
         if at not in self.found:
-            self.found[at] = self._one(heads.PRESENT_ONE, self.where(at))
+            self.found[at] = self.once(heads.PRESENT_ONE, self.where(at))
         return self.found[at]
 
-    def _one(self, statement: Statement, parameters: Parameters) -> Row | None:
+    def once(self, statement: Statement, parameters: Parameters) -> Row | None:
+        """Return the first row as the database has it; what earlier ones of a batch have kept back lies over it."""
         if self.earlier is None:
             return self.connection.one(statement, parameters)
         rows = self.connection.beneath(statement, parameters)

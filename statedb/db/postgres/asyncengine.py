@@ -150,8 +150,8 @@ class AsyncEngine:
     async def open(self) -> None:
         # Alembic and its connection are synchronous: the one thing done on a thread, once in the life of a store.
         await asyncio.to_thread(prepare, self._site)
-        # Until the first connection is there: a worker of the pool that is cancelled while it connects goes on for ever,
-        # and of 50 short programs that forgot to close their store one never ended.
+        # Until the first connection is there: a worker of the pool that is cancelled while it connects goes on for
+        # ever, and of 50 short programs that forgot to close their store one never ended.
         try:
             await self._port.pool.open(wait=True, timeout=self._site.settings.busy_timeout)
         except psycopg.Error as error:

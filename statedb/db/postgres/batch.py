@@ -34,6 +34,7 @@ from statedb.db.postgres.many import Merged
 from statedb.db.postgres.port import RECONNECT, Port
 from statedb.db.postgres.site import Driver
 from statedb.db.postgres.writing import PAUSE, TRIES, aborted, doubt, write
+from statedb.db.streams import STREAM
 from statedb.db.tx import Note, Tx
 from statedb.errors import DiskFull, StoreBusy
 from statedb.models import Address, StateType
@@ -61,6 +62,7 @@ class Waiting:
         tx.note, tx.earlier, self.tx = replace(self.note), earlier, tx
         if earlier is not None and was is not None:
             tx.locks = was.locks  # what it read of them holds: who is concerned by what an earlier one did is put off
+            tx.found = {at: row for at, row in was.found.items() if at.state_type == STREAM}
         return Running(lambda: self.body(tx), self.variables.copy())
 
     def ended(self, running: Running) -> None:
@@ -216,7 +218,7 @@ class Together:
                 self.put_off.append(each)
                 continue
             self._again_if_overtaken(each)
-            if (each.footprint.whole and self._changed) or self.connection.laden:
+            if (each.footprint.whole and (self._changed or self._done)) or self.connection.laden:
                 self.put_off.append(each)
             elif each.error is None:
                 self._flush(each)
@@ -239,7 +241,8 @@ class Together:
             self._driver = None
 
     def _again_if_overtaken(self, waiting: Waiting) -> None:
-        if not waiting.footprint.meets(self._changed) or waiting.footprint.whole:
+        overtaken = waiting.footprint.streams and self._earlier.streams
+        if waiting.footprint.whole or not (overtaken or waiting.footprint.meets(self._changed)):
             return
         running = waiting.start(self.connection, self._earlier)
         while not running.ended:

@@ -20,6 +20,7 @@ from sqlalchemy import BigInteger, LargeBinary
 
 from statedb.db.footprint import Footprint
 from statedb.db.postgres.site import Query, Site
+from statedb.db.postgres.turn import notified
 from statedb.db.postgres.writeset import Record, WriteSet
 from statedb.db.tables import metadata
 from statedb.errors import ValueTooLarge
@@ -49,14 +50,14 @@ def landing(site: Site, rows: WriteSet, base: int, now: int, footprint: Footprin
     if sum(map(len, texts)) > _LARGEST:
         raise ValueTooLarge("what this transaction writes is more than a server takes at once; write it in parts")
     relied, leases = to_json(footprint.ranges()).decode(), to_json(list(footprint.leases.items())).decode()
-    given = (base, now, footprint.until, footprint.whole, relied, rows.token, leases, *texts)
+    given = (base, now, footprint.until, footprint.whole, relied, rows.token, leases, footprint.streams, *texts)
     return _text(site.quoted, tuple(group for group, _ in groups)), given
 
 
 _LARGEST = 1_000_000_000
 """Characters of a message, of which a server takes a little more."""
 
-_FIRST = 8
+_FIRST = 9
 """The parameter that holds the first group's rows: those before it are named in `_CLAIM`."""
 
 
@@ -90,11 +91,8 @@ def _text(schema: str, groups: tuple[Group, ...]) -> str:
             parts.append(_commits(group))
         else:
             parts.append(f"w{number} as ({_made(group, number) if group.kind == 'make' else _changed(group, number)})")
-    channel = schema.strip('"')
     told = f"set_config('{REFUSED}', coalesce(refused, ''), true)"
-    # The server passes it on once the commit can be seen; what is refused is nobody's news.
-    notified = f"case when refused is null then pg_notify('{channel}', '') end"
-    text = f"with recursive {', '.join(parts)} select revision, at, refused, {told}, {notified} from claim"
+    text = f"with recursive {', '.join(parts)} select revision, at, refused, {told}, {notified(schema)} from claim"
     return text.replace("{schema}", schema)
 
 
@@ -180,8 +178,8 @@ def _listed(columns: Iterable[Any], of: str = "") -> str:
 
 
 # $1 the revision that was seen, $2 the transaction's time, $3 when the first thing it saw alive expires, $4 whether it
-# relies on the whole log, $5 on which ranges, $6 its token, $7 which leases it took to have ended, and when. What was
-# written since is little, mostly nothing.
+# relies on the whole log, $5 on which ranges, $6 its token, $7 which leases it took to have ended, and when, $8 whether
+# it relies on where the streams stand. What was written since is little, mostly nothing.
 _CLAIM = f"""
 newest as (select revision, at, hash from {{schema}}.state_commits order by revision desc limit 1),
 stands as (
@@ -201,6 +199,9 @@ claim as materialized (
                 ) then 'a lease'
                 when revision = $1::bigint then null
                 when $4::boolean then 'the log'
+                when $8::boolean and $1::bigint < (
+                    select e.revision from {{schema}}.stream_events e order by e.position desc limit 1
+                ) then 'the streams'
                 else (
                     select min(changed.low)
                     from json_array_elements($5::json) as read(range)

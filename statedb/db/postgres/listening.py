@@ -13,6 +13,7 @@ import psycopg
 
 from statedb.db.postgres.opening import connecting
 from statedb.db.postgres.site import Site
+from statedb.db.postgres.turn import listening
 
 ASKED, ASKED_OFTEN = 2.0, 0.1
 """Seconds between two questions, of a server that speaks and of one that cannot."""
@@ -34,7 +35,9 @@ class Word:
         raw = self._raw = psycopg.connect(self._site.address, **connecting(self._site.settings))
         raw.add_notify_handler(self._notified)  # of what arrives while it is asked something
         if self._speaks:
-            raw.execute(f"listen {self._site.quoted}".encode())
+            # In this order: who commits in between finds nobody, and is found by the look that follows.
+            for text in listening(self._site.schema):
+                raw.execute(text.encode())
         self.look()
         return raw.fileno() if self._speaks else None
 

@@ -19,6 +19,26 @@ LOCK = f"pg_advisory_xact_lock({_SPACE}, hashtext($1))"
 """What waits for the turn of the store in a schema, its one parameter, and keeps it until the transaction ends."""
 
 
+_EARS = 0x73746465
+"""The advisory lock that whoever listens for a store's commits shares."""
+
+
+def listening(schema: str) -> tuple[str, str]:
+    """Return what a session says to hear of a store's commits, which are told of while anybody listens.
+
+    A server has those who notify commit one after the other, whatever store or database they write; so a store of which
+    nobody wants to hear does not.
+    """
+    return f"select pg_advisory_lock_shared({_EARS}, hashtext('{schema}'))", f'listen "{schema}"'
+
+
+def notified(quoted: str) -> str:
+    """Return what passes the word on, once the commit can be seen: not of what is refused, nor if nobody listens."""
+    schema = quoted.strip('"')
+    deaf = f"pg_try_advisory_xact_lock({_EARS}, hashtext('{schema}'))"
+    return f"case when refused is not null then null when {deaf} then null else pg_notify('{schema}', '') end"
+
+
 def take(site: Site, *, idle: float) -> Query:
     """Return what takes the turn to write until the transaction ends, and says how long that may last.
 

@@ -16,6 +16,7 @@ from statedb.db.postgres.site import Site
 from tests.conftest import Opener
 from tests.helpers import HANG, run
 from tests.places import only_postgres, raw
+from tests.postgres import connect
 
 pytestmark = only_postgres
 
@@ -36,6 +37,22 @@ def test_a_commit_is_heard_and_what_is_refused_or_changes_nothing_is_not(open_st
         store.states.set("a", "local", "k", 1)
         store.states.get("a", "local", "k")
         assert not listening.heard()
+
+
+def test_nobody_is_told_where_nobody_listens(open_store: Opener, where: str) -> None:
+    store = open_store()
+    told: list[psycopg.Notify] = []
+    with closing(connect(where)) as stranger:
+        stranger.add_notify_handler(told.append)
+        stranger.execute("listen statedb")
+        store.states.set("a", "local", "k", 1)
+        stranger.execute("select 1")
+        assert told == []
+        with closing(word(where)) as listening:
+            listening.open()
+            store.states.set("a", "local", "k", 2)
+        stranger.execute("select 1")
+        assert len(told) == 1
 
 
 def test_what_was_not_heard_is_found_by_asking(open_store: Opener, where: str) -> None:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from statedb import Store
+from statedb import Store, StoreClosed
 from statedb.db.sqlite import bell
 from statedb.db.sqlite.bell import DOUBT, FAST, SLOW, Bell, Hearing
 from tests.helpers import HANG
@@ -184,6 +184,21 @@ def test_a_writer_that_knows_of_no_bell_is_noticed(path: Path) -> None:
         with closing(sqlite3.connect(path)) as stranger:
             stranger.execute("create table strange (a)")
             assert store.hub.wait(seen, HANG) != seen
+
+
+def test_a_child_forked_while_somebody_watches_finds_it_closed_and_the_parent_goes_on(path: Path) -> None:
+    with Store(path) as mine, Store(path) as other, mine.hub.attended():
+        seen = hung_up(mine, path)
+        if (child := os.fork()) == 0:
+            try:
+                mine.hub.wait(seen, HANG)
+            except StoreClosed:
+                os._exit(0)
+            os._exit(1)
+        assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        seen = mine.hub.rings
+        other.states.set("a", "local", "k", 1)
+        assert mine.hub.wait(seen, HANG) != seen
 
 
 def hung_up(store: Store, path: Path, seen: int = 0) -> int:
