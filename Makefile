@@ -4,7 +4,7 @@ BIN := .venv/bin
 READY := .venv/.ready
 PEERS := .venv/.peers
 
-.PHONY: demo test lint types bench bench-scale gaps crash torn schema wheel clean
+.PHONY: demo test lint types bench bench-scale gaps crash torn linear watchers exclusion schema wheel clean
 
 demo: $(READY)  ## run the main job as a short story
 	$(BIN)/statedb demo
@@ -34,6 +34,15 @@ crash: $(READY)  ## writers, then the PostgreSQL server, killed under load for 6
 
 torn: $(READY)  ## 200 processes killed in the middle of a restore, of a merge, of an automatic checkpoint, on both databases
 	$(BIN)/python -m tests.rigs torn
+
+linear: $(READY)  ## 6 processes read, write, compare and set a few keys, and are killed, on both databases: it is linearizable
+	$(BIN)/python -m tests.rigs linear
+
+watchers: $(READY)  ## 4 watchers beside 8 writers for 60 s, on both databases, killed and resumed while old versions are cut
+	$(BIN)/python -m tests.rigs watchers
+
+exclusion: $(READY)  ## 8 processes lock and write for 20 s, on both databases, holders stopped and killed: no two hold one key
+	$(BIN)/python -m tests.rigs exclusion
 
 schema: $(READY)  ## write schema.sql anew from statedb/db/tables.py
 	$(BIN)/python -m statedb.db.schema > schema.sql

@@ -142,6 +142,8 @@ class Streams(Room[S_co]):
     load_snapshot = read(streams.load_snapshot)
     aggregate = either(streams.aggregate, streams.aggregate_on_loop)
     watch = either(following.watch, following.async_watch)
+    subscribe = either(following.subscribe, following.async_subscribe)
+    unsubscribe = either(feed.unsubscribe, feed.async_unsubscribe)
     _fold = read(streams.fold)
     _start = read(following.start)
     _page = read(following.page)

@@ -18,7 +18,7 @@ from statedb import AsyncStore, Store, TransactionAborted
 from tests.helpers import SHELLS, run
 from tests.places import only_postgres
 from tests.postgres import connect
-from tests.rigs.crew import until
+from tests.rigs.processes import until
 from tests.rigs.proxy import Cut, Proxy
 
 pytestmark = only_postgres

@@ -20,7 +20,7 @@ from statedb import AsyncStore, InvalidValue, Store, StoreBusy, TransactionAbort
 from tests.helpers import HANG, SHELLS, run
 from tests.places import only_postgres
 from tests.postgres import SCHEMA, connect
-from tests.rigs.crew import FORKED, until
+from tests.rigs.processes import FORKED, until
 
 pytestmark = only_postgres
 

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
-from statedb import AsyncStore, Event, RecordedEvent, Store, VersionConflict
+import pytest
+
+from statedb import AsyncStore, Event, RecordedEvent, Store, TransactionAborted, VersionConflict
 from tests.conftest import Opener
 from tests.helpers import Clock, run
+from tests.places import only_postgres
 
 TASKS, EACH, STREAMS = 6, 4, ("s", "t", "u")
 
@@ -79,3 +83,51 @@ def one_of_each(tx: Any, stream: str, events: list[Event], key: str, value: int)
     tx.states.set("a", "local", key, value)
     made: list[RecordedEvent] = tx.streams.append(stream, events, tx.streams.version(stream))
     return made
+
+
+def test_appends_that_arrive_together_do_not_wait_for_one_another(where: str, clock: Clock) -> None:
+    count, calls = 40, 0
+
+    def append(tx: Any, stream: str) -> list[RecordedEvent]:
+        nonlocal calls
+        calls += 1
+        made: list[RecordedEvent] = tx.streams.append(stream, [Event("x")], agent_id="a")
+        return made
+
+    async def main() -> list[list[RecordedEvent]]:
+        async with AsyncStore(where, clock=clock, durability="normal") as store:
+            return await asyncio.gather(*(store.run(append, f"s{task % 30}") for task in range(count)))
+
+    made = [each for several in run(main()) for each in several]
+    assert calls <= 3 * count, "once, and once more over what came before; each in its turn would be some 800 times"
+    with Store(where, clock=clock) as store:
+        assert store.streams.read_all() == sorted(made, key=lambda each: each.position)
+        versions = {each.stream_id: each.version for each in store.streams.list("a")}
+        assert versions == {f"s{n}": 2 if n < 10 else 1 for n in range(30)}
+        assert store.health.check().problems == ()
+
+
+@only_postgres
+def test_only_another_append_stands_in_the_way_of_one(open_store: Opener, where: str) -> None:
+    mine, other = open_store(), open_store(where)
+
+    def append(tx: Any) -> None:
+        tx.streams.append("s", [Event("x")])
+
+    def read_and_append(tx: Any) -> None:
+        assert len(tx.streams.read("s")) == 2
+        append(tx)
+
+    def append_while(beside: Callable[[], Any], fn: Callable[[Any], None] = append) -> None:
+        with mine.transaction() as tx:
+            fn(tx)
+            beside()
+
+    append_while(lambda: other.states.set("a", "local", "k", 1))
+    append_while(lambda: other.streams.save_snapshot("s", 1, "so far"))
+    with pytest.raises(TransactionAborted):
+        append_while(lambda: other.streams.append("t", [Event("x")]))
+    with pytest.raises(TransactionAborted):
+        append_while(lambda: other.states.set("a", "local", "k", 2), read_and_append)
+    found = [(event.stream_id, event.position, event.revision) for event in mine.streams.read_all()]
+    assert found == [("s", 1, 2), ("s", 2, 4), ("t", 3, 5)]

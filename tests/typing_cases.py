@@ -14,6 +14,7 @@ from typing import Any, assert_type
 from statedb import (
     Address,
     AsyncStore,
+    AsyncSubscription,
     CacheStats,
     Change,
     Commit,
@@ -28,6 +29,7 @@ from statedb import (
     SessionInfo,
     Store,
     StreamSnapshot,
+    Subscription,
     Transaction,
     Version,
 )
@@ -46,6 +48,9 @@ def sync_calls_are_values(store: Store) -> None:
     assert_type(store.history.versions("a", "local", "k", limit=3), Listing[Version])
     assert_type(store.history.commits(agent_id="a"), Listing[Commit])
     assert_type(store.feed.changes(since=12, limit=100), list[Change])
+    assert_type(next(store.watch("a", since=12)), Change)
+    assert_type(store.feed.subscribe(print, agent_id="a"), Subscription[Change])
+    assert_type(store.feed.consumer("indexer").fetch(10), list[Change])
     assert_type(store.health.check(), Health)
     assert_type(store.at(3).states.entry("a", "local", "k"), Entry | None)
     assert_type(store.query("select 1", [1], partial=True), Rows)
@@ -61,6 +66,9 @@ async def async_calls_are_awaitables(store: AsyncStore) -> None:
     assert_type(await task, Listing[str])
     assert_type(await asyncio.wait_for(store.health.check(), 1), Health)
     assert_type(await store.feed.changes(), list[Change])
+    assert_type(await anext(store.watch("a", since=12)), Change)
+    assert_type(await store.feed.subscribe(print), AsyncSubscription[Change])
+    assert_type(await (await store.feed.consumer("indexer")).fetch(10), list[Change])
     asking: Coroutine[Any, Any, Rows] = store.query("select 1")
     assert_type((await asking).columns, tuple[str, ...])
 

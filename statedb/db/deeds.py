@@ -35,6 +35,8 @@ class Deed:
     concerns: frozenset[Address] = field(default=frozenset(), kw_only=True)
     """Keys of which what others have read, or decided, may be otherwise now."""
     whole: bool = field(default=True, kw_only=True)
+    agent: str | None = field(default=None, kw_only=True)
+    """Whose log has it, though no key of his may change."""
 
 
 def do(tx: Tx, deed: Deed) -> None:

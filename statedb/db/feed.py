@@ -41,8 +41,8 @@ def page(tx: Tx, since: int, limit: int, wanted: StateChangeFilter) -> Page[Chan
     """Return what happened after revision `since`, on this branch and before that on what it was made from.
 
     It ends with the commit with which `limit` changes are reached, or before: `more` tells whether there is more to
-    look at. Raises NoSuchRevision for a place not reached yet, and Compacted where retention has cut versions younger
-    than `since`.
+    look at. Raises NoSuchRevision for a place not reached yet, and Compacted where retention has cut what stood at
+    `since`, or came after it.
     """
     newest = _newest(tx)
     if since > newest:
@@ -65,16 +65,20 @@ def _newest(tx: Tx) -> int:
 
 
 def _refuse_cut(tx: Tx, since: int, wanted: StateChangeFilter) -> None:
-    found = cuts.below(tx.db, tx.line, since + 1, wanted.agent_id)
-    cuts.settle((cut for cut in found if wanted.takes_key(*cut.at)), since + 1, partial=False)
+    # As of `since`, though what comes is younger: what the first change of a key took the place of stood there.
+    found = cuts.below(tx.db, tx.line, since, wanted.agent_id)
+    cuts.settle((cut for cut in found if wanted.takes_key(*cut.at)), since, partial=False)
 
 
 def _all(tx: Tx, level: Level, since: int, limit: int, wanted: StateChangeFilter) -> Page[Change]:
     # The revision with which the page is full, so that its whole commit is read and nothing beyond it.
     room = limit if wanted.is_plain else max(limit, _LEAST)
     given = {"branch": level.branch, "since": since, "top": level.top, "limit": room}
-    count, last = tx.db.one(_EDGE, given) or (0, 0)
-    edge = level.top if count < room else int(last)
+    if level.top == since + 1:  # who waits is woken by one commit, mostly
+        count, edge = 1, level.top
+    else:
+        count, last = tx.db.one(_EDGE, given) or (0, 0)
+        edge = level.top if count < room else int(last)
     taken = None if wanted.is_plain else wanted.takes
     found = log.between(tx, since + 1, edge, branch=level.branch, taken=taken) if count else []
     return _cut(Page(found, edge, count == room, tx.now), limit)

@@ -71,7 +71,7 @@ def write_commit(
     tx.hash = link(tx.hash, tx.now, said)
     tx.connection.run(_INSERT_COMMIT, dict(zip(_COMMIT, (*commit, said, tx.token, tx.hash), strict=True)))
     tx.token = None
-    agents_of = _agent_ids(tx, ordered, clocks)
+    agents_of = _agent_ids(tx, ordered, clocks, deeds)
     for clock in clocks:
         _write_clock(tx, agents_of[clock.name.agent_id], clock)
     for at, staged in versions:
@@ -95,11 +95,14 @@ def _commit_row(tx: Tx, kind: str, note: Note, origin: Origin) -> CommitRow:
     return CommitRow(*made, note.actor, note.message, context)
 
 
-def _agent_ids(tx: Tx, changed: Sequence[tuple[Address, Staged]], clocks: Sequence[Session]) -> dict[str, int]:
+def _agent_ids(
+    tx: Tx, changed: Sequence[tuple[Address, Staged]], clocks: Sequence[Session], deeds: Sequence[Deed]
+) -> dict[str, int]:
     """Return the ids of the agents a commit touches, by name; those it is the first for are made."""
     found = {at.agent_id: staged.head.agent for at, staged in changed if staged.head.agent is not None}
     missing = {at.agent_id for at, staged in changed if staged.head.agent is None}
     missing.update(clock.name.agent_id for clock in clocks)
+    missing.update(deed.agent for deed in deeds if deed.agent is not None)
     for name in sorted(missing.difference(found)):
         found[name] = agent_id_of(tx, name)
     return found

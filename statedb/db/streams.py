@@ -120,7 +120,7 @@ def append(tx: Tx, stream: Stream, given: Sequence[Prepared]) -> list[RecordedEv
     stream.events += made
     stream.marks += marked
     write = partial(_write, stream=stream, made=made, given=given, marked=marked)
-    do(tx, Appending("append", said | {"events": marked}, write, made[-1].position, whole=False))
+    do(tx, Appending("append", said | {"events": marked}, write, made[-1].position, whole=False, agent=stream.agent_id))
     tx.outcomes += made
     return made
 
@@ -172,7 +172,7 @@ def snapshot(tx: Tx, stream: Stream, version: int, encoded: Encoded, metadata: s
             row = {"stream_id": stream.id, "version": version, "revision": tx.revision}
             tx.connection.run(_INSERT_SNAPSHOT, row | _content(digest, encoded, metadata))
 
-    do(tx, Deed("append", said, write))
+    do(tx, Deed("append", said, write, agent=stream.agent_id))
     tx.outcomes.append(made)
     return made
 

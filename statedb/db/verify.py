@@ -20,10 +20,13 @@ from statedb.db.tables import (
     branches,
     commit_agents,
     commit_deeds,
+    event_streams,
     session_touches,
     state_commits,
     state_touches,
     state_versions,
+    stream_events,
+    stream_snapshots,
 )
 from statedb.db.tables import sessions as clocks
 from statedb.db.tx import Tx
@@ -331,10 +334,20 @@ _ASTRAY = Statement(
         _astray(session_touches, clocks, _w.name, _st.session_id),
     )
 )
+
+
+def _appended(rows: Any) -> Any:
+    found = select(event_streams.c.agent_id, rows.c.revision)
+    joined = rows.join(event_streams, event_streams.c.id == rows.c.stream_id)
+    return found.select_from(joined).where(event_streams.c.agent_id.is_not(None))
+
+
 _changed = union(
     select(_s.agent_id, _v.revision).select_from(state_versions.join(agent_states, _s.id == _v.state_id)),
     select(_s.agent_id, _t.revision).select_from(state_touches.join(agent_states, _s.id == _t.state_id)),
     select(_w.agent_id, _st.revision).select_from(session_touches.join(clocks, _w.id == _st.session_id)),
+    _appended(stream_events),
+    _appended(stream_snapshots),
 )
 _listed = select(_ca.agent_id, _ca.revision)
 _changed_once = select(_changed.subquery())

@@ -216,9 +216,9 @@ class AsyncWatch(Generic[T]):
 
     async def begun(self) -> Delivery[T]:
         """Wait until it has begun. Raises what is wrong with where it was to begin."""
-        if self._delivery is None:
-            self._delivery = await asyncio.shield(self._begun)
-        return self._delivery
+        found: Delivery[T] = await asyncio.shield(self._begun)
+        self._delivery = found
+        return found
 
     async def __aenter__(self) -> Self:
         await self.begun()

@@ -1,9 +1,9 @@
-"""Following events: of a stream, or of all of them, as they are appended."""
+"""Following events: of a stream, or of all of them, as they are appended; watched, or told to a handler."""
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import replace
 from typing import Any
 
@@ -11,9 +11,12 @@ from statedb.db import events, feed
 from statedb.db.events import Wanted
 from statedb.db.streams import last_position
 from statedb.db.tx import Tx
+from statedb.errors import InvalidValue
+from statedb.live.subscription import AsyncSubscription, OnError, Subscription
 from statedb.live.watch import AsyncWatch, Delivery, Watch
 from statedb.rooms.feed import _check
 from statedb.values.arguments import LARGEST
+from statedb.values.arguments import handler as plain_handler
 from statedb.values.cursor import Cursor, Page, started
 from statedb.values.event import RecordedEvent
 
@@ -84,6 +87,52 @@ def async_watch(
 
     begun = asyncio.ensure_future(begin())
     return AsyncWatch(shell.hub, lambda read: streams._page(read, wanted), begun, timeout=timeout)
+
+
+def subscribe(
+    shell: Any,
+    handler: Callable[[RecordedEvent], object],
+    stream: str | None = None,
+    *,
+    agent_id: str | None = None,
+    types: str | Iterable[str] | None = None,
+    pattern: str = "*",
+    since: int | Cursor | None = None,
+    on_error: OnError | None = None,
+) -> Subscription[RecordedEvent]:
+    """Have a handler told of each event after its commit, one after the other, on a thread of its own.
+
+    The keywords are those of `watch`. One that fails is reported to the log `statedb` and to `on_error(error, event)`,
+    and the next event comes all the same. Raises InvalidValue, and what `watch` raises.
+    """
+    plain_handler(handler, "subscribe")
+    watching = watch(shell, stream, agent_id=agent_id, types=types, pattern=pattern, since=since)
+    subscription = Subscription(watching, handler, on_error)
+    shell.hub.followers.add(subscription)
+    return subscription
+
+
+async def async_subscribe(
+    shell: Any,
+    handler: Callable[[RecordedEvent], object],
+    stream: str | None = None,
+    *,
+    agent_id: str | None = None,
+    types: str | Iterable[str] | None = None,
+    pattern: str = "*",
+    since: int | Cursor | None = None,
+    on_error: OnError | None = None,
+) -> AsyncSubscription[RecordedEvent]:
+    """Have a handler told of each event after its commit, one after the other, by a task of its own.
+
+    It may be asynchronous. The keywords are those of `watch`. One that fails is reported to the log `statedb` and to
+    `on_error(error, event)`, and the next event comes all the same. Raises InvalidValue, and what `watch` raises.
+    """
+    if not callable(handler):
+        raise InvalidValue(f"subscribe takes a function, and not {handler!r:.80}")
+    watching = async_watch(shell, stream, agent_id=agent_id, types=types, pattern=pattern, since=since)
+    await watching.begun()
+    return AsyncSubscription(watching, handler, on_error)
 
 
 def _position(event: RecordedEvent) -> int:

@@ -17,7 +17,7 @@ from statedb.db import automatic
 from tests.conftest import Opener
 from tests.helpers import HANG, Clock
 from tests.places import Places, only_sqlite
-from tests.rigs.crew import FORKED
+from tests.rigs.processes import FORKED
 
 SORTS = ("file", "postgres", "async postgres")
 K = ("a", "local", "k")

@@ -11,9 +11,11 @@ from typing import Any
 import pytest
 
 from statedb import Store
-from statedb.db import cuts, differences, versions
+from statedb.db import cuts, differences, events, streams, versions
 from statedb.db.sqlite.connection import DIALECT
 from statedb.rooms import log, undo
+
+TABLES = "agent_states|state_|commit_agents|session|stream_|event_"
 
 
 def plan(path: Path, statement: Any) -> str:
@@ -34,6 +36,11 @@ def plan(path: Path, statement: Any) -> str:
         "by",
         "state",
         "state_type",
+        "name",
+        "stream",
+        "first",
+        "types",
+        "version",
     )
     given = dict.fromkeys((*names, "low", "high", "key"), 1)
     with closing(sqlite3.connect(path)) as raw:
@@ -51,6 +58,12 @@ STATEMENTS = {
     "versions by an author": versions._LISTED_BY,
     "a version by its number": versions._NEAREST,
     "the oldest version": versions._OLDEST,
+    "where a stream stands": streams._FIND,
+    "the newest snapshot": events._SNAPSHOT,
+    "what a stream has of ids": events._MARKS,
+    **{f"a stream's events, backward {which}": statement for which, statement in events._EVENTS.items()},
+    **{f"all events, by {which}": statement for which, statement in events._EVERYTHING.items()},
+    **{f"streams, of an agent {which}": statement for which, statement in events._LISTED.items()},
     **{f"commits, {which}": statement for which, statement in log._COMMITS.items()},
 }
 
@@ -61,5 +74,7 @@ def test_no_statement_looks_at_every_key_or_the_whole_log(name: str, path: Path)
     assert "(branch_id=?)" not in found, found
     assert "(branch_id=? AND agent_id=?)" not in found, found
     for step in found.split(" | "):
-        assert not re.match(r"SCAN (agent_states|state_|commit_agents|session)", step) or "USING" in step, found
+        assert (
+            not re.match(r"SCAN (agent_states|state_|commit_agents|session|stream_|event_)", step) or "USING" in step
+        ), found
     assert "TEMP B-TREE FOR ORDER BY" not in found or "differs" in name or "cut" in name, found

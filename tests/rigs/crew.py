@@ -1,30 +1,18 @@
-"""A crew of processes that write to a store and read its feed, any of which may be killed.
-
-What they say goes into files, by single appending writes: those survive the process, and a killed process holds no lock
-of a queue that the others wait for.
-"""
+"""A crew of processes that write to a store and read its feed, any of which may be killed."""
 
 from __future__ import annotations
 
 import asyncio
-import json
 import logging
-import multiprocessing
-import os
 import random
 import time
-from collections.abc import Callable, Iterator
-from multiprocessing.process import BaseProcess
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from statedb import AsyncStore, Change, StateDBError, Store, TransactionAborted
-from tests.helpers import HANG
+from tests.rigs.processes import Board, Log, Processes, until
 
-FORKED = multiprocessing.get_context("forkserver")
-"""Processes forked off one that has imported what they need and opened nothing: a dozen start at once."""
-
-FORKED.set_forkserver_preload(["tests.rigs.crew"])
 TASKS = 4
 
 logging.getLogger("psycopg").addHandler(logging.NullHandler())  # that a killed server is gone is no news here
@@ -35,60 +23,6 @@ HELD = "held"
 
 class Abandoned(Exception):
     """What a writer takes a transaction back with."""
-
-
-# ---- what they say to each other
-
-
-class Board:
-    """A folder where the crew is told to stop, and says what it has done."""
-
-    def __init__(self, folder: Path) -> None:
-        self._folder = folder
-        folder.mkdir(exist_ok=True)
-
-    def tell(self, what: str, value: Any = True) -> None:
-        draft = self._folder / f"{what}.draft"
-        draft.write_text(json.dumps(value))
-        draft.replace(self._folder / what)
-
-    def told(self, what: str) -> Any:
-        """Return what was told, None where nothing was."""
-        try:
-            return json.loads((self._folder / what).read_text())
-        except FileNotFoundError:
-            return None
-
-    def log(self, name: str) -> Log:
-        return Log(self._folder / f"{name}.log")
-
-    def names(self) -> list[str]:
-        """Return who has begun to write."""
-        return sorted(path.stem for path in self._folder.glob("*.log"))
-
-    def logs(self) -> Iterator[list[str]]:
-        """Yield the lines of every log, as words."""
-        for name in self.names():
-            for line in (self._folder / f"{name}.log").read_text().splitlines():
-                yield line.split(" ", 2)
-
-
-class Log:
-    """What a writer says: `ok OP REVISION`, `failed OP ERROR`, or `back OP` of what it took back itself."""
-
-    def __init__(self, path: Path) -> None:
-        self._fd = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT)
-
-    def say(self, *words: object) -> None:
-        os.write(self._fd, (" ".join(map(str, words)) + "\n").encode())
-
-
-def until(comes: Callable[[], Any], what: str) -> None:
-    """Return once something has come true."""
-    deadline = time.monotonic() + 2 * HANG
-    while not comes():
-        assert time.monotonic() < deadline, f"it never came that {what}"
-        time.sleep(0.01)
 
 
 # ---- writers
@@ -224,18 +158,16 @@ class Crew:
         self.board = Board(folder)
         self.killed = 0
         self._where, self._folder, self._options = where, folder, options
-        self._writers: list[BaseProcess] = []
-        self._readers: dict[str, BaseProcess] = {}
-        self._others: list[BaseProcess] = []
+        self._processes = Processes()
+        self._writers: list[str] = []
+        self._readers: list[str] = []
         self._names = 0
 
     def __enter__(self) -> Crew:
         return self
 
     def __exit__(self, *_: object) -> None:
-        for process in [*self._writers, *self._readers.values(), *self._others]:
-            process.kill()
-            process.join()
+        self._processes.kill_all()
 
     def add_writers(self, count: int) -> None:
         """Every other one is asynchronous."""
@@ -246,8 +178,7 @@ class Crew:
 
     def add_readers(self, count: int) -> None:
         for _ in range(count):
-            name = f"r{len(self._readers)}"
-            self._readers[name] = self._start(read, name)
+            self._readers.append(self._start(read, f"r{len(self._readers)}"))
 
     def wait_for_writers(self) -> None:
         """Return once all writers are at work."""
@@ -255,48 +186,34 @@ class Crew:
 
     def hold(self, seconds: float) -> None:
         """Leave a transaction open for a while, from now on."""
-        self._others.append(self._start(hold, "holder", seconds))
+        self._writers.append(self._start(hold, "holder", seconds))
         until(lambda: self.board.told("held"), "the transaction is held")
 
     def kill_writer(self) -> None:
         """Kill a writer in the middle of whatever it does, and put another in its place."""
-        process = self._writers.pop(0)
-        process.kill()
-        process.join()
-        self.killed += 1
-        self.add_writers(1)
+        self._kill(1)
 
     def kill_writers(self) -> None:
         """Kill all writers at once, and begin with others."""
-        count = len(self._writers)
-        for process in self._writers:
-            process.kill()
-        for process in self._writers:
-            process.join()
-        self._writers.clear()
+        self._kill(len(self._writers))
+
+    def _kill(self, count: int) -> None:
+        self._processes.kill(*self._writers[:count])
+        del self._writers[:count]
         self.killed += count
         self.add_writers(count)
 
     def finish(self) -> dict[str, Any]:
         """Have the writers stop, and the readers read to the end; return what each reader saw."""
         self.board.tell("stop")
-        for process in [*self._writers, *self._others]:
-            _join(process)
+        self._processes.join(*self._writers)
         with Store(self._where, **self._options) as store:
             self.board.tell("end", store.transfer.head())
-        for process in self._readers.values():
-            _join(process)
+        self._processes.join(*self._readers)
         return {name: self.board.told(name) for name in self._readers}
 
-    def _start(self, work: Any, name: str, *more: Any) -> BaseProcess:
-        process = FORKED.Process(target=work, args=(self._where, self._folder, name, self._options, *more), name=name)
-        process.start()
-        return process
-
-
-def _join(process: BaseProcess) -> None:
-    process.join(2 * HANG)
-    assert process.exitcode == 0, f"{process.name} ended with {process.exitcode}"
+    def _start(self, work: Any, name: str, *more: Any) -> str:
+        return self._processes.start(name, work, self._where, self._folder, name, self._options, *more)
 
 
 # ---- what came of it

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from multiprocessing.connection import Connection
 
 from statedb import Store
-from tests.rigs.crew import FORKED
+from tests.rigs.processes import FORKED
 from tests.rigs.proxy import Proxy
 from tests.rigs.server import Server
 

@@ -19,7 +19,7 @@ from typing import Any
 from statedb import AutoCheckpoint, Store, Trigger
 from tests.helpers import HANG
 from tests.places import is_url, raw
-from tests.rigs.crew import FORKED, until
+from tests.rigs.processes import FORKED, until
 
 KEYS = 300
 AGENT, TIER = "agent", "persistent"

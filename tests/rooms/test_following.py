@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from statedb import AsyncStore, Event, InTransaction, NoSuchRevision, ReadOnly, StaleCursor, Store
+from statedb import AsyncStore, Event, InTransaction, NoSuchRevision, ReadOnly, RecordedEvent, StaleCursor, Store
 from statedb.values.cursor import Bookmark, Cursor
 from tests.conftest import Opener
 from tests.helpers import HANG, Clock, run
@@ -111,5 +111,45 @@ def test_a_task_is_woken_by_this_stores_events_and_by_others(where: str) -> None
                 waiting = asyncio.create_task(anext_of(watch))
                 await (mine, other)[number % 2].streams.append("s", [Event("x", number)])
                 assert (await waiting).data == number
+
+    run(main())
+
+
+def test_a_handler_is_told_on_a_thread_and_one_that_fails_is_told_of_the_next(
+    open_store: Opener, where: str, caplog: pytest.LogCaptureFixture
+) -> None:
+    store, found, errors = open_store(), [], []
+    told = threading.Semaphore(0)
+
+    def handler(event: RecordedEvent) -> None:
+        found.append(event.data)
+        told.release()
+        if event.data == 1:
+            raise RuntimeError("on purpose")
+
+    store.streams.append("s", [Event("x", 0)])
+
+    def failed(error: Exception, event: Any) -> None:
+        errors.append((str(error), event.data))
+
+    subscription = store.streams.subscribe(handler, "s", since=0, on_error=failed)
+    store.streams.append("t", [Event("x", "another's")])
+    store.streams.append("s", [Event("x", 1), Event("y", 2)])
+    assert all(told.acquire(timeout=HANG) for _ in range(3))
+    store.streams.unsubscribe(subscription)
+    assert not subscription.active
+    assert (found, errors) == ([0, 1, 2], [("on purpose", 1)])
+    assert "a handler failed" in caplog.text
+
+
+def test_a_handler_is_told_by_a_task(where: str) -> None:
+    async def main() -> None:
+        async with AsyncStore(where) as store:
+            told: asyncio.Queue[RecordedEvent] = asyncio.Queue()
+            subscription = await store.streams.subscribe(told.put, types="x")
+            await store.streams.append("s", [Event("y", 1), Event("x", 2)])
+            assert (await told.get()).data == 2
+            await store.streams.unsubscribe(subscription)
+            assert not subscription.active
 
     run(main())

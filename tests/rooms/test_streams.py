@@ -150,6 +150,9 @@ def test_a_stream_is_its_agents_for_good(store: Store) -> None:
     assert [each.stream_id for each in store.streams.list("a")] == ["mine"]
     assert [each.stream_id for each in store.streams.list(pattern="*s")] == ["nobodys", "yours"]
     assert [each.type for each in store.streams.read_all(agent_id="a")] == ["a", "b", "e"]
+    store.streams.save_snapshot("mine", 1, 1)
+    assert [commit.revision for commit in store.history.commits(agent_id="a")] == [6, 5, 2, 1]
+    assert store.feed.changes(agent_id="a") == []
     assert (store.streams.list("nobody"), store.streams.read_all(agent_id="nobody")) == ([], [])
 
 

@@ -1,0 +1,1 @@
+"""Linearizability: whether operations that overlapped each took effect at one instant between call and return."""
