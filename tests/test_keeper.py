@@ -108,12 +108,16 @@ def test_one_of_several_works_and_another_takes_over(where: str, monkeypatch: py
 
 
 def test_a_task_keeps_as_a_thread_does(where: str) -> None:
+    told: list[tuple[str, int]] = []
+
     async def main() -> None:
-        async with AsyncStore(where, durability="normal") as store, store.keep() as keeper:
+        keeping = AsyncStore(where, durability="normal")
+        async with keeping as store, store.keep(lambda *found: told.append((found[0], found[1].expired))) as keeper:
             await store.states.set("a", "session", "k", 1, ttl=0.05)
             seen = store.hub.rings
             while keeper.expired == 0:
                 seen = await store.hub.wait(seen, 0.1)
+            assert told == [("main", 1)]
         async with AsyncStore(where) as store:
             assert await store.locks.list() == []
 

@@ -118,5 +118,5 @@ def _is_in_front() -> bool:
     try:
         with open(os.ctermid(), "rb") as terminal:
             return os.tcgetpgrp(terminal.fileno()) == os.getpgrp()
-    except OSError:
+    except (OSError, AttributeError):  # there is no terminal, or it is Windows
         return False

@@ -10,6 +10,7 @@ from statedb.cli import completion
 from statedb.cli.arguments import Agent, Json
 from statedb.cli.exits import Refused
 from statedb.cli.forms import form
+from statedb.cli.signals import until_asked
 from statedb.cli.states import given_metadata
 from statedb.cli.stores import opened
 from statedb.cli.terminal import output, tables
@@ -65,7 +66,7 @@ def acquire(
     does not exist yet is made.
     """
     said = given_metadata(metadata)
-    with opened(context, create=True) as store:
+    with until_asked(), opened(context, create=True) as store:
         lock = store.locks.acquire(agent, key, type.value, ttl=ttl, wait=wait, owner=owner, metadata=said)
         if as_json:
             output.json({name: getattr(lock, name) for name in _SAID})

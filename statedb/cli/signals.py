@@ -7,7 +7,10 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from types import FrameType
 
-ENDING = (signal.SIGINT, signal.SIGTERM, signal.SIGHUP)
+import typer
+
+ENDING = tuple(getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGHUP") if hasattr(signal, name))
+"""All there are: Windows has no terminal that hangs up."""
 
 
 @contextmanager
@@ -36,3 +39,15 @@ class Asked(BaseException):
 def ending(number: int, _: FrameType | None = None) -> None:
     """Raise Asked, as a handler of signals."""
     raise Asked(number)
+
+
+@contextmanager
+def until_asked() -> Iterator[None]:
+    """Have a signal end what the block does in order, and the program with the status that tells of it."""
+    # Not left to the signal itself: a watch that is killed leaves the file behind by which it is woken, and who waits
+    # for a lock a place in the line.
+    try:
+        with heeded(ending):
+            yield
+    except Asked as asked:
+        raise typer.Exit(128 + asked.number) from None

@@ -10,8 +10,9 @@ import typer
 from statedb.cli import completion
 from statedb.cli.arguments import Json, Limit, Message, Timeout
 from statedb.cli.exits import Refused, Usage
-from statedb.cli.follow import follow, until_asked
+from statedb.cli.follow import follow
 from statedb.cli.forms import form
+from statedb.cli.signals import until_asked
 from statedb.cli.states import given_bytes, given_metadata, parsed
 from statedb.cli.stores import opened
 from statedb.cli.terminal import output, tables

@@ -10,8 +10,9 @@ import typer
 from statedb.cli import completion
 from statedb.cli.arguments import POINT, Json, Limit, Timeout
 from statedb.cli.exits import Usage
-from statedb.cli.follow import follow, until_asked
+from statedb.cli.follow import follow
 from statedb.cli.points import point, revision_at
+from statedb.cli.signals import until_asked
 from statedb.cli.stores import opened
 from statedb.cli.terminal.marks import Line, brief_line, lock_line
 from statedb.models import Change, StateType

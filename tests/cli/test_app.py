@@ -16,6 +16,7 @@ from statedb.cli.app import app
 from statedb.cli.command import LIVE, PAST, READ, STORE, TRANSFER, TRAVEL, WRITE, Command
 from statedb.cli.commands import COMMANDS
 from tests.cli.helpers import Cli
+from tests.places import only_sqlite
 
 NO_HEAVY_IMPORTS = f"""
 import sys, types
@@ -37,6 +38,7 @@ def test_version_is_printed(cli: Cli) -> None:
     assert cli.bare("--version").text == f"statedb {__version__}\n"
 
 
+@only_sqlite
 @pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_the_help_of_each_command_is_a_page_that_ends_with_examples(cli: Cli, command: Command) -> None:
@@ -53,6 +55,7 @@ def test_the_help_of_each_command_is_a_page_that_ends_with_examples(cli: Cli, co
         assert " ".join(each.split()) in " ".join(said)
 
 
+@only_sqlite
 @pytest.mark.usefixtures("wide")
 @pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
 def test_commands_that_read_say_what_they_print_for_programs(cli: Cli, command: Command) -> None:

@@ -1,9 +1,13 @@
 from __future__ import annotations
 
+import logging
 import signal
 import subprocess
 
-from statedb import Store
+import pytest
+
+from statedb import Store, StoreBusy
+from statedb.cli.keeper import _noted
 from tests.cli.helpers import Cli, Program
 from tests.helpers import HANG, Clock
 from tests.places import only_sqlite
@@ -52,3 +56,12 @@ def test_it_keeps_a_store_until_it_is_asked_to_end(program: Program, clock: Cloc
     assert (keeping.returncode, out, err) == (0, b"", b"")
     with Store(program.name) as store:
         assert store.locks.list() == []
+
+
+def test_what_the_library_logs_meanwhile_is_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    log = logging.getLogger("statedb.keeper")
+    with _noted("statedb"):
+        log.error("it could not", exc_info=StoreBusy("somebody\nelse writes"))
+        log.info("it could")
+    log.handle(logging.makeLogRecord({"name": log.name, "levelno": logging.DEBUG, "msg": "later"}))
+    assert capsys.readouterr() == ("", "statedb: it could not: somebody\\nelse writes\n")

@@ -62,3 +62,14 @@ def test_an_output_without_a_buffer_that_takes_no_more_is_an_error(
     assert (caught.value.errno, made.got) == (code, b"01234")
     with pytest.raises(OSError), writing("-") as write:  # noqa: PT011
         write("abcdef")
+
+
+def test_a_line_of_json_is_safe_to_show_and_left_alone_in_a_pipe(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown, piped = Short(100), Short(100)
+    monkeypatch.setattr(output, "is_terminal", lambda: True)
+    _stands_for_stdout(shown, monkeypatch)
+    output.json_line({"a": "\x9b2J"})
+    monkeypatch.setattr(output, "is_terminal", lambda: False)
+    _stands_for_stdout(piped, monkeypatch)
+    output.json_line({"a": "\x9b2J"})
+    assert (shown.got, piped.got) == (b'{"a":"\\u009b2J"}\n', b'{"a":"\xc2\x9b2J"}\n')
