@@ -234,7 +234,14 @@ class AsyncEngine:
 
     async def _run(self, fn: Callable[[], Any]) -> Any:
         self.check()
-        return await greenlets.run(fn)
+        task = asyncio.current_task()
+        before = 0 if task is None else task.cancelling()
+        result = await greenlets.run(fn)
+        # The pool swallows a cancellation that comes with the connection it waited for; whoever goes on after it, such
+        # as who waits for a lock, would wait for ever.
+        if task is not None and task.cancelling() > before:
+            raise asyncio.CancelledError
+        return result
 
     def check(self) -> None:
         """Raise StoreClosed if it is, or for another event loop, whose connections these are not."""

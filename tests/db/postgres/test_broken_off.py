@@ -14,7 +14,7 @@ from statedb import AsyncStore, Store
 from statedb.db.postgres import asyncengine
 from statedb.db.postgres.failures import Lost
 from tests.conftest import Opener
-from tests.helpers import Clock
+from tests.helpers import HANG, Clock, run
 from tests.places import only_postgres
 
 MOST = 20
@@ -129,3 +129,28 @@ def test_a_thread_that_waits_for_a_connection_is_told_so(where: str) -> None:
         with pytest.raises(Exception, match=r"raise Settings\.postgres_pool"):
             store.states.get("a", "shared", "x")
         tx.states.set("a", "shared", "x", 1)
+
+
+def test_a_cancellation_that_the_pool_swallows_is_one_all_the_same(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def main() -> None:
+        async with AsyncStore(where) as store:
+            pool: Any = store._engine._port.pool  # type: ignore[union-attr]
+            take, asked = pool.getconn, asyncio.Event()
+
+            async def getconn() -> Any:
+                asked.set()
+                try:
+                    await asyncio.sleep(HANG)
+                except asyncio.CancelledError:
+                    return await take()
+
+            monkeypatch.setattr(pool, "getconn", getconn)
+            reading = asyncio.create_task(store.transfer.head())
+            await asked.wait()
+            reading.cancel()
+            with pytest.raises(asyncio.CancelledError):
+                await reading
+            monkeypatch.undo()
+            assert await store.transfer.head() == 0
+
+    run(main())
