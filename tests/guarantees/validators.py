@@ -149,8 +149,14 @@ def compacted(lives: Sequence[Life], log: Log, wanted: Filter) -> list[str]:
             found.append(f"life {number} began {'without' if refused else 'with'} a listing")
         if refused and before is not None and life.since < before.cursor:
             found.append(f"life {number} went back to {life.since}")
-        if life.listing is not None and life.listing != _picked(log, life.since, wanted):
-            found.append(f"life {number} began anew with a listing that is not what stood at {life.since}")
+        if life.listing is not None:
+            stood = _picked(log, life.since, wanted)
+            wrong = sorted(key for key in stood.keys() | life.listing.keys() if stood.get(key) != life.listing.get(key))
+            found += [
+                f"life {number} was told that {key.key} of {key.agent_id} ({key.state_type}) was "
+                f"{life.listing.get(key)} at {life.since}, where it was {stood.get(key)}"
+                for key in wrong
+            ]
     return found
 
 

@@ -53,7 +53,10 @@ def cut(where: str, folder: Path, name: str, seed: int) -> None:
     log.say("cut", floor)
 
 
-_CUT = "branch_id = {branch} and floor < {floor} and revision > created_revision"
+_CUT = (
+    "branch_id = {branch} and floor < {floor} "
+    "and exists (select 1 from state_versions v where v.state_id = agent_states.id and v.revision < {floor})"
+)
 _OLD = (
     "revision < (select max(n.revision) from state_versions n where n.state_id = state_versions.state_id "
     "and n.revision <= {floor}) and state_id in (select id from agent_states where branch_id = {branch})"

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import inspect
-from collections.abc import Generator
+from collections.abc import Callable, Generator
 from typing import Any
 
 Doing = Generator[Any, Any, None]
@@ -22,14 +22,16 @@ def drive(doing: Doing) -> None:
 
 async def drive_async(doing: Doing) -> None:
     """Do it on an asynchronous store."""
-    go_on, given = doing.send, None
+    go_on: Callable[[Any], Any] = doing.send
+    given: Any = None
     while True:
         try:
             asked = go_on(given)
         except StopIteration:
             return
         try:
-            go_on, given = doing.send, await asked if inspect.isawaitable(asked) else asked
+            given = await asked if inspect.isawaitable(asked) else asked
+            go_on = doing.send
         except Exception as error:
             go_on, given = doing.throw, error
 

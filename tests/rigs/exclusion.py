@@ -34,6 +34,8 @@ STAY = 0.004
 """Seconds between the writes of a holder, on average."""
 EVERY = 0.3
 """Seconds from one blow to the next, on average."""
+FEW = 20
+"""Of fewer locks that others waited for, nothing is said of their order."""
 STOPPED = (0.02, 1.0)
 """Seconds that a process stands still: some longer than a lease."""
 
@@ -222,7 +224,10 @@ def _in_order(waits: list[Wait], stopped: list[tuple[str, int, int]]) -> float:
         if not any(wait.by == name and since < wait.until and wait.since < until for name, since, until in stopped)
     ]
     found = [not before for _, before in overtaken(able)]
-    return sum(found) / len(found) if found else 1.0
+    share = sum(found) / len(found) if found else 1.0
+    # It is 76 to 98 %: who asks stands in line a moment later, and is measured from when it asked. From the end: 5 %.
+    assert share > 0.5 or len(found) < FEW, f"{share:.1%} of {len(found)} locks went to who had come first"
+    return share
 
 
 def _run(where: str, folder: Path, seconds: float, seed: int) -> tuple[Counter[str], list[tuple[str, int, int]]]:

@@ -46,7 +46,7 @@ class Processes:
     def kill(self, *names: str) -> None:
         """Kill processes in the middle of whatever they do, all at once."""
         for name in names:
-            assert self._alive[name].exitcode is None, f"{name} ended with {self._alive[name].exitcode}"
+            self._check(name)
         self._kill(*names)
 
     def kill_all(self) -> None:
@@ -61,6 +61,7 @@ class Processes:
 
     def stop(self, name: str) -> None:
         """Have a process stand still, in the middle of whatever it does."""
+        self._check(name)
         os.kill(self._pid(name), signal.SIGSTOP)
 
     def go_on(self, name: str) -> None:
@@ -79,6 +80,10 @@ class Processes:
             process.join(2 * HANG)
             assert process.exitcode == 0, f"{name} ended with {process.exitcode}"
             del self._alive[name]
+
+    def _check(self, name: str) -> None:
+        """Assert that a process has not ended by itself, which would be for a reason."""
+        assert self._alive[name].exitcode is None, f"{name} ended with {self._alive[name].exitcode}"
 
     def _pid(self, name: str) -> int:
         pid = self._alive[name].pid

@@ -283,6 +283,7 @@ def _run(where: str, folder: Path, seconds: float, seed: int) -> None:
                 case 1 | 2 | 3:
                     name = chance.choice([*WATCHERS])
                     processes.kill(name)
+                    time.sleep(chance.uniform(0, 3 * EVERY))  # so that what it comes back to is more than a page
                     begin_watcher(name)
                 case _:
                     cuts += 1
@@ -295,7 +296,7 @@ def _run(where: str, folder: Path, seconds: float, seed: int) -> None:
         with Store(where) as store:
             board.tell("end", {branch.name: branch.head for branch in store.branches.list()})
             for branch in (MAIN, LAB):  # a watch that has nothing to say would not look whether it is the end
-                store.branch(branch).states.set("a", "local", "end", branch)
+                store.branch(branch).states.set("a", TIERS[0], "end", branch)
         processes.join(*WATCHERS)
     finally:
         processes.kill_all()
