@@ -8,6 +8,13 @@ import pytest
 from statedb import Store
 from tests.cli.helpers import Cli, Program
 
+
+@pytest.fixture(params=["sqlite"])
+def database(request: pytest.FixtureRequest) -> str:
+    """One database is enough: what is tested here does not depend on it."""
+    return str(request.param)
+
+
 KEY = ("a", "persistent", "k")
 
 

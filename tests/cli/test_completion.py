@@ -21,6 +21,13 @@ from statedb.db.sqlite.opening import create_at
 from tests.cli.helpers import Cli, Program, Ran
 from tests.places import only_sqlite
 
+
+@pytest.fixture(params=["sqlite"])
+def database(request: pytest.FixtureRequest) -> str:
+    """One database is enough: what is tested here does not depend on it."""
+    return str(request.param)
+
+
 EVIL = ["$(touch pwned)", "`x`", "a b", "a'b", 'a"b', "a\\b", "a;b", "-rf", "~root", "*", "a\nb", "\x1b[2J", "!!", "#x"]
 
 

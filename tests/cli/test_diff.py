@@ -7,6 +7,13 @@ from tests.cli.conftest import PREFS
 from tests.cli.helpers import Cli, Program
 from tests.helpers import Clock
 
+
+@pytest.fixture(params=["sqlite"])
+def database(request: pytest.FixtureRequest) -> str:
+    """One database is enough: what is tested here does not depend on it."""
+    return str(request.param)
+
+
 OLD = {"theme": "dark", "tabs": ["a", "b"], "gone": None, "n": 1}
 NEW = {"theme": "light", "tabs": ["x", "a"], "size": 12, "n": 1}
 

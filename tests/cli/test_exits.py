@@ -14,6 +14,13 @@ from statedb import Store
 from statedb.cli.exits import INTERRUPTED, UNREAD, Refused, run
 from tests.cli.helpers import Program, lines
 
+
+@pytest.fixture(params=["sqlite"])
+def database(request: pytest.FixtureRequest) -> str:
+    """One database is enough: what is tested here does not depend on it."""
+    return str(request.param)
+
+
 KEY = ("--agent", "a", "--type", "persistent", "--key", "k")
 
 

@@ -12,6 +12,13 @@ from statedb.cli.spoken import spoken
 from tests.cli.helpers import Cli, Program
 from tests.helpers import Clock
 
+
+@pytest.fixture(params=["sqlite"])
+def database(request: pytest.FixtureRequest) -> str:
+    """One database is enough: what is tested here does not depend on it."""
+    return str(request.param)
+
+
 NOW = datetime(2026, 11, 20, 10, 30, tzinfo=UTC)
 """A Friday."""
 
