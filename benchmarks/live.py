@@ -6,7 +6,7 @@ import multiprocessing
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import count
+from itertools import count, islice
 from multiprocessing.connection import Connection
 from statistics import median
 from typing import Any
@@ -44,10 +44,10 @@ def _far(store: Store, where: str, sizes: Sizes) -> list[Row]:
 
 def _taken(store: Store, pipe: Connection, times: int, pause: float) -> list[float]:
     """Commit times, and return how long each was on its way, in microseconds."""
+    pipe.send(times)
     for _ in range(times):
         store.states.set(AGENT, TIER, "ping", time.monotonic_ns())
         time.sleep(pause)
-    pipe.send(times)
     assert pipe.poll(_PATIENCE), "the watcher does not answer"
     taken: list[float] = pipe.recv()
     return taken
@@ -70,12 +70,9 @@ def _watcher(where: str) -> Iterator[Connection]:
 def _watch(where: str, pipe: Connection) -> None:
     with Store(where, durability="normal") as store, store.watch(pattern="ping") as watch:
         pipe.send("ready")
-        taken: list[float] = []
-        for change in watch:
-            taken.append((time.monotonic_ns() - change.new_value) / 1_000)
-            if pipe.poll() and len(taken) >= pipe.recv():
-                pipe.send(taken)
-                taken = []
+        while True:
+            times = pipe.recv()
+            pipe.send([(time.monotonic_ns() - change.new_value) / 1_000 for change in islice(watch, times)])
 
 
 def _near(store: Store, sizes: Sizes) -> Row:
@@ -110,8 +107,8 @@ def _idle(where: str, sizes: Sizes) -> Row:
 
 
 def _wait(where: str, pipe: Connection, seconds: float) -> None:
-    with Store(where, durability="normal") as store:
-        list(store.watch(timeout=0.5))  # what starting costs is not waiting
+    with Store(where, durability="normal") as store, store.hub.attended():
+        list(store.watch(timeout=1.0))  # what starting to listen costs is not waiting
         began = time.process_time()
         list(store.watch(timeout=seconds))
         pipe.send((time.process_time() - began) / seconds * 1e6)
