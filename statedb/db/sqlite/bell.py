@@ -14,7 +14,6 @@ file system without inotify, a writer that does not know of bells) is found out 
 
 from __future__ import annotations
 
-import ctypes
 import os
 import sys
 import threading
@@ -196,6 +195,8 @@ def _take_down_if_last(file: int, path: str) -> None:
 def _watching(path: str) -> int:
     """Return an inotify descriptor that can be read once a file was written to. Two calls of the C library, to which
     the package inotify_simple would come down as well. Raises OSError."""
+    import ctypes  # who only writes a store has no use for it
+
     libc = ctypes.CDLL(None, use_errno=True)
     made: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
     if made < 0:
