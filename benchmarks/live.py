@@ -139,19 +139,24 @@ def _replayed(store: Store, sizes: Sizes) -> list[Row]:
 # ---- locks and streams
 
 
+def _some(sizes: Sizes) -> int:
+    """Return how many of the dear kind of operations a round has."""
+    return max(2, sizes.operations // 10)
+
+
 def _lock(store: Store, sizes: Sizes) -> Row:
     def pair(_turn: int) -> float:
         with Stopwatch() as watch:
-            for _ in range(sizes.operations // 10):
+            for _ in range(_some(sizes)):
                 store.locks.release(store.locks.acquire(AGENT, "key"))
-        return watch.per(sizes.operations // 10)
+        return watch.per(_some(sizes))
 
     def two(_turn: int) -> float:
         with Stopwatch() as watch:
-            for number in range(sizes.operations // 10):
+            for number in range(_some(sizes)):
                 store.states.set(AGENT, TIER, "floor", {"held": number})
                 store.states.set(AGENT, TIER, "floor", {"free": number})
-        return watch.per(sizes.operations // 10)
+        return watch.per(_some(sizes))
 
     return race(Row("acquire and release a lock", "two sets of a small value"), pair, two, max(3, sizes.rounds // 5))
 
@@ -161,15 +166,15 @@ def _fenced(store: Store, sizes: Sizes) -> Row:
 
     def plain(_turn: int) -> float:
         with Stopwatch() as watch:
-            for _ in range(sizes.operations // 10):
+            for _ in range(_some(sizes)):
                 store.states.set(AGENT, TIER, "free", next(numbers))
-        return watch.per(sizes.operations // 10)
+        return watch.per(_some(sizes))
 
     def fenced(_turn: int) -> float:
         with store.locks.hold(AGENT, "held") as lock, Stopwatch() as watch:
-            for _ in range(sizes.operations // 10):
+            for _ in range(_some(sizes)):
                 lock.states.set(AGENT, TIER, "held", next(numbers))
-        return watch.per(sizes.operations // 10)
+        return watch.per(_some(sizes))
 
     row = Row("set with a fence", "the same set of a key that nobody has locked, in a store without locks")
     return race(row, fenced, plain, max(3, sizes.rounds // 5))
@@ -181,16 +186,16 @@ def _append(store: Store, sizes: Sizes) -> Row:
 
     def append(_turn: int) -> float:
         with Stopwatch() as watch:
-            for _ in range(sizes.operations // 20):
+            for _ in range(_some(sizes)):
                 store.streams.append(f"order-{next(numbers)}", events, expected_version=0)
-        return watch.per(sizes.operations // 20 * len(events))
+        return watch.per(_some(sizes) * len(events))
 
     def write(_turn: int) -> float:
         with Stopwatch() as watch:
-            for _ in range(sizes.operations // 20):
+            for _ in range(_some(sizes)):
                 values = {f"{next(numbers)}": event.data for event in events}
                 store.states.set_many("floor", TIER, values)
-        return watch.per(sizes.operations // 20 * len(events))
+        return watch.per(_some(sizes) * len(events))
 
     row = Row("append 10 events to a new stream, each", "set_many of 10 new keys with the same data, each")
     return race(row, append, write, max(3, sizes.rounds // 5))
