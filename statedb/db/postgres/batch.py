@@ -61,7 +61,8 @@ class Waiting:
         was, tx = self.tx, Tx(connection, self.context, self.footprint)
         tx.note, tx.earlier, self.tx = replace(self.note), earlier, tx
         if earlier is not None and was is not None:
-            tx.locks = was.locks  # what it read of them holds: who is concerned by what an earlier one did is put off
+            # What it read of them holds: who is concerned by what an earlier one did is put off.
+            tx.locks = was.locks
             tx.found = {at: row for at, row in was.found.items() if at.state_type == STREAM}
         return Running(lambda: self.body(tx), self.variables.copy())
 
@@ -214,11 +215,7 @@ class Together:
     def commit(self, batch: list[Waiting]) -> None:
         """Write what each has staged and commit; what comes too early is put off."""
         for each in batch:
-            if each.footprint.meets(self._done):
-                self.put_off.append(each)
-                continue
-            self._again_if_overtaken(each)
-            if (each.footprint.whole and (self._changed or self._done)) or self.connection.laden:
+            if self._is_early(each) or (self._is_overtaken(each) and not self._made_up_for(each)):
                 self.put_off.append(each)
             elif each.error is None:
                 self._flush(each)
@@ -240,15 +237,24 @@ class Together:
             self._port.give_back(self._driver)
             self._driver = None
 
-    def _again_if_overtaken(self, waiting: Waiting) -> None:
-        overtaken = waiting.footprint.streams and self._earlier.streams
-        if waiting.footprint.whole or not (overtaken or waiting.footprint.meets(self._changed)):
-            return
+    def _is_early(self, waiting: Waiting) -> bool:
+        """Tell whether it has to see rows that only a commit would show it, or would be too much at once."""
+        relied = waiting.footprint
+        is_blind = relied.whole and bool(self._changed or self._done)
+        return is_blind or relied.meets(self._done) or self.connection.laden
+
+    def _is_overtaken(self, waiting: Waiting) -> bool:
+        """Tell whether it has read what an earlier one changes, whose traces show it that."""
+        return (waiting.footprint.streams and self._earlier.streams) or waiting.footprint.meets(self._changed)
+
+    def _made_up_for(self, waiting: Waiting) -> bool:
+        """Run it again, over what those before it leave; False where it has to be put off all the same."""
         running = waiting.start(self.connection, self._earlier)
         while not running.ended:
             running.answer(wait_for(running.wish))
         self.connection.check()
         waiting.ended(running)
+        return not self._is_early(waiting)  # it may have read another key than before
 
     def _flush(self, waiting: Waiting) -> None:
         tx = waiting.tx

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from statedb import AsyncStore, Store
+from statedb import AsyncStore, LockHeld, Store
 from statedb.db.postgres import connection, landing
 from statedb.db.postgres.batch import Together
+from statedb.rooms.locks import Ask
 from tests.helpers import Clock
 from tests.places import only_postgres
 
@@ -157,3 +158,27 @@ def test_deltas_of_one_batch_are_on_each_other_where_they_land(where: str, clock
         return [(await store.history.get("a", "shared", "k", version)).value["by"] for version in range(2, 21)], tries
 
     assert on(where, clock, work) == (list(range(1, 20)), [1])
+
+
+# ---- locks, and what makes no commit
+
+ASK = Ask("a", "k", "exclusive", 30, None, None)
+
+
+def test_a_key_that_was_locked_is_refused_to_who_finds_it_when_he_is_run_again(where: str, clock: Clock) -> None:
+    def write_where_it_points(tx: Any) -> None:
+        tx.states.set("a", "shared", tx.states.get("a", "shared", "pointer"), "written")
+
+    async def work(store: AsyncStore) -> Any:
+        await store.states.set("a", "shared", "pointer", "free")
+        *_, found = await asyncio.gather(
+            store.locks._take(ASK, 0),
+            store.states.set("a", "shared", "pointer", "k"),
+            store.run(write_where_it_points),
+            return_exceptions=True,
+        )
+        return found, await store.states.keys("a", "shared")
+
+    found, keys = on(where, clock, work)
+    assert isinstance(found, LockHeld)
+    assert keys == ["first", "pointer"]
