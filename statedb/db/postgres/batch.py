@@ -61,7 +61,8 @@ class Waiting:
         was, tx = self.tx, Tx(connection, self.context, self.footprint)
         tx.note, tx.earlier, self.tx = replace(self.note), earlier, tx
         if earlier is not None and was is not None:
-            # What it read of them holds: who is concerned by what an earlier one did is put off.
+            # What it read of them holds: who is concerned by what an earlier one did is put off, and so is who has
+            # changed them himself.
             tx.locks = was.locks
             tx.found = {at: row for at, row in was.found.items() if at.state_type == STREAM}
         return Running(lambda: self.body(tx), self.variables.copy())
@@ -249,6 +250,8 @@ class Together:
 
     def _made_up_for(self, waiting: Waiting) -> bool:
         """Run it again, over what those before it leave; False where it has to be put off all the same."""
+        if waiting.tx is not None and waiting.tx.asides:
+            return False  # what it remembers of a line is what it made of it
         running = waiting.start(self.connection, self._earlier)
         while not running.ended:
             running.answer(wait_for(running.wish))
@@ -273,15 +276,17 @@ class Together:
         done = {Address("", deed.kind, str(deed.said.get("name", ""))) for deed in tx.deeds}
         for deed in tx.deeds:
             done |= deed.concerns
+        if tx.asides:
+            done |= {Address("", "aside", ""), *(at for of in tx.locks for at in of.addresses)}
         self._relied.add(waiting.footprint)
         self._now = max(self._now, tx.now)
-        self._wrote = self._wrote or bool(tx.asides)
+        self._wrote = self._wrote or bool(done)
+        self._done |= done
         if journal.flush(tx) is None:
             return
         self._wrote = True
         self._last = tx
         self._changed |= changed
-        self._done |= done
 
     def _land(self) -> Landed | None:
         try:

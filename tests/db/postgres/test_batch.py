@@ -182,3 +182,27 @@ def test_a_key_that_was_locked_is_refused_to_who_finds_it_when_he_is_run_again(w
     found, keys = on(where, clock, work)
     assert isinstance(found, LockHeld)
     assert keys == ["first", "pointer"]
+
+
+def test_each_has_a_place_of_his_own_in_a_line(where: str, clock: Clock) -> None:
+    async def work(store: AsyncStore) -> Any:
+        await store.locks.acquire("a", "k")
+        for _ in range(2):  # in new rows, and in those that are used again
+            places: Any = await asyncio.gather(*(store.locks._take(ASK, None) for _ in range(3)))
+            assert len({each.id for each in places}) == len({each.arrived for each in places}) == 3
+            assert len(await store.locks.list(waiting=True)) == 4
+            await asyncio.gather(*(store.locks._give_up(ASK, each) for each in places))
+            assert len(await store.locks.list(waiting=True)) == 1
+
+    on(where, clock, work)
+
+
+def test_a_consumer_is_made_once_and_what_it_has_acknowledged_stays_so(where: str, clock: Clock) -> None:
+    async def work(store: AsyncStore) -> Any:
+        await asyncio.gather(*(store.feed.consumer("c") for _ in range(3)))
+        for number in range(5):
+            await store.states.set("a", "shared", "k", number)
+        await asyncio.gather(*(store.feed._acknowledge("c", revision) for revision in (6, 4, 2)))
+        return [(each.name, each.revision) for each in await store.feed.consumers()]
+
+    assert on(where, clock, work) == [("c", 6)]
