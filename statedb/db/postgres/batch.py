@@ -86,6 +86,8 @@ class Batches:
         self._port, self._most = port, most
         self._waiting: deque[Waiting] = deque()
         self._pump: asyncio.Task[None] | None = None
+        self._together = most
+        """How many to try at once: where most had to be put off, they would all be run each time that one is made."""
 
     def submit(self, context: Context, note: Note, body: Body) -> asyncio.Future[Any]:
         """Queue a write and return a future of what its function returns, settled once it is committed."""
@@ -104,7 +106,7 @@ class Batches:
     async def _run(self) -> None:
         while self._waiting:
             batch: list[Waiting] = []
-            while self._waiting and len(batch) < self._most:
+            while self._waiting and len(batch) < self._together:
                 first = self._waiting.popleft()
                 if not first.future.done():  # cancelled before its turn
                     batch.append(first)
@@ -150,6 +152,8 @@ class Batches:
             await greenlets.run(lambda: together.commit(batch))
         finally:
             await greenlets.run(together.end)
+        done = len(batch) - len(together.put_off)
+        self._together = max(1, done if together.put_off else min(2 * self._together, self._most))
         self._waiting.extendleft(reversed(together.put_off))
         for each in batch:
             if each not in together.put_off:

@@ -206,3 +206,18 @@ def test_a_consumer_is_made_once_and_what_it_has_acknowledged_stays_so(where: st
         return [(each.name, each.revision) for each in await store.feed.consumers()]
 
     assert on(where, clock, work) == [("c", 6)]
+
+
+def test_what_has_to_be_put_off_is_not_run_each_time_that_one_is_made(where: str, clock: Clock) -> None:
+    ran: list[str] = []
+
+    def lock(tx: Any, key: str) -> int:
+        ran.append(key)
+        return int(tx.locks.acquire("a", key).fence)
+
+    async def work(store: AsyncStore) -> Any:
+        keys = [f"k{number}" for number in range(30)]
+        return await asyncio.gather(*(store.run(lock, key) for key in keys))
+
+    assert sorted(on(where, clock, work)) == list(range(1, 31))
+    assert len(ran) < 30 * 4
