@@ -232,6 +232,15 @@ def test_a_lapse_is_nobodys_deed_and_a_sweep_records_it(store: Any, clock: Clock
     assert (lock.by, lapse.change, lapse.by) == ("me", "lapse", None)
 
 
+def test_a_sweep_records_no_more_than_it_is_told_to(store: Any, clock: Clock) -> None:
+    store.states.set("a", "local", "brief", 1, ttl=1)
+    for _ in range(3):
+        store.locks.acquire("a", "k", "read", ttl=1)
+    clock.advance(1)
+    assert [store.retention.sweep(limit=2) for _ in range(3)] == [2, 2, 0]
+    assert [each.fence for each in store.feed.locks() if each.change == "lapse"] == [1, 2, 3]
+
+
 def test_in_a_transaction_a_lock_is_taken_with_its_commit_or_not_at_all(store: Any) -> None:
     def fail(tx: Any) -> None:
         tx.locks.acquire("a", "k")
