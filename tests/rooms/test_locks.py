@@ -269,6 +269,18 @@ def test_in_a_transaction_a_lock_is_taken_with_its_commit_or_not_at_all(store: A
     assert store.states.set("a", "local", "k", 2, fence=lock.fence).version == 2
 
 
+def test_a_transaction_lists_the_locks_as_it_leaves_them(store: Any) -> None:
+    standing, ended = store.locks.acquire("a", "m"), store.locks.acquire("b", "k")
+    with store.transaction() as tx:
+        tx.locks.release(ended)
+        taken = [tx.locks.acquire("a", key, "read") for key in ("n", "l", "n")]
+        tx.locks.renew(standing, ttl=60)
+        seen = tx.locks.list()
+        assert [each.fence for each in seen] == [taken[1].fence, standing.fence, taken[0].fence, taken[2].fence]
+        assert tx.locks.list("b") == []
+    assert store.locks.list() == seen
+
+
 def test_nothing_that_has_no_sense_is_taken(store: Any) -> None:
     wrong = calls(
         lambda: store.locks.acquire("a", "k", "mutex"),
