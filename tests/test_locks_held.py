@@ -413,6 +413,43 @@ def test_a_renewal_that_fails_is_tried_again_until_the_lease_has_ended(shell: st
     assert not passing.lost.is_set()
 
 
+@pytest.mark.parametrize("shell", ["sync", "async"])
+def test_a_clock_that_goes_back_puts_no_renewal_off(shell: str, clock: Clock) -> None:
+    """The lease ends by the store's clock, which on a server is not this machine's."""
+    passing = Failing(None)
+
+    def is_put_right() -> bool:
+        return passing.lease.due == clock.micros + 3_000_000
+
+    async def main() -> None:
+        leases = AsyncLeases(clock, lambda: None)
+        passing.lease.renew = passing.renew_async
+        leases.keep(passing.lease)
+        for seconds, is_so in ((-3600, is_put_right), (3, passing.done.is_set)):
+            clock.advance(seconds)
+            while not is_so():
+                leases._changed.set()
+                await asyncio.sleep(0.001)
+        await leases.stop()
+
+    def plain() -> None:
+        leases = Leases(clock, lambda: None)
+        leases.keep(passing.lease)
+        for seconds, is_so in ((-3600, is_put_right), (3, passing.done.is_set)):
+            clock.advance(seconds)
+            soon(partial(looked_at, leases, is_so))
+        leases.stop()
+
+    run(main()) if shell == "async" else plain()
+
+
+def looked_at(leases: Leases, is_so: Callable[[], bool]) -> bool:
+    """Have the clock looked at, and tell whether something is so."""
+    with leases._changed:
+        leases._changed.notify_all()
+    return is_so()
+
+
 def test_a_write_in_the_same_batch_as_the_lock_is_refused(where: str, clock: Clock) -> None:
     """What is committed together is one after the other all the same."""
 

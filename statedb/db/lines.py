@@ -77,10 +77,13 @@ def is_live(tx: Tx, party: Party) -> bool:
 def listed(tx: Tx, agent_id: str | None, *, waiting: bool) -> list[Lock]:
     """Return the locks that stand on the branch, and perhaps who waits, in the order of names and of arrival."""
     rows = tx.db.all(_STANDING[agent_id is not None], {"branch": tx.branch, "agent": agent_id, "now": tx.now})
-    found = [
-        lock_of(tx, Of(tx.branch, agent, key), Party(id, LockType(type), *row)) for agent, key, id, type, *row in rows
-    ]
-    return [each for each in found if waiting or each.fence is not None]
+    found = [(Of(tx.branch, agent, key), Party(id, LockType(type), *row)) for agent, key, id, type, *row in rows]
+    if tx.locks:  # what this transaction has changed of a line is in no row yet
+        known = [of for of in tx.locks if of.branch == tx.branch and agent_id in (None, of.agent_id)]
+        found = [(of, party) for of, party in found if of not in tx.locks]
+        found += [(of, party) for of in known for party in tx.locks[of] if party.expires_at > tx.now]
+        found.sort(key=lambda each: (each[0], each[1].fence is None, each[1].fence or 0, each[1].arrived))
+    return [lock_of(tx, of, party) for of, party in found if waiting or party.fence is not None]
 
 
 def lock_of(tx: Tx, of: Of, party: Party) -> Lock:

@@ -114,7 +114,7 @@ def lapse(tx: Tx, limit: int) -> int:
     count = 0
     for of in dict.fromkeys(found):
         there = line(tx, of)
-        lapsed = [party for party in there if party.fence is not None and not is_live(tx, party)]
+        lapsed = [party for party in there if party.fence is not None and not is_live(tx, party)][: limit - count]
         before = list(turns(there))
         changed = _leave(tx, there, lapsed, before)
         for party in lapsed:

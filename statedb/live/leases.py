@@ -46,6 +46,12 @@ class Lease:
         """Note that it has begun, or begun anew."""
         self.due, self.ends = now + self.ttl // 3, now + self.ttl
 
+    def left(self, now: int) -> int:
+        """Return how long until it is due. A clock that went back, which is not the server's, puts that off no further."""
+        if self.due - now > self.ttl // 3:
+            self.begin(now)
+        return self.due - now
+
     def failed(self, error: Exception, now: int) -> bool:
         """Take in that it was not renewed; False where it is lost."""
         if isinstance(error, Fenced | StoreClosed) or now >= self.ends:
@@ -115,9 +121,9 @@ class Leases:
         with self._changed:
             while not self.stopped:
                 now = micros(self._clock())
-                if due := [lease for lease in self._leases if lease.due <= now]:
+                if due := [lease for lease in self._leases if lease.left(now) <= 0]:
                     return due
-                left = min((lease.due - now for lease in self._leases), default=None)
+                left = min((lease.left(now) for lease in self._leases), default=None)
                 self._changed.wait(None if left is None else min(left / 1_000_000, LOOK))
             return None
 
@@ -191,11 +197,11 @@ class AsyncLeases:
     async def _run(self) -> None:
         while self._leases and not self.stopped:
             now = micros(self._clock())
-            due = [lease for lease in self._leases if lease.due <= now]
+            due = [lease for lease in self._leases if lease.left(now) <= 0]
             for lease in due:
                 await self._renew(lease)
             if not due:
-                left = min(lease.due - now for lease in self._leases)
+                left = min(lease.left(now) for lease in self._leases)
                 self._changed.clear()
                 await _passed(self._changed.wait(), min(left / 1_000_000, LOOK))
 

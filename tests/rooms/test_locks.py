@@ -232,6 +232,15 @@ def test_a_lapse_is_nobodys_deed_and_a_sweep_records_it(store: Any, clock: Clock
     assert (lock.by, lapse.change, lapse.by) == ("me", "lapse", None)
 
 
+def test_a_sweep_records_no_more_than_it_is_told_to(store: Any, clock: Clock) -> None:
+    store.states.set("a", "local", "brief", 1, ttl=1)
+    for _ in range(3):
+        store.locks.acquire("a", "k", "read", ttl=1)
+    clock.advance(1)
+    assert [store.retention.sweep(limit=2) for _ in range(3)] == [2, 2, 0]
+    assert [each.fence for each in store.feed.locks() if each.change == "lapse"] == [1, 2, 3]
+
+
 def test_in_a_transaction_a_lock_is_taken_with_its_commit_or_not_at_all(store: Any) -> None:
     def fail(tx: Any) -> None:
         tx.locks.acquire("a", "k")
@@ -258,6 +267,18 @@ def test_in_a_transaction_a_lock_is_taken_with_its_commit_or_not_at_all(store: A
             tx.locks.hold("a", "m")
     assert [each.fence for each in store.locks.list()] == [lock.fence, again.fence]
     assert store.states.set("a", "local", "k", 2, fence=lock.fence).version == 2
+
+
+def test_a_transaction_lists_the_locks_as_it_leaves_them(store: Any) -> None:
+    standing, ended = store.locks.acquire("a", "m"), store.locks.acquire("b", "k")
+    with store.transaction() as tx:
+        tx.locks.release(ended)
+        taken = [tx.locks.acquire("a", key, "read") for key in ("n", "l", "n")]
+        tx.locks.renew(standing, ttl=60)
+        seen = tx.locks.list()
+        assert [each.fence for each in seen] == [taken[1].fence, standing.fence, taken[0].fence, taken[2].fence]
+        assert tx.locks.list("b") == []
+    assert store.locks.list() == seen
 
 
 def test_nothing_that_has_no_sense_is_taken(store: Any) -> None:

@@ -61,7 +61,9 @@ class Waiting:
         was, tx = self.tx, Tx(connection, self.context, self.footprint)
         tx.note, tx.earlier, self.tx = replace(self.note), earlier, tx
         if earlier is not None and was is not None:
-            tx.locks = was.locks  # what it read of them holds: who is concerned by what an earlier one did is put off
+            # What it read of them holds: who is concerned by what an earlier one did is put off, and so is who has
+            # changed them himself.
+            tx.locks = was.locks
             tx.found = {at: row for at, row in was.found.items() if at.state_type == STREAM}
         return Running(lambda: self.body(tx), self.variables.copy())
 
@@ -84,6 +86,8 @@ class Batches:
         self._port, self._most = port, most
         self._waiting: deque[Waiting] = deque()
         self._pump: asyncio.Task[None] | None = None
+        self._together = most
+        """How many to try at once: where most had to be put off, they would all be run each time that one is made."""
 
     def submit(self, context: Context, note: Note, body: Body) -> asyncio.Future[Any]:
         """Queue a write and return a future of what its function returns, settled once it is committed."""
@@ -102,7 +106,7 @@ class Batches:
     async def _run(self) -> None:
         while self._waiting:
             batch: list[Waiting] = []
-            while self._waiting and len(batch) < self._most:
+            while self._waiting and len(batch) < self._together:
                 first = self._waiting.popleft()
                 if not first.future.done():  # cancelled before its turn
                     batch.append(first)
@@ -148,6 +152,8 @@ class Batches:
             await greenlets.run(lambda: together.commit(batch))
         finally:
             await greenlets.run(together.end)
+        done = len(batch) - len(together.put_off)
+        self._together = max(1, done if together.put_off else min(2 * self._together, self._most))
         self._waiting.extendleft(reversed(together.put_off))
         for each in batch:
             if each not in together.put_off:
@@ -214,11 +220,7 @@ class Together:
     def commit(self, batch: list[Waiting]) -> None:
         """Write what each has staged and commit; what comes too early is put off."""
         for each in batch:
-            if each.footprint.meets(self._done):
-                self.put_off.append(each)
-                continue
-            self._again_if_overtaken(each)
-            if (each.footprint.whole and (self._changed or self._done)) or self.connection.laden:
+            if self._is_early(each) or (self._is_overtaken(each) and not self._made_up_for(each)):
                 self.put_off.append(each)
             elif each.error is None:
                 self._flush(each)
@@ -240,15 +242,26 @@ class Together:
             self._port.give_back(self._driver)
             self._driver = None
 
-    def _again_if_overtaken(self, waiting: Waiting) -> None:
-        overtaken = waiting.footprint.streams and self._earlier.streams
-        if waiting.footprint.whole or not (overtaken or waiting.footprint.meets(self._changed)):
-            return
+    def _is_early(self, waiting: Waiting) -> bool:
+        """Tell whether it has to see rows that only a commit would show it, or would be too much at once."""
+        relied = waiting.footprint
+        is_blind = relied.whole and bool(self._changed or self._done)
+        return is_blind or relied.meets(self._done) or self.connection.laden
+
+    def _is_overtaken(self, waiting: Waiting) -> bool:
+        """Tell whether it has read what an earlier one changes, whose traces show it that."""
+        return (waiting.footprint.streams and self._earlier.streams) or waiting.footprint.meets(self._changed)
+
+    def _made_up_for(self, waiting: Waiting) -> bool:
+        """Run it again, over what those before it leave; False where it has to be put off all the same."""
+        if waiting.tx is not None and waiting.tx.asides:
+            return False  # what it remembers of a line is what it made of it
         running = waiting.start(self.connection, self._earlier)
         while not running.ended:
             running.answer(wait_for(running.wish))
         self.connection.check()
         waiting.ended(running)
+        return not self._is_early(waiting)  # it may have read another key than before
 
     def _flush(self, waiting: Waiting) -> None:
         tx = waiting.tx
@@ -267,15 +280,17 @@ class Together:
         done = {Address("", deed.kind, str(deed.said.get("name", ""))) for deed in tx.deeds}
         for deed in tx.deeds:
             done |= deed.concerns
+        if tx.asides:
+            done |= {Address("", "aside", ""), *(at for of in tx.locks for at in of.addresses)}
         self._relied.add(waiting.footprint)
         self._now = max(self._now, tx.now)
-        self._wrote = self._wrote or bool(tx.asides)
+        self._wrote = self._wrote or bool(done)
+        self._done |= done
         if journal.flush(tx) is None:
             return
         self._wrote = True
         self._last = tx
         self._changed |= changed
-        self._done |= done
 
     def _land(self) -> Landed | None:
         try:

@@ -10,9 +10,10 @@ from typing import Any
 
 import pytest
 
-from statedb import AsyncStore, Store
+from statedb import AsyncStore, LockHeld, Store
 from statedb.db.postgres import connection, landing
 from statedb.db.postgres.batch import Together
+from statedb.rooms.locks import Ask
 from tests.helpers import Clock
 from tests.places import only_postgres
 
@@ -157,3 +158,66 @@ def test_deltas_of_one_batch_are_on_each_other_where_they_land(where: str, clock
         return [(await store.history.get("a", "shared", "k", version)).value["by"] for version in range(2, 21)], tries
 
     assert on(where, clock, work) == (list(range(1, 20)), [1])
+
+
+# ---- locks, and what makes no commit
+
+ASK = Ask("a", "k", "exclusive", 30, None, None)
+
+
+def test_a_key_that_was_locked_is_refused_to_who_finds_it_when_he_is_run_again(where: str, clock: Clock) -> None:
+    def write_where_it_points(tx: Any) -> None:
+        tx.states.set("a", "shared", tx.states.get("a", "shared", "pointer"), "written")
+
+    async def work(store: AsyncStore) -> Any:
+        await store.states.set("a", "shared", "pointer", "free")
+        *_, found = await asyncio.gather(
+            store.locks._take(ASK, 0),
+            store.states.set("a", "shared", "pointer", "k"),
+            store.run(write_where_it_points),
+            return_exceptions=True,
+        )
+        return found, await store.states.keys("a", "shared")
+
+    found, keys = on(where, clock, work)
+    assert isinstance(found, LockHeld)
+    assert keys == ["first", "pointer"]
+
+
+def test_each_has_a_place_of_his_own_in_a_line(where: str, clock: Clock) -> None:
+    async def work(store: AsyncStore) -> Any:
+        await store.locks.acquire("a", "k")
+        for _ in range(2):  # in new rows, and in those that are used again
+            places: Any = await asyncio.gather(*(store.locks._take(ASK, None) for _ in range(3)))
+            assert len({each.id for each in places}) == len({each.arrived for each in places}) == 3
+            assert len(await store.locks.list(waiting=True)) == 4
+            await asyncio.gather(*(store.locks._give_up(ASK, each) for each in places))
+            assert len(await store.locks.list(waiting=True)) == 1
+
+    on(where, clock, work)
+
+
+def test_a_consumer_is_made_once_and_what_it_has_acknowledged_stays_so(where: str, clock: Clock) -> None:
+    async def work(store: AsyncStore) -> Any:
+        await asyncio.gather(*(store.feed.consumer("c") for _ in range(3)))
+        for number in range(5):
+            await store.states.set("a", "shared", "k", number)
+        await asyncio.gather(*(store.feed._acknowledge("c", revision) for revision in (6, 4, 2)))
+        return [(each.name, each.revision) for each in await store.feed.consumers()]
+
+    assert on(where, clock, work) == [("c", 6)]
+
+
+def test_what_has_to_be_put_off_is_not_run_each_time_that_one_is_made(where: str, clock: Clock) -> None:
+    ran: list[str] = []
+
+    def lock(tx: Any, key: str) -> int:
+        ran.append(key)
+        return int(tx.locks.acquire("a", key).fence)
+
+    async def work(store: AsyncStore) -> Any:
+        keys = [f"k{number}" for number in range(30)]
+        return await asyncio.gather(*(store.run(lock, key) for key in keys))
+
+    assert sorted(on(where, clock, work)) == list(range(1, 31))
+    assert len(ran) < 30 * 4
