@@ -83,11 +83,11 @@ class Bell:
         return None
 
     def _find(self) -> None:
-        if self._file is not None and not os.fstat(self._file).st_nlink:
-            os.close(self._file)
-            self._file = None
-        if self._file is None and sys.platform == "linux":
-            with suppress(OSError):
+        with suppress(OSError):
+            if self._file is not None and not os.fstat(self._file).st_nlink:
+                os.close(self._file)
+                self._file = None
+            if self._file is None and sys.platform == "linux":
                 _refuse_other(self._path)
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
 
