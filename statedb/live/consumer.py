@@ -13,7 +13,7 @@ from typing import Any
 from statedb.errors import InvalidValue, StaleCursor
 from statedb.live.hub import AsyncHub, Hub
 from statedb.models import Change
-from statedb.values.arguments import natural
+from statedb.values.arguments import natural, patience
 from statedb.values.changefilter import StateChangeFilter
 from statedb.values.cursor import Cursor, Page
 
@@ -43,7 +43,7 @@ class Fetched:
         if isinstance(upto, Cursor):
             if upto.incarnation != self.acknowledged.incarnation:
                 raise StaleCursor(f"the cursor at revision {upto.revision} is of another incarnation of the store")
-            return upto.revision
+            return natural(upto.revision, "the revision of the cursor")
         if type(upto) is not int:
             raise InvalidValue(f"what is acknowledged is {upto!r:.80}; it is a change, a revision, a Cursor or None")
         return natural(upto, "what is acknowledged")
@@ -79,7 +79,8 @@ class Consumer:
         Where there is nothing it waits for `timeout` seconds, None for ever. Raises Compacted where retention has cut
         what comes next; `ack` of the floor it names, or of anything later, goes on behind that.
         """
-        limit, end = natural(limit, "limit", 1), None if timeout is None else time.monotonic() + timeout
+        limit, timeout = natural(limit, "limit", 1), patience(timeout)
+        end = None if timeout is None else time.monotonic() + timeout
         with ExitStack() as attended:
             waiting = False
             while True:
@@ -137,7 +138,8 @@ class AsyncConsumer:
         Where there is nothing it waits for `timeout` seconds, None for ever. Raises Compacted where retention has cut
         what comes next; `ack` of the floor it names, or of anything later, goes on behind that.
         """
-        limit, end = natural(limit, "limit", 1), None if timeout is None else time.monotonic() + timeout
+        limit, timeout = natural(limit, "limit", 1), patience(timeout)
+        end = None if timeout is None else time.monotonic() + timeout
         with ExitStack() as attended:
             waiting = False
             while True:

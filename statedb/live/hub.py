@@ -50,7 +50,8 @@ class Attendance:
     def __init__(self, listener: Listener | None, ring: Callable[[], None]) -> None:
         self._listener, self._ring = listener, ring
         self._count = 0
-        self._lock = threading.Lock()
+        # Again by who has it: a watch may be closed by a signal's handler, or by a collection of garbage.
+        self._lock = threading.RLock()
         self.closed = ""
 
     def check(self) -> None:
@@ -62,9 +63,9 @@ class Attendance:
         """Begin to hear of other processes' commits. Raises StoreClosed."""
         with self._lock:
             self.check()
-            self._count += 1
-            if self._count == 1 and self._listener is not None:
+            if self._count == 0 and self._listener is not None:
                 self._listener.start(self._ring)
+            self._count += 1
 
     def leave(self) -> None:
         """Hear of them no more; every `attend` is followed by one."""
@@ -84,7 +85,7 @@ class Attendance:
 
     def forsake(self) -> None:
         """Become closed in a child process, in which a thread that holds the lock is not there to let go of it."""
-        self.closed, self._lock = FORKED, threading.Lock()
+        self.closed, self._lock = FORKED, threading.RLock()
 
 
 class Hub:
@@ -112,6 +113,7 @@ class Hub:
 
     def wait(self, seen: int, timeout: float | None = None) -> int:
         """Wait until `rings` is not `seen`, for `timeout` seconds at most, and return it. Raises StoreClosed."""
+        timeout = None if timeout is None else min(timeout, threading.TIMEOUT_MAX)
         with self._changed:
             self._waiting += 1
             try:

@@ -73,7 +73,7 @@ class _Ears:
     def __init__(self, hub: Hub | AsyncHub) -> None:
         self._hub = hub
         self._attends = False
-        self._lock = threading.Lock()
+        self._lock = threading.RLock()  # closed by a signal's handler while it begins to attend
         self.closed = False
 
     def attend(self) -> bool:

@@ -17,7 +17,7 @@ from statedb.live.watch import AsyncWatch, Delivery, Watch
 from statedb.models import Change
 from statedb.times import LONGEST, span
 from statedb.values.arguments import handler as plain_handler
-from statedb.values.arguments import natural
+from statedb.values.arguments import natural, patience
 from statedb.values.changefilter import ConsumerState, StateChangeFilter
 from statedb.values.cursor import Cursor, Page, started
 from statedb.values.names import name as checked_name
@@ -293,5 +293,4 @@ def _check(shell: Any, timeout: float | None) -> None:
         raise InTransaction("a watch outlasts a transaction; watch the store itself")
     if shell._context.asked is not None:
         raise ReadOnly("this store shows the past, in which nothing happens any more; watch the store itself")
-    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0):
-        raise InvalidValue(f"timeout is {timeout!r:.80}; it is seconds, 0 or more, or None for ever")
+    patience(timeout)

@@ -23,6 +23,13 @@ def natural_or_all(number: Any, what: str) -> int:
     return LARGEST if number is None else natural(number, what)
 
 
+def patience(timeout: Any) -> float | None:
+    """Return for how many seconds to wait, None for ever. Raises InvalidValue."""
+    if timeout is not None and (isinstance(timeout, bool) or not isinstance(timeout, int | float) or not timeout >= 0):
+        raise InvalidValue(f"timeout is {_shown(timeout)}; it is seconds, 0 or more, or None for ever")
+    return timeout
+
+
 def said(text: Any, what: str) -> str | None:
     """Return a text that may be stored, or None. Raises InvalidValue."""
     if text is None:

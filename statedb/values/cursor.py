@@ -56,6 +56,6 @@ def started(since: object, standing: Cursor, what: str = "revision") -> Cursor:
             f"the cursor at {what} {since.revision} is of another incarnation of the store, before a backup was "
             "restored; read what stands now, and go on from there"
         )
-    if since.revision > standing.revision:
+    if natural(since.revision, "the revision of the cursor") > standing.revision:
         raise NoSuchRevision(f"there is no {what} {since.revision}: the store is at {standing.revision}")
     return since

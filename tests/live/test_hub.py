@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from typing import Any
 
 import pytest
 
 from statedb import StoreClosed
 from statedb.live.hub import AsyncHub, Hub
+from statedb.live.watch import Delivery, Watch
+from statedb.values.cursor import Cursor, Page
 from tests.helpers import HANG, run
 
 
@@ -155,6 +159,57 @@ async def attending(make: Callable[[Ear], Hub | AsyncHub]) -> None:
     hub.close("gone again")
     hub.leave()
     assert ear.asked == ["start", "stop", "start", "stop"]
+
+
+def test_a_listener_that_could_not_start_is_started_for_the_next() -> None:
+    class Starved(Ear):
+        def start(self, ring: Callable[[], None]) -> None:
+            super().start(ring)
+            if len(self.asked) == 1:
+                raise OSError("too many open files")
+
+    ear = Starved()
+    hub = Hub(ear)
+    with pytest.raises(OSError, match="too many"):
+        hub.attend()
+    with hub.attended():
+        assert ear.asked == ["start", "start"]
+    assert ear.asked == ["start", "start", "stop"]
+
+
+def test_a_watch_closed_by_a_signal_while_it_begins_to_listen_does_not_hang() -> None:
+    class Interrupted(Ear):
+        def start(self, ring: Callable[[], None]) -> None:
+            super().start(ring)
+            watch.close()  # as a handler of signals does, on this very thread
+
+    ear = Interrupted()
+    start = Cursor("store", 0)
+    watch: Watch[Any] = Watch(Hub(ear), lambda _: Page([], 0, False, 0), Delivery(start, int))
+    follower = threading.Thread(target=next, args=(watch, None), daemon=True)
+    follower.start()
+    follower.join(HANG)
+    assert not follower.is_alive()
+    assert ear.asked == ["start", "stop"]
+
+
+@pytest.mark.parametrize("timeout", [1e10, math.inf])
+def test_a_wait_may_be_as_long_as_one_likes(timeout: float) -> None:
+    hub, raised = Hub(), []
+
+    def wait() -> None:
+        try:
+            hub.wait(hub.rings, timeout)
+        except StoreClosed as error:
+            raised.append(error)
+
+    thread = threading.Thread(target=wait)
+    thread.start()
+    while not hub._waiting and thread.is_alive():
+        pass
+    hub.close("gone")
+    thread.join(HANG)
+    assert raised
 
 
 def test_a_forked_child_finds_it_closed_whatever_a_thread_of_the_parent_held() -> None:

@@ -162,6 +162,7 @@ def test_what_cannot_be_watched_is_refused(store: Store) -> None:
         (Cursor(here.incarnation if here else "", 2), NoSuchRevision),
         (Cursor("another", 1), StaleCursor),
         (-1, InvalidValue),
+        (Cursor(here.incarnation if here else "", -1), InvalidValue),
         ("1", InvalidValue),
     ):
         with pytest.raises(error):

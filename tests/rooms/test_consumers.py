@@ -76,8 +76,9 @@ def test_acknowledging_never_goes_back_nor_beyond_the_store(filed: Store) -> Non
         one.ack(4)
     with pytest.raises(StaleCursor):
         one.ack(Cursor("another", 1))
-    with pytest.raises(InvalidValue):
-        one.ack("3")  # type: ignore[arg-type]
+    for wrong in ("3", True, -1, Cursor(one.cursor.incarnation, -1), Cursor(one.cursor.incarnation, "3")):  # type: ignore[arg-type]
+        with pytest.raises(InvalidValue):
+            one.ack(wrong)  # type: ignore[arg-type]
 
 
 def test_a_consumer_keeps_its_filter_until_it_is_deleted(filed: Store, clock: Clock) -> None:
@@ -153,13 +154,12 @@ def test_what_is_pinned_is_what_no_consumer_has_acknowledged_up_to_its_limit(fil
 
 def test_behind_what_retention_cut_a_consumer_goes_on_where_it_is_told_to(open_store: Opener, where: str) -> None:
     store = open_store(check=False)
-    write(store, 1, 2)
+    write(store, 1, 2, 3)
     consumer = store.feed.consumer("indexer")
     tamper(where, "update agent_states set floor = 2", by=store)
     with pytest.raises(Compacted) as refused:
         consumer.fetch()
     consumer.ack(refused.value.floor)
-    write(store, 3)
     assert values(consumer.fetch()) == [3]
 
 
@@ -167,6 +167,9 @@ def test_fetch_waits_for_what_comes(open_store: Opener, where: str) -> None:
     mine, other = open_store(), open_store(where)
     consumer = mine.feed.consumer("indexer")
     assert consumer.fetch(timeout=0.001) == []
+    for timeout in (-1, True, float("nan"), "1"):
+        with pytest.raises(InvalidValue):
+            consumer.fetch(timeout=timeout)  # type: ignore[arg-type]
     thread = threading.Thread(target=write, args=(other, 1))
     thread.start()
     assert values(consumer.fetch(timeout=HANG)) == [1]

@@ -1,7 +1,7 @@
 """What a server says of commits: `notify` goes with the rows of each, and a connection of its own listens for it.
 
 What the server says may get lost with the connection, which is opened again; so it is also asked, every two seconds,
-whether any transaction has been begun since, which tells that the connection still lives, too. Behind a pooler that
+whether any transaction has ended since, which tells that the connection still lives, too. Behind a pooler that
 hands sessions round nobody can listen, and it is asked more often.
 """
 
@@ -72,4 +72,5 @@ class Word:
         self._told = True
 
 
-_NEWEST = b"select pg_snapshot_xmax(pg_current_snapshot())::text"
+_NEWEST = b"select pg_current_snapshot()::text"
+"""All of it: `xmax` alone stays what it is where a transaction ends after one that was begun later, of whatever store."""

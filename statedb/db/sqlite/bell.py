@@ -9,12 +9,14 @@ itself is no bell: it is written before the commit can be seen.
 
 Who listens holds a shared flock on the bell; who is the last to leave gets it alone, and takes the bell down. A killed
 one leaves it hanging, which costs writers 1 µs, until the next one leaves. A bell that does not reach its listener (a
-file system without inotify, a writer that does not know of bells) is found out by looking: then every 5 ms.
+file system without inotify, a writer that does not know of bells) is found out by looking: then every 5 ms. One that
+somebody deleted is hung up again. A file of that name that is no bell is not touched: it is looked, then.
 """
 
 from __future__ import annotations
 
 import os
+import stat
 import sys
 import threading
 from collections.abc import Callable
@@ -80,11 +82,12 @@ class Bell:
         return None
 
     def _find(self) -> None:
-        if self._file is not None and not os.fstat(self._file).st_nlink:
-            os.close(self._file)
-            self._file = None
-        if self._file is None and sys.platform == "linux":
-            with suppress(OSError):
+        with suppress(OSError):
+            if self._file is not None and not os.fstat(self._file).st_nlink:
+                os.close(self._file)
+                self._file = None
+            if self._file is None and sys.platform == "linux":
+                _refuse_other(self._path)
                 self._file = os.open(self._path, os.O_WRONLY | os.O_CLOEXEC)
 
 
@@ -119,13 +122,17 @@ class Hearing:
         if sys.platform != "linux":  # no inotify: it looks
             return None
         try:
-            self._file = _hung_up(self._path, self._store)
-            self._inotify = _watching(self._path)
-            os.pwrite(self._file, _STROKE, 0)
-            self._proven = self.heard()
+            self._inotify = _listening()
+            self._hang_up()
         except OSError:  # a folder that cannot be written, or no inotify to be had: it looks, then
             self.close()
         return self._inotify
+
+    def _hang_up(self) -> None:
+        self._file = _hung_up(self._path, self._store)
+        _watch(self._inotify, self._path)
+        os.pwrite(self._file, _STROKE, 0)
+        self._proven = self.heard()
 
     def heard(self) -> bool:
         assert self._inotify is not None
@@ -140,10 +147,23 @@ class Hearing:
         return SLOW if self._proven and monotonic() >= self._doubted else FAST
 
     def look(self) -> bool:
+        if self._file is not None and not os.fstat(self._file).st_nlink:
+            self._replace()
+            return True
         if not self._changed():
             return False
         self._doubted = monotonic() + DOUBT
         return True
+
+    def _replace(self) -> None:
+        """Hang up another bell where somebody has deleted this one, on the same descriptor, which is waited for."""
+        gone, self._file, self._proven = self._file, None, False
+        self._changed()
+        self._doubted = monotonic() + _AT_FIRST
+        if gone is not None:
+            os.close(gone)
+        with suppress(OSError):  # the folder is gone too, say: it looks, then
+            self._hang_up()
 
     def _changed(self) -> bool:
         before, stamp = self._last, self._stamp()
@@ -170,6 +190,8 @@ def _hung_up(path: str, store: str) -> int:
 
     mode = os.stat(store).st_mode & 0o666
     while True:
+        with suppress(FileNotFoundError):
+            _refuse_other(path)
         file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, mode)
         try:
             fcntl.flock(file, fcntl.LOCK_SH)
@@ -192,16 +214,29 @@ def _take_down_if_last(file: int, path: str) -> None:
             os.unlink(path)
 
 
-def _watching(path: str) -> int:
-    """Return an inotify descriptor that can be read once a file was written to. Two calls of the C library, to which
-    the package inotify_simple would come down as well. Raises OSError."""
+def _refuse_other(path: str) -> None:
+    """Raise OSError for what is no bell: a stroke would spoil it (another store, say), opening a pipe would wait."""
+    found = os.stat(path)
+    if not stat.S_ISREG(found.st_mode) or found.st_size not in (0, len(_STROKE)):
+        raise FileExistsError(path)
+
+
+# Two calls of the C library, to which the package inotify_simple would come down as well.
+
+
+def _listening() -> int:
+    """Return an inotify descriptor that watches nothing yet. Raises OSError."""
     import ctypes  # who only writes a store has no use for it
 
-    libc = ctypes.CDLL(None, use_errno=True)
-    made: int = libc.inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
+    made: int = ctypes.CDLL(None, use_errno=True).inotify_init1(os.O_NONBLOCK | os.O_CLOEXEC)
     if made < 0:
         raise OSError(ctypes.get_errno(), "inotify_init1")
-    if libc.inotify_add_watch(made, os.fsencode(path), _MODIFIED) < 0:
-        os.close(made)
-        raise OSError(ctypes.get_errno(), "inotify_add_watch")
     return made
+
+
+def _watch(inotify: int | None, path: str) -> None:
+    """Have an inotify descriptor read once a file was written to. Raises OSError."""
+    import ctypes
+
+    if ctypes.CDLL(None, use_errno=True).inotify_add_watch(inotify, os.fsencode(path), _MODIFIED) < 0:
+        raise OSError(ctypes.get_errno(), "inotify_add_watch")

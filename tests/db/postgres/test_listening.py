@@ -69,12 +69,25 @@ def test_what_was_not_heard_is_found_by_asking(open_store: Opener, where: str) -
             assert not listening.look()
 
 
+def test_a_commit_of_what_was_begun_before_the_last_to_end_is_found_too(where: str) -> None:
+    with closing(word(where)) as listening, closing(connect(where)) as slow, closing(connect(where)) as quick:
+        listening.open()
+        for stranger in (slow, quick):
+            stranger.autocommit = False
+            stranger.execute("select pg_current_xact_id()")
+        quick.commit()
+        assert listening.look()
+        assert not listening.look()
+        slow.commit()
+        assert listening.look()
+
+
 def test_a_lost_connection_is_opened_again(where: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("statedb.db.listening._AGAIN", 0.01)
     with Store(where) as mine, Store(where) as other, mine.hub.attended():
         mine.hub.wait(0, HANG)
         seen = mine.hub.rings
-        raw(where, "select pg_terminate_backend(pid) from pg_stat_activity where query ilike 'select pg_snapshot%'")
+        raw(where, "select pg_terminate_backend(pid) from pg_stat_activity where query ilike 'select pg_current_snapshot%'")
         assert mine.hub.wait(seen, HANG) != seen  # it says so once it listens again
         seen = mine.hub.rings
         other.states.set("a", "local", "k", 1)

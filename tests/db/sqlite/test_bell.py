@@ -111,7 +111,7 @@ def test_a_file_that_cannot_tell_at_the_moment_tells_later(hearing: Hearing, ins
 
 
 def test_the_last_to_leave_takes_the_bell_down_be_it_one_that_a_killed_process_left(file: str) -> None:
-    Path(bell.beside(file)).write_bytes(b"left behind")
+    Path(bell.beside(file)).write_bytes(b"statedb\n")
     first, second = Hearing(file, lambda: 1), Hearing(file, lambda: 1)
     first.open()
     second.open()
@@ -119,6 +119,49 @@ def test_the_last_to_leave_takes_the_bell_down_be_it_one_that_a_killed_process_l
     assert os.path.exists(bell.beside(file))
     second.close()
     assert not os.path.exists(bell.beside(file))
+
+
+@pytest.mark.parametrize("sort", ["notes", "pipe"])
+def test_what_has_the_name_of_a_bell_and_is_none_is_left_alone(file: str, instant: Instant, sort: str) -> None:
+    other = Path(bell.beside(file))
+    if sort == "pipe":
+        os.mkfifo(other)
+    else:
+        other.write_bytes(b"the file of another store, for one")
+    before = other.stat()
+    hearing = Hearing(file, lambda: instant.stamp)
+    assert hearing.open() is None
+    instant.now += 1
+    assert hearing.patience() == FAST
+    Bell(file).ring()
+    hearing.close()
+    after = other.stat()
+    assert (after.st_ino, after.st_mtime_ns, after.st_mode) == (before.st_ino, before.st_mtime_ns, before.st_mode)
+
+
+def test_a_bell_that_somebody_deleted_is_hung_up_again(hearing: Hearing, file: str, instant: Instant) -> None:
+    os.unlink(bell.beside(file))
+    instant.now += 1
+    assert hearing.patience() == SLOW
+    assert hearing.look()  # who committed meanwhile rang the one that is gone
+    assert hearing.patience() == FAST  # until writers have seen it
+    Bell(file).ring()
+    assert hearing.heard()
+    assert not hearing.look()
+    instant.now += 1
+    assert hearing.patience() == SLOW
+
+
+def test_a_bell_that_cannot_be_hung_up_again_is_done_without(hearing: Hearing, file: str, instant: Instant) -> None:
+    os.unlink(bell.beside(file))
+    os.mkdir(bell.beside(file))
+    instant.now += 1
+    assert hearing.look()
+    assert not hearing.look()
+    instant.now += 1
+    assert hearing.patience() == FAST
+    instant.stamp = 2
+    assert hearing.look()
 
 
 def test_who_leaves_does_not_take_down_the_bell_of_others_in_its_place(file: str) -> None:
