@@ -198,6 +198,7 @@ def test_who_cannot_work_is_not_woken_by_every_commit(open_store: Opener, monkey
 def test_nobody_wakes_it_while_it_rests(path: Path, shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
     rests: list[float] = []
     waits: list[float] = []
+    keeper: Any = None
     monkeypatch.setattr(Duty, "look", lambda duty: _looked(duty, 5.0))
 
     async def rested(event: Any, timeout: float) -> None:
@@ -218,7 +219,6 @@ def test_nobody_wakes_it_while_it_rests(path: Path, shell: str, monkeypatch: pyt
             await keeper.run()
             monkeypatch.undo()
 
-    keeper: Any = None
     if shell == "async":
         asyncio.run(main())
     else:
