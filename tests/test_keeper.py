@@ -5,7 +5,9 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -150,6 +152,98 @@ def test_what_fails_is_tried_again(open_store: Opener, monkeypatch: pytest.Monke
     assert drive(duty) > 1.0
 
 
+def test_one_who_is_told_and_fails_is_reported_and_the_keeper_goes_on(
+    open_store: Opener, clock: Clock, caplog: pytest.LogCaptureFixture
+) -> None:
+    store = open_store()
+
+    def fail(*_: object) -> None:
+        raise ValueError("on purpose")
+
+    duty = Duty(store, fail)
+    for number in range(2):
+        store.states.set("a", "session", "k", 1, ttl=0.01)
+        clock.advance(1)
+        drive(duty)
+        assert (duty.expired, works(duty)) == (number + 1, True)
+    assert [str(record.exc_info[1]) for record in caplog.records if record.exc_info] == ["on purpose"] * 2
+
+
+def test_what_is_no_error_of_the_store_does_not_end_it(open_store: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    store = open_store()
+    monkeypatch.setattr(store.branches, "list", lambda: 1 // 0)
+    assert drive(Duty(store)) == pytest.approx(1.0)
+
+
+def test_who_cannot_work_is_not_woken_by_every_commit(open_store: Opener, monkeypatch: pytest.MonkeyPatch) -> None:
+    store, now, took = open_store(), 0.0, 0.0
+    monkeypatch.setattr("statedb.keeper.time", SimpleNamespace(monotonic=lambda: now))
+    first, second = Duty(store), Duty(store)
+    branches = store.branches.list
+
+    def slow() -> Any:
+        nonlocal now
+        now += took
+        return branches()
+
+    monkeypatch.setattr(store.branches, "list", slow)
+    for long, rest in ((0.0, 0.05), (0.03, 0.3), (7.0, 1.0)):
+        took = long
+        drive(first)
+        assert first.rest == pytest.approx(rest), "a tenth of the time, and a second at most"
+    drive(second)
+    assert (works(second), second.rest) == (False, 1.0)
+    monkeypatch.setattr(store.branches, "list", lambda: 1 // 0)
+    drive(first)
+    assert first.rest == 1.0, "what fails is not tried 20 times a second because others write"
+
+
+@pytest.mark.parametrize("shell", ["sync", "async"])
+def test_nobody_wakes_it_while_it_rests(path: Path, shell: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    rests: list[float] = []
+    waits: list[float] = []
+    keeper: Any = None
+    monkeypatch.setattr(Duty, "look", lambda duty: _looked(duty, 5.0))
+
+    async def rested(event: Any, timeout: float) -> None:
+        event.close()
+        rests.append(timeout)
+
+    async def waited(seen: int, timeout: float) -> int:
+        waits.append(timeout)
+        keeper._stopped = True
+        return seen
+
+    async def main() -> None:
+        nonlocal keeper
+        async with AsyncStore(path) as store:
+            keeper = store.keep()
+            monkeypatch.setattr("statedb.keeper.asyncio.wait_for", rested)
+            monkeypatch.setattr(store.hub, "wait", waited)
+            await keeper.run()
+            monkeypatch.undo()
+
+    if shell == "async":
+        asyncio.run(main())
+    else:
+        with Store(path) as store:
+            keeper = store.keep()
+            monkeypatch.setattr(keeper._rest, "wait", rests.append)
+            monkeypatch.setattr(store.hub, "wait", lambda seen, timeout: _made_at_once(waited(seen, timeout)))
+            keeper.run()
+    assert (rests, waits) == ([0.25], [4.75])
+
+
+def test_it_may_be_started_again(where: str) -> None:
+    with Store(where, durability="normal") as store:
+        keeper = store.keep()
+        for number in range(2):
+            with keeper:
+                store.states.set("a", "session", "k", 1, ttl=0.01)
+                until(store, lambda number=number: keeper.expired == number + 1)  # type: ignore[misc]
+            assert store.locks.list(AGENT) == []
+
+
 def test_while_nothing_is_due_it_only_looks(open_store: Opener, clock: Clock) -> None:
     store = open_store()
     duty = Duty(store)
@@ -176,6 +270,18 @@ def test_it_ends_with_its_store(where: str) -> None:
     store.close()
     keeper.stop()
     assert [thread for thread in threading.enumerate() if thread.name == "statedb-keeper"] == []
+
+
+def _looked(duty: Duty, wait: float) -> Generator[Any, Any, float]:
+    duty.rest = 0.25
+    yield from ()
+    return wait
+
+
+def _made_at_once(coroutine: Any) -> Any:
+    with pytest.raises(StopIteration) as end:
+        coroutine.send(None)
+    return end.value.value
 
 
 def drive(duty: Duty) -> float:

@@ -57,7 +57,9 @@ Whose = Annotated[
 ]
 Id = Annotated[
     str | None,
-    typer.Option("--id", metavar="ID", help="The event's own name: appended by the same once more, it stays one."),
+    typer.Option(
+        "--id", metavar="ID", help="The event's own name: the newest, appended by the same once more, stays one."
+    ),
 ]
 Metadata = Annotated[str | None, typer.Option("--metadata", metavar="JSON", help="A JSON object kept with the event.")]
 OfSnapshot = Annotated[

@@ -36,7 +36,7 @@ def read(
     tx: Tx, stream: Stream, first: int = 1, last: int = LARGEST, limit: int = LARGEST, *, backward: bool = False
 ) -> list[RecordedEvent]:
     """Return a stream's events from one version up to another, at most so many from that end."""
-    staged = [each for each in stream.events if first <= each.version <= last]
+    staged = [stream.copied(tx, each) for each in stream.events if first <= each.version <= last]
     found: list[RecordedEvent] = []
     if stream.id is not None and first <= last:
         given = {"stream": stream.id, "first": first, "last": last, "limit": limit, "top": top_of(tx)}
@@ -116,8 +116,9 @@ def everything(
 ) -> list[RecordedEvent]:
     """Return events of the whole store from one position up to another, at most so many from that end."""
     found: list[RecordedEvent] = []
-    own = [each for stream in tx.streams.values() for each in stream.events if wanted.takes(stream, each)]
-    staged = sorted((each for each in own if first <= each.position <= last), key=lambda each: each.position)
+    own = [(stream, each) for stream in tx.streams.values() for each in stream.events if wanted.takes(stream, each)]
+    staged = [stream.copied(tx, each) for stream, each in own if first <= each.position <= last]
+    staged.sort(key=lambda each: each.position)
     if backward:
         found += reversed(staged)
     by = (wanted.agent_id is not None, wanted.stream_id is not None, wanted.types is not None)
@@ -147,7 +148,7 @@ def newest_snapshot(tx: Tx, stream: Stream, version: int) -> KeptSnapshot | None
     if stream.id is not None:
         row = tx.db.one(_SNAPSHOT, {"stream": stream.id, "version": version, "top": top_of(tx)})
     if row is None or staged >= row[0]:
-        return stream.snapshots[staged] if staged else None
+        return stream.snapshots[staged].copied(tx) if staged else None
     return _kept(stream, row)
 
 
@@ -162,7 +163,7 @@ def _kept(stream: Stream, row: Row) -> KeptSnapshot:
     found, revision, metadata, at, by, digest, *stored = row
     made = StreamSnapshot(stream.name, found, UNAVAILABLE, json_object(metadata), revision, moment(at), by)
     beside = None if metadata is None else digest_of_text(stream.salt, metadata)
-    return KeptSnapshot(made, Stored(*stored), (digest.hex(), beside))
+    return KeptSnapshot(made, Stored(*stored), metadata, (digest.hex(), beside))
 
 
 def _event(name: str, row: Row | list[Any]) -> RecordedEvent:

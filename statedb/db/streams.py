@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from statedb.db.rows import agent_id_of
 from statedb.db.statements import Row, Statement
 from statedb.db.tables import agents, event_streams, stream_events, stream_snapshots
 from statedb.db.tx import Tx
-from statedb.models import Address
+from statedb.models import UNAVAILABLE, Address
 from statedb.times import moment
 from statedb.values import codec
 from statedb.values.arguments import LARGEST
@@ -55,7 +55,8 @@ class KeptSnapshot(NamedTuple):
     """A snapshot as it is kept, to be read if it is wanted."""
 
     made: StreamSnapshot
-    stored: Stored | None
+    stored: Stored
+    metadata: str | None
     digests: tuple[str, str | None]
 
     def holds(self, stream: Stream, encoded: Encoded, metadata: str | None) -> bool:
@@ -64,9 +65,14 @@ class KeptSnapshot(NamedTuple):
 
     def read(self) -> StreamSnapshot:
         """Return it with what it holds. Raises Erased."""
-        if self.stored is not None:
-            object.__setattr__(self.made, "state", codec.decode(self.stored))
+        object.__setattr__(self.made, "state", codec.decode(self.stored))
         return self.made
+
+    def copied(self, tx: Tx) -> KeptSnapshot:
+        """Return one of its own for whoever reads what his transaction saves, which learns its revision later."""
+        made = replace(self.made, state=UNAVAILABLE, metadata=json_object(self.metadata))
+        tx.outcomes.append(made)
+        return self._replace(made=made)
 
 
 @dataclass(slots=True)
@@ -83,6 +89,7 @@ class Stream:
     salt: bytes
     stands: int
     events: list[RecordedEvent] = field(default_factory=list)
+    given: list[Prepared] = field(default_factory=list)
     marks: list[Mark] = field(default_factory=list)
     snapshots: dict[int, KeptSnapshot] = field(default_factory=dict)
 
@@ -90,6 +97,13 @@ class Stream:
     def reached(self) -> int:
         """The position of the last event that is added, 0 for none."""
         return self.events[-1].position if self.events else 0
+
+    def copied(self, tx: Tx, event: RecordedEvent) -> RecordedEvent:
+        """Return an event it adds as it was given, for whoever reads it: what he does to it, he does to no other."""
+        given = self.given[event.version - self.events[0].version]
+        made = replace(event, data=codec.parse(given.encoded), metadata=json_object(given.metadata))
+        tx.outcomes.append(made)
+        return made
 
 
 @dataclass(frozen=True, slots=True)
@@ -118,6 +132,7 @@ def append(tx: Tx, stream: Stream, given: Sequence[Prepared]) -> list[RecordedEv
     said = {"do": "append", "name": stream.name, "agent": stream.agent_id, "version": version, "position": first}
     stream.version += len(made)
     stream.events += made
+    stream.given += given
     stream.marks += marked
     write = partial(_write, stream=stream, made=made, given=given, marked=marked)
     do(tx, Appending("append", said | {"events": marked}, write, made[-1].position, whole=False, agent=stream.agent_id))
@@ -165,7 +180,7 @@ def snapshot(tx: Tx, stream: Stream, version: int, encoded: Encoded, metadata: s
     made = StreamSnapshot(stream.name, version, state, json_object(metadata), 0, moment(tx.now), by)
     digest, beside = marked = digests(stream.salt, encoded, metadata)
     said = {"do": "snapshot", "name": stream.name, "version": version, "digest": digest, "metadata": beside}
-    kept = stream.snapshots[version] = KeptSnapshot(made, None, marked)
+    kept = stream.snapshots[version] = KeptSnapshot(made, encoded.stored, metadata, marked)
 
     def write(tx: Tx) -> None:
         if stream.snapshots[version] is kept:  # the last of this commit for the version

@@ -178,7 +178,7 @@ def subscribe(
     log cannot be read any more (Compacted, say) the change is None, and the subscription over. Raises InvalidValue, and
     what `watch` raises.
     """
-    plain_handler(handler, "subscribe")
+    plain_handler(handler, "subscribe", " (on AsyncStore an asynchronous one as well)")
     wanted = _wanted(filter, agent_id, state_type, pattern, kinds)
     subscription = Subscription(watch(shell, **wanted.as_json(), since=since), handler, on_error)
     shell.hub.followers.add(subscription)
@@ -213,13 +213,13 @@ async def async_subscribe(
 
 
 def unsubscribe(_shell: Any, subscription: Subscribed) -> None:
-    """Tell a handler of nothing more, and wait until it is done with what it is at, for 5 s at most."""
-    subscription.close()
+    """Tell a handler of nothing more, and wait until it is done with what it is at, for 5 s at most. InvalidValue."""
+    _of(subscription).close()
 
 
 async def async_unsubscribe(_shell: Any, subscription: Subscribed) -> None:
-    """Tell a handler of nothing more, and wait until it is done with what it is at, for 5 s at most."""
-    if (ending := subscription.close()) is not None:
+    """Tell a handler of nothing more, and wait until it is done with what it is at, for 5 s at most. InvalidValue."""
+    if (ending := _of(subscription).close()) is not None:
         await ending
 
 
@@ -282,6 +282,12 @@ def _wanted(
     if not isinstance(filter, StateChangeFilter) or told != StateChangeFilter():
         raise InvalidValue("what is asked for is said by a StateChangeFilter, or by the keywords of one")
     return filter
+
+
+def _of(subscription: Any) -> Any:
+    if not isinstance(subscription, Subscription | AsyncSubscription):
+        raise InvalidValue(f"unsubscribe takes what subscribe has returned, and not {subscription!r:.80}")
+    return subscription
 
 
 def _revision(change: Change) -> int:

@@ -105,7 +105,7 @@ def subscribe(
     The keywords are those of `watch`. One that fails is reported to the log `statedb` and to `on_error(error, event)`,
     and the next event comes all the same. Raises InvalidValue, and what `watch` raises.
     """
-    plain_handler(handler, "subscribe")
+    plain_handler(handler, "subscribe", " (on AsyncStore an asynchronous one as well)")
     watching = watch(shell, stream, agent_id=agent_id, types=types, pattern=pattern, since=since)
     subscription = Subscription(watching, handler, on_error)
     shell.hub.followers.add(subscription)

@@ -101,7 +101,8 @@ def _done_by(tx: Tx, revision: int) -> list[Address]:
         raise InvalidValue(f"revision {revision} is a commit of another branch; undo it there")
     if not found:
         raise InvalidValue(
-            f"revision {revision} only moved expiries or names; it changed no value that could be taken back"
+            f"revision {revision} only moved expiries or names, locked keys or appended events; it changed no value "
+            "that could be taken back"
         )
     return [Address(each.agent_id, each.state_type.value, each.key) for each in found]
 

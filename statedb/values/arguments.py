@@ -54,10 +54,10 @@ def plain(fn: Any, caller: str) -> None:
         )
 
 
-def handler(fn: Any, caller: str) -> None:
+def handler(fn: Any, caller: str, where: str = ", on AsyncStore too") -> None:
     """Refuse what cannot be called, or only be awaited, which nobody would. Raises InvalidValue."""
     if not callable(fn) or iscoroutinefunction(fn):
-        raise InvalidValue(f"{caller} takes a plain function, on AsyncStore too, and not {_shown(fn)}")
+        raise InvalidValue(f"{caller} takes a plain function{where}, and not {_shown(fn)}")
 
 
 def _shown(thing: Any) -> str:

@@ -18,8 +18,9 @@ Expected = int | Literal["any", "no_stream", "exists"] | None
 class Event:
     """Something that happened, to be appended to a stream.
 
-    `data` is any value a state may be: JSON, bytes, or a pydantic model. `id` is the event's own within its stream; one
-    is made where none is given.
+    `data` is any value a state may be: JSON, bytes, or a pydantic model. `id` is by what an append that lost its answer
+    is known again, right where it would stand: nothing else keeps two events of a stream from having one id. One is
+    made where none is given.
     """
 
     type: str

@@ -58,6 +58,19 @@ def test_a_failing_handler_is_reported_and_neither_stops_the_writer_nor_the_rest
     assert [record.exc_info[0] for record in caplog.records if record.exc_info] == [ZeroDivisionError, RuntimeError]
 
 
+def test_what_is_no_subscription_cannot_be_ended(filed: Store) -> None:
+    async def main() -> None:
+        async with AsyncStore(":memory:") as store:
+            forgotten = store.feed.subscribe(print)
+            with pytest.raises(InvalidValue, match="what subscribe has returned, and not <coroutine"):
+                await store.feed.unsubscribe(forgotten)  # type: ignore[arg-type]
+            forgotten.close()
+
+    with pytest.raises(InvalidValue, match="and not None"):
+        filed.feed.unsubscribe(None)  # type: ignore[arg-type]
+    run(main())
+
+
 def test_a_handler_may_write_and_end_its_own_subscription(filed: Store) -> None:
     done = threading.Event()
 

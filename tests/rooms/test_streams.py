@@ -182,6 +182,24 @@ def test_a_transaction_sees_what_it_appends_and_is_one_commit(store: Store) -> N
     assert store.states.entry("a", "local", "k").revision == 2  # type: ignore[union-attr]
 
 
+def test_what_a_transaction_reads_of_its_own_is_a_copy(store: Store) -> None:
+    def spoil(thing: Any) -> Any:
+        for held in (thing.metadata, getattr(thing, "data", None) or thing.state):
+            held["n"].append(2)
+        return thing
+
+    def work(tx: Any) -> list[Any]:
+        made = [spoil(tx.streams.append("s", [Event("a", {"n": [1]}, {"n": [0]})])[0])]
+        made += [spoil(tx.streams.read("s")[0]), spoil(tx.streams.read_all()[0]), tx.streams.read("s")[0]]
+        made += [spoil(tx.streams.save_snapshot("s", 1, {"n": [1]}, {"n": [0]})), spoil(tx.streams.load_snapshot("s"))]
+        return [*made, tx.streams.load_snapshot("s"), tx.streams.save_snapshot("s", 1, {"n": [1]}, {"n": [0]})]
+
+    made = store.run(work)
+    assert made[3] == store.streams.read("s")[0]
+    assert made[6] == made[7] == store.streams.load_snapshot("s")
+    assert {each.revision for each in made} == {1}
+
+
 def test_a_transaction_that_fails_appends_nothing(store: Store) -> None:
     def fail(tx: Any) -> None:
         tx.streams.append("s", happened("a"))

@@ -31,7 +31,7 @@ class Names:
         """Return a message of SQLite's with plain names in the place of these."""
         for name, plain in {**self.stored, **self.shown, self.store: "store"}.items():
             message = message.replace(name, plain)
-        return message
+        return message.replace(f"no such function: {HIDDEN}", "it reads a table of the store's own")
 
 
 class Guard:

@@ -400,6 +400,13 @@ def test_what_takes_much_in_one_step_is_rationed(store: Store) -> None:
 
 
 @only_sqlite
+def test_who_asks_for_the_stores_own_tables_is_told_what_there_is(filed: Store) -> None:
+    for table in ("agent_states", "stream_events", "state_locks"):
+        with pytest.raises(QueryRefused, match="a table of the store's own; it sees the views states"):
+            filed.query(f"select * from {table}")
+
+
+@only_sqlite
 def test_a_table_somebody_made_in_the_file_is_hidden_too_and_does_no_harm(filed: Store, path: Path) -> None:
     filed.states.set("a", "local", "k", 1)
     with closing(sqlite3.connect(path)) as raw:
