@@ -47,7 +47,7 @@ class Lease:
         self.due, self.ends = now + self.ttl // 3, now + self.ttl
 
     def left(self, now: int) -> int:
-        """Return how long until it is due. A clock that went back puts that off no further."""
+        """Return how long until it is due. A clock that went back puts that off no further: a server's has not."""
         if self.due - now > self.ttl // 3:
             self.begin(now)
         return self.due - now

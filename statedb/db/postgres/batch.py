@@ -250,7 +250,8 @@ class Together:
 
     def _is_overtaken(self, waiting: Waiting) -> bool:
         """Tell whether it has read what an earlier one changes, whose traces show it that."""
-        return (waiting.footprint.streams and self._earlier.streams) or waiting.footprint.meets(self._changed)
+        relied = waiting.footprint
+        return (relied.streams and bool(self._earlier.streams)) or relied.meets(self._changed)
 
     def _made_up_for(self, waiting: Waiting) -> bool:
         """Run it again, over what those before it leave; False where it has to be put off all the same."""
