@@ -11,7 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -191,7 +191,7 @@ async def acquire_async(
 
 
 def _check(shell: Shell, wait: Any) -> None:
-    if wait != 0 and shell.hub is None:
+    if wait not in (0, timedelta()) and shell.hub is None:
         raise InTransaction(
             "a transaction does not wait for a lock, which nobody could give back meanwhile; take the lock first, with "
             "store.locks.acquire(…, wait=…), and begin the transaction then"
