@@ -9,9 +9,9 @@ Waiting is more than a transaction: each step is one, and between them nobody ho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from contextlib import suppress
-from datetime import datetime
+from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
@@ -191,7 +191,7 @@ async def acquire_async(
 
 
 def _check(shell: Shell, wait: Any) -> None:
-    if wait != 0 and shell.hub is None:
+    if wait not in (0, timedelta()) and shell.hub is None:
         raise InTransaction(
             "a transaction does not wait for a lock, which nobody could give back meanwhile; take the lock first, with "
             "store.locks.acquire(…, wait=…), and begin the transaction then"
@@ -241,7 +241,7 @@ async def _wait_async(shell: Any, ask: Ask, wait: Wait, place: Place) -> Lock:
                     await hub.wait(seen, _pause(place))
         except BaseException:
             with suppress(Exception):
-                await asyncio.shield(locks._give_up(ask, place))
+                await _to_the_end(locks._give_up(ask, place))
             raise
         raise await locks._give_up(ask, place)
 
@@ -253,12 +253,30 @@ async def _take(shell: Any, ask: Ask, wait: Wait, place: Place | None) -> Lock |
         return await asyncio.shield(taking)
     except asyncio.CancelledError:
         with suppress(StateDBError):
-            found = await taking
-            if isinstance(found, Lock):
-                await shell.locks.release(found)
-            elif place is None or found.id != place.id:
-                await shell.locks._give_up(ask, found)
+            await _to_the_end(_give_back(shell, ask, place, taking))
         raise
+
+
+async def _give_back(shell: Any, ask: Ask, place: Place | None, taking: asyncio.Future[Lock | Place]) -> None:
+    found = await taking
+    if isinstance(found, Lock):
+        await shell.locks.release(found)
+    elif place is None or found.id != place.id:
+        await shell.locks._give_up(ask, found)
+
+
+async def _to_the_end(made: Coroutine[Any, Any, T]) -> T:
+    """Await something that is not to be broken off; who is cancelled meanwhile, and be it twice, hears of it after."""
+    task, told = asyncio.ensure_future(made), None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            told = error
+    if told is None or task.cancelled():
+        return task.result()
+    task.exception()  # which nobody will ask for
+    raise told
 
 
 def _check_open(leases: Any) -> None:
@@ -370,7 +388,7 @@ class AsyncHold(_Holding[Async]):
     ) -> None:
         lock = self._end()
         try:
-            if not await self._shell.locks.release(lock):
+            if not await _to_the_end(self._shell.locks.release(lock)):
                 lock._lose()
         except StateDBError:
             if error is None:

@@ -253,6 +253,31 @@ def test_closing_the_store_gives_the_places_up(open_store: Opener, where: str, c
     assert waiting(store) == 0
 
 
+def test_who_is_cancelled_twice_leaves_nothing_behind_either(where: str, clock: Clock) -> None:
+    """As one is who waits under a time limit and whose group of tasks is given up meanwhile."""
+
+    async def main() -> None:
+        async with AsyncStore(where, clock=clock) as store:
+
+            async def hold() -> None:
+                async with store.locks.hold("a", "k", wait=None):
+                    await asyncio.sleep(HANG)
+
+            left = []
+            for steps in range(16):
+                task = asyncio.create_task(hold())
+                for several in (steps, 2, 1):
+                    for _ in range(several):
+                        await asyncio.sleep(0)
+                    task.cancel()
+                await asyncio.wait([task])
+                assert task.cancelled()
+                left += await store.locks.list(waiting=True)
+            assert left == []
+
+    run(main())
+
+
 # ---- holding
 
 

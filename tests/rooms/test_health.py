@@ -49,6 +49,8 @@ def name_things(store: Store) -> None:
     store.branches.merge("lab", strategy="manual")
     store.states.set("b", "shared", "large", b"raw", expected_version=0, on_conflict="manual")
     store.conflicts.resolve(2, strategy="theirs")
+    store.locks.acquire("a", "plan", owner="me", ttl=10**9, metadata={"m": 1})
+    store.locks.release(store.locks.acquire("a", "other"))
 
 
 def value_of(table: str, change: str, where: str) -> str:
@@ -200,6 +202,17 @@ NAMED: dict[str, str] = {
     "a policy deleted": "delete from checkpoint_policies",
     "a conflict deleted": "delete from state_conflicts where id = 1",
     "a side of a conflict deleted": "delete from conflict_sides where conflict_id = 1 and side = 'base'",
+    **{
+        f"a lock's {column}": value_of("state_locks", f"{column} = {to}", "fence = 1")
+        for column, to in {
+            "branch_id": 2, "agent_id": 2, "state_key": "'z'", "lock_type": "'read'", "locked_by": "'forged'",
+            "locked_at": "locked_at + 1", "metadata": "null", "fence": 7, "changed_revision": "changed_revision - 1",
+            "ended_revision": "changed_revision",
+        }.items()
+    },
+    "a lock deleted": "delete from state_locks where fence = 1",
+    "a lock that was given back stands again": value_of("state_locks", "ended_revision = null", "fence = 2"),
+    "the last fence forgotten": "delete from state_locks where fence = 2",
     "what a commit did": value_of("commit_deeds", "said = '[7]'", "revision = 13"),
     "what a commit did deleted": "delete from commit_deeds where revision = 13",
 }  # fmt: skip

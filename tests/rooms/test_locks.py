@@ -256,7 +256,7 @@ def test_in_a_transaction_a_lock_is_taken_with_its_commit_or_not_at_all(store: A
         with pytest.raises(LockHeld):
             tx.locks.acquire("a", "k", "read")
         lock.states.set("a", "local", "k", 1)
-        other = tx.locks.acquire("a", "l")
+        other = tx.locks.acquire("a", "l", wait=timedelta())
         assert tx.locks.release(other)
         assert not tx.locks.release(other)
         again = tx.locks.acquire("a", "l")
