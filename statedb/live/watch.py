@@ -179,7 +179,8 @@ class AsyncWatch(Generic[T]):
     @property
     def cursor(self) -> Cursor | None:
         """Where to go on from, with nothing lost: the last commit all of which was given out."""
-        if self._delivery is None and self._begun.done() and self._begun.exception() is None:
+        begun = self._begun
+        if self._delivery is None and begun.done() and not begun.cancelled() and begun.exception() is None:
             self._delivery = self._begun.result()
         return None if self._delivery is None else self._delivery.cursor
 
@@ -193,8 +194,9 @@ class AsyncWatch(Generic[T]):
             while not self._ears.closed:
                 if (item := delivery.next()) is not None:
                     return cast(T, item)  # a Bookmark only where it was asked for
-                seen = self._hub.rings
-                if delivery.take(await self._fetch(delivery.read)):
+                seen, read = self._hub.rings, delivery.read
+                page = await self._fetch(read)
+                if delivery.read != read or delivery.take(page):  # another task has taken that page in, or this one
                     continue
                 left = None if end is None else end - time.monotonic()
                 if left is not None and left <= 0:

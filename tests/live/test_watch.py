@@ -266,6 +266,39 @@ def test_a_wait_that_is_cancelled_loses_nothing(where: str) -> None:
     run(main())
 
 
+def test_of_several_tasks_that_share_a_watch_each_change_comes_to_one(where: str) -> None:
+    async def main() -> None:
+        async with AsyncStore(where) as store, store.watch() as watch:
+            waiting = {asyncio.create_task(anext(watch)) for _ in range(3)}
+            found: list[Any] = []
+            for number in range(12):
+                await store.states.set("a", "local", "k", number)
+                if number % 3 == 2:
+                    while len(found) <= number:
+                        done, waiting = await asyncio.wait(waiting, timeout=HANG, return_when="FIRST_COMPLETED")
+                        found += [task.result().new_value for task in done]
+                        waiting |= {asyncio.create_task(anext(watch)) for _ in done}
+            assert sorted(found) == list(range(12))
+            watch.close()
+            await asyncio.wait(waiting)
+            for task in waiting:
+                assert isinstance(task.exception(), StopAsyncIteration)
+
+    run(main())
+
+
+def test_a_watch_that_was_cancelled_before_it_began_stands_nowhere(where: str) -> None:
+    async def main() -> None:
+        async with AsyncStore(where) as store:
+            watch = store.watch()
+            watch._begun.cancel()
+            await asyncio.sleep(0)
+            assert watch.cursor is None
+            await store.states.set("a", "local", "k", 1)
+
+    run(main())
+
+
 def test_closing_the_store_ends_a_watch_with_a_word(where: str) -> None:
     store = Store(where)
     watch = store.watch()

@@ -76,9 +76,11 @@ def test_acknowledging_never_goes_back_nor_beyond_the_store(filed: Store) -> Non
         one.ack(4)
     with pytest.raises(StaleCursor):
         one.ack(Cursor("another", 1))
-    for wrong in ("3", True, -1, Cursor(one.cursor.incarnation, -1), Cursor(one.cursor.incarnation, "3")):  # type: ignore[arg-type]
+    stands = one.cursor.incarnation
+    wrong: tuple[Any, ...] = ("3", True, -1, Cursor(stands, -1), Cursor(stands, "3"))  # type: ignore[arg-type]
+    for each in wrong:
         with pytest.raises(InvalidValue):
-            one.ack(wrong)  # type: ignore[arg-type]
+            one.ack(each)
 
 
 def test_a_consumer_keeps_its_filter_until_it_is_deleted(filed: Store, clock: Clock) -> None:
@@ -167,9 +169,10 @@ def test_fetch_waits_for_what_comes(open_store: Opener, where: str) -> None:
     mine, other = open_store(), open_store(where)
     consumer = mine.feed.consumer("indexer")
     assert consumer.fetch(timeout=0.001) == []
-    for timeout in (-1, True, float("nan"), "1"):
+    wrong: tuple[Any, ...] = (-1, True, float("nan"), "1")
+    for timeout in wrong:
         with pytest.raises(InvalidValue):
-            consumer.fetch(timeout=timeout)  # type: ignore[arg-type]
+            consumer.fetch(timeout=timeout)
     thread = threading.Thread(target=write, args=(other, 1))
     thread.start()
     assert values(consumer.fetch(timeout=HANG)) == [1]

@@ -73,4 +73,4 @@ class Word:
 
 
 _NEWEST = b"select pg_current_snapshot()::text"
-"""All of it: `xmax` alone stays what it is where a transaction ends after one that was begun later, of whatever store."""
+"""All of it: `xmax` alone stays what it is where a transaction ends after one that was begun later."""
