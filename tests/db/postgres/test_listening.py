@@ -87,14 +87,7 @@ def test_a_lost_connection_is_opened_again(where: str, monkeypatch: pytest.Monke
     with Store(where) as mine, Store(where) as other, mine.hub.attended():
         mine.hub.wait(0, HANG)
         seen = mine.hub.rings
-<<<<<<< HEAD
-        raw(
-            where,
-            "select pg_terminate_backend(pid) from pg_stat_activity where query ilike 'select pg_current_snapshot%'",
-        )
-=======
         raw(where, "select pg_terminate_backend(pid) from pg_stat_activity where query ilike 'select pg_current%'")
->>>>>>> x2
         assert mine.hub.wait(seen, HANG) != seen  # it says so once it listens again
         seen = mine.hub.rings
         other.states.set("a", "local", "k", 1)
