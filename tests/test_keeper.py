@@ -49,7 +49,7 @@ def test_by_hand_it_does_what_is_due_and_tells_what_comes_next(store: Any, clock
     assert (first.expired, first.lapsed, first.checkpoints, first.left) == (1, 0, 0, 10)
     clock.advance(60)
     second = store.upkeep.run()
-    assert (second.expired, second.lapsed, second.checkpoints) == (1, 1, 1)
+    assert (second.expired, second.lapsed, second.checkpoints, second.left) == (1, 1, 1, None)
     assert [change.change for change in store.feed.changes()] == ["create", "create", "expire", "expire"]
     assert [change.change for change in store.feed.locks()] == ["lock", "lapse"]
     assert store.upkeep.run().done == 0

@@ -61,7 +61,7 @@ class KeptSnapshot(NamedTuple):
 
     def holds(self, stream: Stream, encoded: Encoded, metadata: str | None) -> bool:
         """Tell whether it is just this."""
-        return self.digests == digests(stream.salt, encoded, metadata)
+        return self.stored.codec != codec.ERASED and self.digests == digests(stream.salt, encoded, metadata)
 
     def read(self) -> StreamSnapshot:
         """Return it with what it holds. Raises Erased."""

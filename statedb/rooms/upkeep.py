@@ -20,7 +20,8 @@ def run(tx: Tx, *, limit: int = 1000, after: datetime | None = None) -> Upkeep:
     lapsed = locks.lapse(tx, most)
     expired = expiry.record(tx, most, after=since)
     made = len(automatic.run_due(tx))
-    due = _due(tx, max(since, tx.now))
+    # Of checkpoints it is known from having looked: in the log those that are made here are not there yet.
+    due = _first(expiry.next_end(tx, max(since, tx.now)), tx.due)
     return Upkeep(moment(tx.now), maybe(due), expired, lapsed, made)
 
 
@@ -33,8 +34,11 @@ def look(tx: Tx, *, after: datetime | None = None) -> Upkeep:
 
 
 def _due(tx: Tx, after: int) -> int | None:
-    found = (expiry.next_end(tx, after), automatic.next_due(tx))
-    return min((each for each in found if each is not None), default=None)
+    return _first(expiry.next_end(tx, after), automatic.next_due(tx))
+
+
+def _first(*instants: int | None) -> int | None:
+    return min((each for each in instants if each is not None), default=None)
 
 
 def _micros(after: datetime | None) -> int:

@@ -376,6 +376,12 @@ def test_a_sessions_end_can_be_asked_for_now_and_of_the_past(store: Store, clock
     assert (before.ttl, before.expires_at) == (60, first + timedelta(seconds=60))
     session.close()
     assert session.info() is None
+    store.branches.create("lab")
+    clock.advance(1000)
+    for shell in (store, store.branch("lab")):
+        for point in (1, first + timedelta(seconds=5)):
+            assert shell.at(point).agent("a").session("c").info() == before, "that it has ended since is none of theirs"
+        assert shell.at(clock.moment).agent("a").session("c").info() is None
 
 
 def test_a_session_that_does_not_slide_is_that_on_a_branch_and_elsewhere(

@@ -168,6 +168,8 @@ def test_a_transaction_sees_what_it_appends_and_is_one_commit(store: Store) -> N
         assert numbers(made) == [("s", 2, 2, "b"), ("t", 1, 3, "c"), ("t", 2, 4, "d"), ("s", 3, 5, "e")]
         assert [each.type for each in tx.streams.read("s")] == ["a", "b", "e"]
         assert [each.type for each in tx.streams.read("s", 2, 1, backward=True)] == ["b"]
+        assert [each.type for each in tx.streams.read("s", backward=True)] == ["e", "b", "a"]
+        assert [each.type for each in tx.streams.read("s", backward=True, limit=2)] == ["e", "b"]
         assert [each.type for each in tx.streams.read_all(2, 3)] == ["b", "c", "d"]
         assert [each.type for each in tx.streams.read_all(3, backward=True, stream="s")] == ["b", "a"]
         assert [each.type for each in tx.streams.read_all(agent_id="a", types=["c", "e"])] == ["c"]
@@ -275,6 +277,7 @@ def test_reading_is_as_of_every_moment_what_a_list_would_say(store: Store, groun
             (name, sum(each[0] == name for each in there)) for name in standing
         ]
         assert shell.streams.position() == len(there)
+        assert shell.streams.version(stream) == sum(each[0] == stream for each in there)
 
 
 # ---- snapshots
@@ -302,6 +305,8 @@ def test_a_snapshot_is_found_by_the_version_asked_for(store: Store, clock: Clock
         tx.streams.save_snapshot("t", 1, 1)
         made = tx.streams.save_snapshot("t", 1, 2)
         assert tx.streams.load_snapshot("t") == made
+        again = tx.streams.save_snapshot("s", 4, "once more")
+        assert tx.streams.load_snapshot("s") == again, "not the one that stands until the commit"
     assert store.streams.load_snapshot("t") == made
     assert [commit.message for commit in store.history.commits()][-2:] == ["by hand", None]
 
@@ -355,6 +360,12 @@ def test_erased_data_is_unavailable_and_no_fault_of_the_store(filed: Store, wher
         with pytest.raises(Erased):
             wrong()
     assert filed.health.check().problems == ()
+    filed.streams.save_snapshot("s", 1, 1)
+    assert filed.streams.load_snapshot("s").state == 1, "one that was erased is not the same"  # type: ignore[union-attr]
+    filed.streams.append("t", happened("a", "b"))
+    filed.streams.save_snapshot("t", 1, ["a"])
+    tamper(where, f"update stream_snapshots {gone}", by=filed)
+    assert filed.streams.aggregate("t", count, []) == ["a", "b"], "of the events, which are there all the same"
 
 
 # ---- carried, checked
