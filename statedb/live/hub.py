@@ -44,6 +44,14 @@ class Follower(Protocol):
         ...
 
 
+class AsyncFollower(Protocol):
+    """Who follows the log, by a task of his own."""
+
+    async def close(self) -> object:
+        """End, and wait for the end, but not for ever."""
+        ...
+
+
 class Attendance:
     """How many want to hear of other processes' commits: the listener works while there is anybody."""
 
@@ -163,6 +171,8 @@ class AsyncHub:
         self._loop: asyncio.AbstractEventLoop | None = None
         self.beginning: set[asyncio.Future[Any]] = set()
         """Watches that look where to begin. What is written after they were asked for waits for them."""
+        self.followers: weakref.WeakSet[AsyncFollower] = weakref.WeakSet()
+        """Who is told of commits by tasks of their own, and is ended with the store."""
         self._attendance = Attendance(listener, self._ring_soon)
 
     def ring(self) -> None:
@@ -212,6 +222,11 @@ class AsyncHub:
         """Stop listening and wake everybody: who waits, now or later, gets StoreClosed."""
         self._attendance.close(why)
         self.ring()
+
+    async def end(self) -> None:
+        """Wait until nobody follows any more, but not for ever, once it is closed."""
+        for each in list(self.followers):
+            await each.close()
 
     def began(self, watch: asyncio.Future[Any]) -> None:
         """Hear that a watch has begun, or failed to."""

@@ -74,6 +74,12 @@ class Subscription(Generic[T]):
             self._thread.join(PATIENCE)
 
     def _run(self) -> None:
+        try:
+            self._tell()
+        finally:
+            self._watch.close()  # where the handler has ended its thread, say, by sys.exit()
+
+    def _tell(self) -> None:
         while True:
             try:
                 item = next(self._watch)
@@ -115,6 +121,12 @@ class AsyncSubscription(Generic[T]):
             await asyncio.wait([self._task], timeout=PATIENCE)
 
     async def _run(self) -> None:
+        try:
+            await self._tell()
+        finally:
+            self._watch.close()
+
+    async def _tell(self) -> None:
         while True:
             try:
                 item = await anext(self._watch)
@@ -130,5 +142,11 @@ class AsyncSubscription(Generic[T]):
                 answer = self._told.handler(item)
                 if inspect.isawaitable(answer):
                     await answer
+            except asyncio.CancelledError as error:
+                if self._task.cancelling():
+                    raise
+                failure = RuntimeError("what the handler waited for was cancelled")
+                failure.__cause__ = error
+                self._told.failed(failure, item)
             except Exception as error:
                 self._told.failed(error, item)

@@ -209,7 +209,9 @@ async def async_subscribe(
     wanted = _wanted(filter, agent_id, state_type, pattern, kinds)
     watching = async_watch(shell, **wanted.as_json(), since=since)
     await watching.begun()
-    return AsyncSubscription(watching, handler, on_error)
+    subscription = AsyncSubscription(watching, handler, on_error)
+    shell.hub.followers.add(subscription)
+    return subscription
 
 
 def unsubscribe(_shell: Any, subscription: Subscribed) -> None:

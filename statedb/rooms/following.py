@@ -132,7 +132,9 @@ async def async_subscribe(
         raise InvalidValue(f"subscribe takes a function, and not {handler!r:.80}")
     watching = async_watch(shell, stream, agent_id=agent_id, types=types, pattern=pattern, since=since)
     await watching.begun()
-    return AsyncSubscription(watching, handler, on_error)
+    subscription = AsyncSubscription(watching, handler, on_error)
+    shell.hub.followers.add(subscription)
+    return subscription
 
 
 def _position(event: RecordedEvent) -> int:

@@ -87,6 +87,76 @@ def test_a_handler_may_write_and_end_its_own_subscription(filed: Store) -> None:
     assert filed.states.get("a", "local", "seen") == "k"
 
 
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_handler_that_ends_its_thread_listens_no_more(filed: Store) -> None:
+    def handler(_: Change) -> None:
+        raise SystemExit
+
+    subscription = filed.feed.subscribe(handler)
+    filed.states.set("a", "local", "k", 1)
+    subscription._thread.join(HANG)
+    assert not subscription.active
+    assert filed.hub._attendance._count == 0
+
+
+def test_a_task_that_waited_for_what_was_cancelled_is_reported_and_goes_on_until_it_is_cancelled_itself(
+    where: str,
+) -> None:
+    async def main() -> None:
+        async with AsyncStore(where) as store:
+            told: asyncio.Queue[Any] = asyncio.Queue()
+            errors: list[Any] = []
+
+            async def handler(change: Change) -> None:
+                if change.new_value == 1:
+                    cancelled = asyncio.get_running_loop().create_future()
+                    cancelled.cancel()
+                    await cancelled
+                told.put_nowait(change.new_value)
+                if change.new_value == 3:
+                    await asyncio.Event().wait()
+
+            def on_error(error: Exception, change: Change) -> None:
+                errors.append((type(error.__cause__), change.new_value))
+
+            subscription = await store.feed.subscribe(handler, on_error=on_error)
+            for number in (1, 2, 3):
+                await store.states.set("a", "local", "k", number)
+            assert [await told.get() for _ in range(2)] == [2, 3]
+            assert errors == [(asyncio.CancelledError, 1)]
+            subscription._task.cancel()
+            await asyncio.wait([subscription._task], timeout=HANG)
+            assert not subscription.active
+            assert store.hub._attendance._count == 0
+
+    run(main())
+
+
+@pytest.mark.parametrize("closes", [False, True])
+def test_closing_a_store_waits_for_its_tasks_and_one_of_them_may_close_it(where: str, closes: bool) -> None:
+    async def main() -> None:
+        store = await AsyncStore(where)
+        entered, done = asyncio.Event(), []
+
+        async def handler(change: Change) -> None:
+            if closes:
+                await store.close()
+            entered.set()
+            for _ in range(20):
+                await asyncio.sleep(0)
+            done.append(change.key)
+
+        subscription = await store.feed.subscribe(handler)
+        await store.states.set("a", "local", "k", 1)
+        await entered.wait()
+        await store.close()
+        if closes:
+            await asyncio.wait([subscription._task], timeout=HANG)
+        assert (done, subscription.active) == (["k"], False)
+
+    run(main())
+
+
 def test_what_it_begins_with_and_what_is_refused(filed: Store) -> None:
     filed.states.set("a", "local", "k", 1)
     told: queue.Queue[Change] = queue.Queue()

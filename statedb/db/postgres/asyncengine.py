@@ -201,6 +201,7 @@ class AsyncEngine:
             await asyncio.wait(self._under_way)
         await self._port.pool.close()
         self._forget()
+        await self.hub.end()
 
     def forsake(self) -> object:
         """Give the connections up in a child process: closing one would end the parent's."""

@@ -88,6 +88,7 @@ class AsyncEngine:
             await writer.close()
         if self._bell is not None:
             self._bell.close()
+        await self.hub.end()
 
     def run(self, fn: Callable[[Connection], Any]) -> asyncio.Future[Any]:
         """Run a function on the writing connection's thread."""
