@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from statedb.db.guard import fenced
 from statedb.db.locks import Place
-from statedb.errors import InTransaction, StateDBError, StoreClosed
+from statedb.errors import InTransaction, InvalidValue, StateDBError, StoreClosed
 from statedb.live.leases import LOOK, Lease
 from statedb.operation import Async, Operation, S_co, Shell, Sync
 from statedb.rooms.locks import Ask, Ttl, Wait
@@ -338,6 +338,10 @@ class _Holding(Generic[S_co]):
         self._lock: Held[S_co] | None = None
         self._lease: Lease | None = None
 
+    def _check_free(self) -> None:
+        if self._lock is not None:
+            raise InvalidValue("this block holds its lock already; store.locks.hold(…) makes another")
+
     def _begin(self, lock: Held[S_co], renew: Callable[[], Any]) -> Held[S_co]:
         self._lock = lock
         self._lease = Lease(round(lock.ttl * 1_000_000), renew, lock._lose)
@@ -345,16 +349,18 @@ class _Holding(Generic[S_co]):
         return lock
 
     def _end(self) -> Held[S_co]:
-        assert self._lock is not None, "it was entered"
+        lock, self._lock = self._lock, None
+        assert lock is not None, "it was entered"
         assert self._lease is not None, "it was entered"
         self._shell._root._leases.drop(self._lease)
-        return self._lock
+        return lock
 
 
 class Hold(_Holding[Sync]):
     """Holds a lock while its block runs."""
 
     def __enter__(self) -> Held[Sync]:
+        self._check_free()
         lock = self._acquire()
         return self._begin(lock, lambda: lock._renewed(self._shell.locks.renew(lock)))
 
@@ -376,6 +382,7 @@ class AsyncHold(_Holding[Async]):
     """Holds a lock while its block runs."""
 
     async def __aenter__(self) -> Held[Async]:
+        self._check_free()
         lock = await self._acquire()
 
         async def renew() -> None:

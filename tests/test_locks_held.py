@@ -14,7 +14,7 @@ from typing import Any
 
 import pytest
 
-from statedb import AsyncStore, Fenced, LockHeld, Store, StoreBusy, StoreClosed
+from statedb import AsyncStore, Fenced, InvalidValue, LockHeld, Store, StoreBusy, StoreClosed
 from statedb.live.leases import AsyncLeases, Lease, Leases
 from statedb.rooms.locks import Ask
 from statedb.transaction import Joined
@@ -361,6 +361,18 @@ def test_the_end_of_a_block_finds_a_lost_lease_that_no_renewal_did(open_store: O
     clock.advance(9)
     with pytest.raises(Fenced):
         hold.__exit__(None, None, None)
+
+
+@pytest.mark.parametrize("shell", ["sync", "async"])
+def test_a_block_holds_one_lock_at_a_time(open_store: Opener, shell: str) -> None:
+    store = open_store(shell=shell)
+    hold = store.locks.hold("a", "k", "read")
+    for _ in range(2):
+        with hold:
+            with pytest.raises(InvalidValue, match="already"):
+                hold.__enter__()
+            assert len(store.locks.list()) == 1
+        assert store.locks.list() == []
 
 
 class Failing:
