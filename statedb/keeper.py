@@ -37,7 +37,7 @@ REST = 0.05
 SHARE = 0.1
 """The part of the time it looks at most, where a look takes long: of 100 branches on a server one takes 0.2 s."""
 PATIENCE = 1.0
-"""Seconds until the next try for the lease, at least, and after anything that failed; no rest is longer."""
+"""Seconds until the next try for the lease, at least, and after what failed: twice as many each time it does again."""
 LONGEST = 3600.0
 """Seconds of the longest wait, after which all is looked through anew: an import may bring what ended long ago."""
 
@@ -62,6 +62,8 @@ class Duty:
     lock: Any = None
     renew_at: float = 0.0
     whole_at: float = 0.0
+    failed: int = 0
+    """How often in a row it could not look."""
     rest: float = REST
     """For how many seconds after the last look nobody's commit is a reason to look again."""
     upto: dict[str, datetime] = field(default_factory=dict)
@@ -83,9 +85,11 @@ class Duty:
         except StoreClosed:
             raise
         except Exception:
-            _log.exception("the keeper could not do what was due, and tries again")
-            return PATIENCE
-        self.rest = min(max(REST, (time.monotonic() - began) / SHARE), PATIENCE)
+            self.rest = min(PATIENCE * 2 ** min(self.failed, 9), LEASE)
+            self.failed += 1
+            _log.exception("the keeper could not do what was due, and tries again in %g s", self.rest)
+            return self.rest
+        self.rest, self.failed = min(max(REST, (time.monotonic() - began) / SHARE), PATIENCE), 0
         return wait
 
     def leave(self) -> Look:
