@@ -159,6 +159,9 @@ async def attending(make: Callable[[Ear], Hub | AsyncHub]) -> None:
     hub.close("gone again")
     hub.leave()
     assert ear.asked == ["start", "stop", "start", "stop"]
+    idle = Ear()
+    make(idle).close("gone")
+    assert idle.asked == []
 
 
 def test_a_listener_that_could_not_start_is_started_for_the_next() -> None:

@@ -20,9 +20,11 @@ from statedb import (
     ReadOnly,
     StaleCursor,
     Store,
+    StoreBusy,
     StoreClosed,
 )
-from statedb.live.watch import Delivery
+from statedb.live.hub import AsyncHub, Hub
+from statedb.live.watch import AsyncWatch, Delivery, Watch
 from statedb.values.cursor import Bookmark, Cursor, Page
 from tests.conftest import Opener
 from tests.helpers import HANG, Clock, run
@@ -51,6 +53,7 @@ def test_whatever_is_read_is_given_out_once_and_the_cursor_is_behind_no_whole_co
             if isinstance(item, Bookmark):
                 assert item.cursor == delivery.cursor
                 assert bookmarks
+                assert last
                 assert not found
                 continue
             given_out.append(item)
@@ -59,6 +62,43 @@ def test_whatever_is_read_is_given_out_once_and_the_cursor_is_behind_no_whole_co
             assert all(each[0] <= behind for each in given_out if each[0] < item[0])  # and only this one comes again
     assert given_out == made
     assert delivery.cursor == Cursor("store", delivery.read)
+
+
+@pytest.mark.parametrize("sort", ["thread", "task"])
+def test_where_the_log_is_busy_a_watch_says_so_and_the_next_goes_on(sort: str) -> None:
+    answers: list[Any] = [Page([1, 2], 2, True, 0), StoreBusy("later"), Page([3], 3, False, 0)]
+    asked: list[int] = []
+    start = Cursor("store", 0)
+
+    def fetch(read: int) -> Page[int]:
+        asked.append(read)
+        answer = answers.pop(0)
+        if isinstance(answer, StoreBusy):
+            raise answer
+        return answer  # type: ignore[no-any-return]
+
+    async def fetch_later(read: int) -> Page[int]:
+        return fetch(read)
+
+    async def begin() -> Delivery[int]:
+        return Delivery(start, int)
+
+    async def main() -> None:
+        watch = AsyncWatch(AsyncHub(), fetch_later, begin())
+        assert [await anext(watch) for _ in range(2)] == [1, 2]
+        with pytest.raises(StoreBusy):
+            await anext(watch)
+        assert await anext(watch) == 3
+
+    if sort == "task":
+        run(main())
+    else:
+        watch = Watch(Hub(), fetch, Delivery(start, int))
+        assert [next(watch) for _ in range(2)] == [1, 2]
+        with pytest.raises(StoreBusy):
+            next(watch)
+        assert next(watch) == 3
+    assert asked == [0, 2, 2]
 
 
 # ---- through a store, whichever
