@@ -9,7 +9,7 @@ Waiting is more than a transaction: each step is one, and between them nobody ho
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Callable, Mapping
 from contextlib import suppress
 from datetime import datetime, timedelta
 from types import TracebackType
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from statedb.db.guard import fenced
 from statedb.db.locks import Place
 from statedb.errors import InTransaction, InvalidValue, StateDBError, StoreClosed
-from statedb.live.leases import LOOK, Lease
+from statedb.live.leases import LOOK, Lease, to_the_end
 from statedb.operation import Async, Operation, S_co, Shell, Sync
 from statedb.rooms.locks import Ask, Ttl, Wait
 from statedb.values.lock import Lock, LockType
@@ -241,7 +241,7 @@ async def _wait_async(shell: Any, ask: Ask, wait: Wait, place: Place) -> Lock:
                     await hub.wait(seen, _pause(place))
         except BaseException:
             with suppress(Exception):
-                await _to_the_end(locks._give_up(ask, place))
+                await to_the_end(locks._give_up(ask, place))
             raise
         raise await locks._give_up(ask, place)
 
@@ -253,7 +253,7 @@ async def _take(shell: Any, ask: Ask, wait: Wait, place: Place | None) -> Lock |
         return await asyncio.shield(taking)
     except asyncio.CancelledError:
         with suppress(StateDBError):
-            await _to_the_end(_give_back(shell, ask, place, taking))
+            await to_the_end(_give_back(shell, ask, place, taking))
         raise
 
 
@@ -263,20 +263,6 @@ async def _give_back(shell: Any, ask: Ask, place: Place | None, taking: asyncio.
         await shell.locks.release(found)
     elif place is None or found.id != place.id:
         await shell.locks._give_up(ask, found)
-
-
-async def _to_the_end(made: Coroutine[Any, Any, T]) -> T:
-    """Await something that is not to be broken off; who is cancelled meanwhile, and be it twice, hears of it after."""
-    task, told = asyncio.ensure_future(made), None
-    while not task.done():
-        try:
-            await asyncio.wait([task])
-        except asyncio.CancelledError as error:
-            told = error
-    if told is None or task.cancelled():
-        return task.result()
-    task.exception()  # which nobody will ask for
-    raise told
 
 
 def _check_open(leases: Any) -> None:
@@ -395,7 +381,7 @@ class AsyncHold(_Holding[Async]):
     ) -> None:
         lock = self._end()
         try:
-            if not await _to_the_end(self._shell.locks.release(lock)):
+            if not await to_the_end(self._shell.locks.release(lock)):
                 lock._lose()
         except StateDBError:
             if error is None:

@@ -12,12 +12,12 @@ from __future__ import annotations
 import asyncio
 import threading
 import time
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable, Coroutine, Iterator
 from contextlib import contextmanager
 from contextvars import Context
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, TypeVar
 
 from statedb.errors import Fenced, StateDBError, StoreClosed
 from statedb.times import micros
@@ -29,6 +29,7 @@ AGAIN = 10
 PATIENCE = 5.0
 """Seconds that a store which is closed waits for those who wait for locks to leave their lines."""
 
+T = TypeVar("T")
 Clock = Callable[[], float | datetime]
 
 
@@ -217,6 +218,20 @@ class AsyncLeases:
                 await asyncio.sleep(LOOK)
         else:
             lease.begin(begun)
+
+
+async def to_the_end(made: Coroutine[Any, Any, T]) -> T:
+    """Await something that is not to be broken off; who is cancelled meanwhile, and be it twice, hears of it after."""
+    task, told = asyncio.ensure_future(made), None
+    while not task.done():
+        try:
+            await asyncio.wait([task])
+        except asyncio.CancelledError as error:
+            told = error
+    if told is None or task.cancelled():
+        return task.result()
+    task.exception()  # which nobody will ask for
+    raise told
 
 
 async def _passed(waited: Awaitable[object], seconds: float) -> None:
