@@ -63,6 +63,12 @@ def test_what_is_left_out_is_not_looked_for(store: Any, clock: Clock) -> None:
     assert store.upkeep.look(after=moment(clock.micros)).left == 5
     assert store.upkeep.run(limit=1).expired == 1
     assert store.upkeep.run(limit=1).done == 0
+    for key in ("k", "s/k"):
+        store.states.set("a", "session", key, 1, ttl=10)
+    for name in ("t", "u"):
+        store.agent("a").session(name, ttl=10).set("k", 1)
+    clock.advance(10)
+    assert [store.upkeep.run(limit=2).expired for _ in range(4)] == [2, 2, 1, 0]
 
 
 def test_each_branch_has_its_own(store: Any, clock: Clock) -> None:
@@ -199,6 +205,27 @@ def test_who_cannot_work_is_not_woken_by_every_commit(open_store: Opener, monkey
     monkeypatch.setattr(store.branches, "list", lambda: 1 // 0)
     drive(first)
     assert first.rest == 1.0, "what fails is not tried 20 times a second because others write"
+
+
+def test_what_an_import_brings_that_ended_long_ago_is_found_within_the_hour(
+    open_store: Opener, clock: Clock, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    store, now = open_store(), 0.0
+    monkeypatch.setattr("statedb.keeper.time", SimpleNamespace(monotonic=lambda: now))
+    with Store(":memory:", clock=clock) as other:
+        other.states.set("b", "session", "k", 1, ttl=10)
+        records = list(other.transfer.export())
+    store.states.set("a", "session", "k", 1, ttl=50)
+    clock.advance(55)
+    duty = Duty(store)
+    found = []
+    for seconds in (0, 1, 3600):
+        now += seconds
+        drive(duty)
+        found.append(duty.expired)
+        if not seconds:
+            store.transfer.load(records)
+    assert found == [1, 1, 2]
 
 
 @pytest.mark.parametrize("shell", ["sync", "async"])
