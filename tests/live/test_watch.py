@@ -81,7 +81,7 @@ def test_where_the_log_is_busy_a_watch_says_so_and_the_next_goes_on(sort: str) -
         return fetch(read)
 
     async def begin() -> Delivery[int]:
-        return Delivery(start, int)
+        return Delivery[int](start, int)
 
     async def main() -> None:
         watch = AsyncWatch(AsyncHub(), fetch_later, begin())
@@ -93,7 +93,7 @@ def test_where_the_log_is_busy_a_watch_says_so_and_the_next_goes_on(sort: str) -
     if sort == "task":
         run(main())
     else:
-        watch = Watch(Hub(), fetch, Delivery(start, int))
+        watch = Watch(Hub(), fetch, Delivery[int](start, int))
         assert [next(watch) for _ in range(2)] == [1, 2]
         with pytest.raises(StoreBusy):
             next(watch)
