@@ -194,7 +194,7 @@ def test_where_the_log_is_busy_it_is_read_again(monkeypatch: pytest.MonkeyPatch)
         answer = answers.pop(0) if answers else Page([], read, False, 0)
         if isinstance(answer, StoreBusy):
             raise answer
-        return answer  # type: ignore[no-any-return]
+        return answer
 
     watch = Watch(hub, fetch, Delivery[int](Cursor("store", 0), int))
     subscription = Subscription(watch, told.put, lambda error, item: told.put((type(error), item)))
