@@ -196,6 +196,18 @@ def test_a_watch_closed_by_a_signal_while_it_begins_to_listen_does_not_hang() ->
     assert ear.asked == ["start", "stop"]
 
 
+def test_one_leaves_by_a_signal_while_another_begins_to_listen(monkeypatch: pytest.MonkeyPatch) -> None:
+    ear = Ear()
+    hub = Hub(ear)
+    hub.attend()
+    monkeypatch.setattr(hub._attendance, "check", hub.leave)  # as a handler of signals does, at this moment
+    thread = threading.Thread(target=hub.attend, daemon=True)
+    thread.start()
+    thread.join(HANG)
+    assert not thread.is_alive()
+    assert ear.asked == ["start", "stop", "start"]
+
+
 @pytest.mark.parametrize("timeout", [1e10, math.inf])
 def test_a_wait_may_be_as_long_as_one_likes(timeout: float) -> None:
     hub, raised = Hub(), []

@@ -10,8 +10,12 @@ from typing import Any
 
 import pytest
 
-from statedb import AsyncStore, Change, InTransaction, InvalidValue, NoSuchRevision, Store
+from statedb import AsyncStore, Change, InTransaction, InvalidValue, NoSuchRevision, Store, StoreBusy
+from statedb.live.hub import Hub
+from statedb.live.subscription import Subscription
+from statedb.live.watch import Delivery, Watch
 from statedb.values.changefilter import StateChangeFilter
+from statedb.values.cursor import Cursor, Page
 from tests.conftest import Opener
 from tests.helpers import HANG, run
 from tests.places import tamper
@@ -190,6 +194,25 @@ def test_where_the_log_cannot_be_read_any_more_it_says_so_and_ends(open_store: O
     error, change = errors.get(timeout=HANG)
     assert (error.floor, change) == (2, None)
     subscription._thread.join(HANG)
+    assert not subscription.active
+
+
+def test_where_the_log_is_busy_it_is_read_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("statedb.live.subscription._AGAIN", 0)
+    answers: list[Any] = [StoreBusy("later"), Page([1], 1, True, 0)]
+    told: queue.Queue[Any] = queue.Queue()
+    hub = Hub()
+
+    def fetch(read: int) -> Page[int]:
+        answer = answers.pop(0) if answers else Page([], read, False, 0)
+        if isinstance(answer, StoreBusy):
+            raise answer
+        return answer
+
+    watch = Watch(hub, fetch, Delivery[int](Cursor("store", 0), int))
+    subscription = Subscription(watch, told.put, lambda error, item: told.put((type(error), item)))
+    assert [told.get(timeout=HANG) for _ in range(2)] == [(StoreBusy, None), 1]
+    subscription.close()
     assert not subscription.active
 
 

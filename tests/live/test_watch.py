@@ -81,7 +81,7 @@ def test_where_the_log_is_busy_a_watch_says_so_and_the_next_goes_on(sort: str) -
         return fetch(read)
 
     async def begin() -> Delivery[int]:
-        return Delivery(start, int)
+        return Delivery[int](start, int)
 
     async def main() -> None:
         watch = AsyncWatch(AsyncHub(), fetch_later, begin())

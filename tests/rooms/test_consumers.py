@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from datetime import timedelta
 from typing import Any
@@ -15,7 +16,7 @@ from statedb.values.changefilter import StateChangeFilter
 from statedb.values.cursor import Cursor
 from tests.conftest import Opener
 from tests.helpers import HANG, Clock, run
-from tests.places import raw, tamper
+from tests.places import only_postgres, raw, tamper
 
 
 def write(store: Any, *values: int) -> None:
@@ -152,6 +153,30 @@ def test_what_is_pinned_is_what_no_consumer_has_acknowledged_up_to_its_limit(fil
     assert pinned() == 3  # what "short" has not acknowledged, of the last two days
     clock.advance(3 * 86_400)
     assert pinned() == 4
+    filed.feed.consumer("deleted", keep=math.inf).delete()
+    assert pinned() == 4
+    filed.branches.create("lab")
+    filed.branch("lab").feed.consumer("theirs", keep=math.inf)
+    assert pinned() == 0
+    filed.branches.delete("lab")
+    assert pinned() == 4
+
+
+@only_postgres
+def test_an_acknowledgement_that_was_overtaken_sets_nothing_back(open_store: Opener, where: str) -> None:
+    mine, other = open_store(), open_store(where)
+    write(mine, 1, 2, 3)
+    theirs = other.feed.consumer("indexer")
+    overtaken: list[int] = []
+
+    def acknowledge(tx: Any) -> None:
+        if not overtaken:
+            overtaken.append(consumers.require(tx._tx, "indexer").position)
+            theirs.ack(3)
+        consumers.acknowledge(tx._tx, "indexer", 1)
+
+    mine.run(acknowledge)
+    assert (overtaken, theirs.lag) == ([0], 0)
 
 
 def test_behind_what_retention_cut_a_consumer_goes_on_where_it_is_told_to(open_store: Opener, where: str) -> None:

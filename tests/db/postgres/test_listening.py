@@ -33,7 +33,7 @@ def test_a_commit_is_heard_and_what_is_refused_or_changes_nothing_is_not(open_st
         store.states.set("a", "local", "k", 1)
         psycopg.Connection.execute(listening._raw, "select 1")  # type: ignore[arg-type]
         assert listening._told
-        listening._told = False
+        assert listening.heard()  # what came with the answer to something else
         store.states.set("a", "local", "k", 1)
         store.states.get("a", "local", "k")
         assert not listening.heard()
