@@ -31,6 +31,8 @@ from statedb.errors import (
     ValueTooLarge,
     VersionConflict,
 )
+from statedb.held import Held
+from statedb.keeper import AsyncKeeper, Keeper
 from statedb.live.consumer import AsyncConsumer, Consumer
 from statedb.live.subscription import AsyncSubscription, Subscription
 from statedb.live.watch import AsyncWatch, Watch
@@ -71,6 +73,7 @@ from statedb.values.lock import Lock, LockChange, LockType
 from statedb.values.merge import Clash
 from statedb.values.row import Row, Rows
 from statedb.values.session import SessionInfo
+from statedb.values.upkeep import Upkeep
 
 __all__ = [
     "MISSING",
@@ -78,6 +81,7 @@ __all__ = [
     "UNAVAILABLE",
     "Address",
     "AsyncConsumer",
+    "AsyncKeeper",
     "AsyncStore",
     "AsyncSubscription",
     "AsyncTransaction",
@@ -108,11 +112,13 @@ __all__ = [
     "EventStream",
     "Fenced",
     "Health",
+    "Held",
     "Imported",
     "InTransaction",
     "InvalidKey",
     "InvalidValue",
     "Joined",
+    "Keeper",
     "Listing",
     "Lock",
     "LockChange",
@@ -155,6 +161,7 @@ __all__ = [
     "Transaction",
     "TransactionAborted",
     "Trigger",
+    "Upkeep",
     "ValueTooLarge",
     "Version",
     "VersionConflict",
