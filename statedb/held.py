@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable, Mapping
-from contextlib import suppress
+from contextlib import AbstractContextManager, nullcontext, suppress
 from datetime import datetime, timedelta
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 from statedb.db.guard import fenced
 from statedb.db.locks import Place
 from statedb.errors import InTransaction, InvalidValue, StateDBError, StoreClosed
-from statedb.live.leases import LOOK, Lease, to_the_end
+from statedb.live.leases import LOOK, AsyncLeases, Lease, Leases, to_the_end
 from statedb.operation import Async, Operation, S_co, Shell, Sync
 from statedb.rooms.locks import Ask, Ttl, Wait
 from statedb.values.lock import Lock, LockType
@@ -168,8 +168,9 @@ def acquire(
     """
     ask = Ask(agent_id, key, type, ttl, owner, metadata)
     _check(shell, wait)
-    found = shell.locks._take(ask, wait)
-    return Held(shell, _wait(shell, ask, wait, found) if isinstance(found, Place) else found)
+    with _in_line(shell, wait):
+        found = shell.locks._take(ask, wait)
+        return Held(shell, _wait(shell, ask, wait, found) if isinstance(found, Place) else found)
 
 
 async def acquire_async(
@@ -186,8 +187,9 @@ async def acquire_async(
     """Do what `acquire` does; cancelled, it gives up its place in the line."""
     ask = Ask(agent_id, key, type, ttl, owner, metadata)
     _check(shell, wait)
-    found = await _take(shell, ask, wait, None)
-    return Held(shell, await _wait_async(shell, ask, wait, found) if isinstance(found, Place) else found)
+    with _in_line(shell, wait):
+        found = await _take(shell, ask, wait, None)
+        return Held(shell, await _wait_async(shell, ask, wait, found) if isinstance(found, Place) else found)
 
 
 def _check(shell: Shell, wait: Any) -> None:
@@ -198,52 +200,56 @@ def _check(shell: Shell, wait: Any) -> None:
         )
 
 
+def _in_line(shell: Any, wait: Any) -> AbstractContextManager[None]:
+    """Return a block from before somebody has a place in a line until he has none: a store closes after its end."""
+    leases: Leases | AsyncLeases | None = None if wait in (0, timedelta()) else shell._root._leases
+    return nullcontext() if leases is None else leases.waiting()
+
+
 def _wait(shell: Any, ask: Ask, wait: Wait, place: Place) -> Lock:
     hub, locks, leases = shell.hub, shell.locks, shell._root._leases
-    with leases.waiting():
-        try:
-            with hub.attended():
-                while True:
-                    seen = hub.rings
-                    _check_open(leases)
-                    place = locks._look(ask, place)
-                    if place.is_ready:
-                        found = locks._take(ask, wait, place)
-                        if isinstance(found, Lock):
-                            return found
-                        place = found
-                    if place.now >= place.deadline:
-                        break
-                    hub.wait(seen, _pause(place))
-        except BaseException:
-            with suppress(Exception):
-                locks._give_up(ask, place)
-            raise
-        raise locks._give_up(ask, place)
+    try:
+        with hub.attended():
+            while True:
+                seen = hub.rings
+                _check_open(leases)
+                place = locks._look(ask, place)
+                if place.is_ready:
+                    found = locks._take(ask, wait, place)
+                    if isinstance(found, Lock):
+                        return found
+                    place = found
+                if place.now >= place.deadline:
+                    break
+                hub.wait(seen, _pause(place))
+    except BaseException:
+        with suppress(Exception):
+            locks._give_up(ask, place)
+        raise
+    raise locks._give_up(ask, place)
 
 
 async def _wait_async(shell: Any, ask: Ask, wait: Wait, place: Place) -> Lock:
     hub, locks, leases = shell.hub, shell.locks, shell._root._leases
-    with leases.waiting():
-        try:
-            with hub.attended():
-                while True:
-                    seen = hub.rings
-                    _check_open(leases)
-                    place = await locks._look(ask, place)
-                    if place.is_ready:
-                        found = await _take(shell, ask, wait, place)
-                        if isinstance(found, Lock):
-                            return found
-                        place = found
-                    if place.now >= place.deadline:
-                        break
-                    await hub.wait(seen, _pause(place))
-        except BaseException:
-            with suppress(Exception):
-                await to_the_end(locks._give_up(ask, place))
-            raise
-        raise await locks._give_up(ask, place)
+    try:
+        with hub.attended():
+            while True:
+                seen = hub.rings
+                _check_open(leases)
+                place = await locks._look(ask, place)
+                if place.is_ready:
+                    found = await _take(shell, ask, wait, place)
+                    if isinstance(found, Lock):
+                        return found
+                    place = found
+                if place.now >= place.deadline:
+                    break
+                await hub.wait(seen, _pause(place))
+    except BaseException:
+        with suppress(Exception):
+            await to_the_end(locks._give_up(ask, place))
+        raise
+    raise await locks._give_up(ask, place)
 
 
 async def _take(shell: Any, ask: Ask, wait: Wait, place: Place | None) -> Lock | Place:
