@@ -197,8 +197,9 @@ def snapshot(tx: Tx, stream: Stream, version: int, encoded: Encoded, metadata: s
 
 def find(tx: Tx, name: str) -> Stream:
     """Return a stream as it stands; one that does not exist is at version 0."""
-    if (staged := tx.streams.get(name)) is not None:
-        return staged  # type: ignore[no-any-return]
+    staged: Stream | None = tx.streams.get(name)
+    if staged is not None:
+        return staged
     if tx.earlier is not None and (left := tx.earlier.streams.get(name)) is not None:
         _rely(tx)
         return Stream(name, left.id, left.agent_id, left.version, left.salt, tx.earlier.position)

@@ -17,11 +17,12 @@ import time
 from collections import deque
 from collections.abc import Awaitable, Callable
 from types import TracebackType
-from typing import Generic, Self, TypeVar, cast
+from typing import Any, Generic, Self, TypeVar, cast
 
-from statedb.errors import StoreBusy
+from statedb.errors import InTransaction, ReadOnly, StoreBusy
 from statedb.live.hub import AsyncHub, Hub
 from statedb.times import moment
+from statedb.values.arguments import patience
 from statedb.values.cursor import Bookmark, Cursor, Page
 
 T = TypeVar("T")
@@ -234,3 +235,12 @@ class AsyncWatch(Generic[T]):
     def __del__(self) -> None:
         if "_ears" in self.__dict__:
             self._ears.close()
+
+
+def check_watchable(shell: Any, timeout: float | None) -> None:
+    """Raise InTransaction, ReadOnly and InvalidValue where a watch of a shell would make no sense."""
+    if shell.hub is None:
+        raise InTransaction("a watch outlasts a transaction; watch the store itself")
+    if shell._context.asked is not None:
+        raise ReadOnly("this store shows the past, in which nothing happens any more; watch the store itself")
+    patience(timeout)

@@ -10,14 +10,14 @@ from typing import Any
 from statedb.db import consumers as consumer_rows
 from statedb.db import feed as log
 from statedb.db.tx import Tx
-from statedb.errors import InTransaction, InvalidValue, ReadOnly
+from statedb.errors import InvalidValue
 from statedb.live.consumer import AsyncConsumer, Consumer
 from statedb.live.subscription import AsyncSubscription, OnError, Subscription
-from statedb.live.watch import AsyncWatch, Delivery, Watch
+from statedb.live.watch import AsyncWatch, Delivery, Watch, check_watchable
 from statedb.models import Change
 from statedb.times import LONGEST, span
 from statedb.values.arguments import handler as plain_handler
-from statedb.values.arguments import natural, patience
+from statedb.values.arguments import natural
 from statedb.values.changefilter import ConsumerState, StateChangeFilter
 from statedb.values.cursor import Cursor, Page, started
 from statedb.values.names import name as checked_name
@@ -122,7 +122,7 @@ def watch(
     NoSuchRevision, StaleCursor for a cursor of another incarnation, and Compacted where retention has cut what comes
     after `since`.
     """
-    _check(shell, timeout)
+    check_watchable(shell, timeout)
     wanted = StateChangeFilter(agent_id, state_type, pattern, kinds)
     feed = shell.feed
     delivery = Delivery(feed._start(since), _revision, bookmarks=bookmarks)
@@ -148,7 +148,7 @@ def async_watch(
     change asked for raises NoSuchRevision, StaleCursor for a cursor of another incarnation, and Compacted where
     retention has cut what comes after `since`.
     """
-    _check(shell, timeout)
+    check_watchable(shell, timeout)
     wanted = StateChangeFilter(agent_id, state_type, pattern, kinds)
     feed = shell.feed
 
@@ -242,7 +242,7 @@ def consumer(
     the same where it is not. For `keep`, seconds or a timedelta, what it has not acknowledged is kept from retention;
     0: it is not. Raises InvalidKey, InvalidValue, NoSuchRevision and StaleCursor.
     """
-    _check(shell, None)
+    check_watchable(shell, None)
     told = StateChangeFilter(agent_id, state_type, pattern, kinds)
     wanted, start = shell.feed._make_consumer(name, None if told == StateChangeFilter() else told, since, keep)
     return Consumer(shell.hub, shell.feed, name, wanted, start)
@@ -265,7 +265,7 @@ async def async_consumer(
     the same where it is not. For `keep`, seconds or a timedelta, what it has not acknowledged is kept from retention;
     0: it is not. Raises InvalidKey, InvalidValue, NoSuchRevision and StaleCursor.
     """
-    _check(shell, None)
+    check_watchable(shell, None)
     told = StateChangeFilter(agent_id, state_type, pattern, kinds)
     wanted, start = await shell.feed._make_consumer(name, None if told == StateChangeFilter() else told, since, keep)
     return AsyncConsumer(shell.hub, shell.feed, name, wanted, start)
@@ -294,11 +294,3 @@ def _of(subscription: Any) -> Any:
 
 def _revision(change: Change) -> int:
     return change.revision
-
-
-def _check(shell: Any, timeout: float | None) -> None:
-    if shell.hub is None:
-        raise InTransaction("a watch outlasts a transaction; watch the store itself")
-    if shell._context.asked is not None:
-        raise ReadOnly("this store shows the past, in which nothing happens any more; watch the store itself")
-    patience(timeout)

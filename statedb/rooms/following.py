@@ -13,8 +13,7 @@ from statedb.db.streams import last_position
 from statedb.db.tx import Tx
 from statedb.errors import InvalidValue
 from statedb.live.subscription import AsyncSubscription, OnError, Subscription
-from statedb.live.watch import AsyncWatch, Delivery, Watch
-from statedb.rooms.feed import _check
+from statedb.live.watch import AsyncWatch, Delivery, Watch, check_watchable
 from statedb.values.arguments import LARGEST
 from statedb.values.arguments import handler as plain_handler
 from statedb.values.cursor import Cursor, Page, started
@@ -54,7 +53,7 @@ def watch(
     `bookmarks` it also yields a Bookmark where there were only others. The other keywords are those of `read_all`.
     Raises NoSuchRevision for a position not reached, and StaleCursor for a cursor of another incarnation.
     """
-    _check(shell, timeout)
+    check_watchable(shell, timeout)
     wanted, streams = Wanted.of(agent_id, stream, types, pattern), shell.streams
     delivery = Delivery(streams._start(since), _position, bookmarks=bookmarks)
     return Watch(shell.hub, lambda read: streams._page(read, wanted), delivery, timeout=timeout)
@@ -79,7 +78,7 @@ def async_watch(
     first event asked for raises NoSuchRevision for a position not reached, and StaleCursor for a cursor of another
     incarnation.
     """
-    _check(shell, timeout)
+    check_watchable(shell, timeout)
     wanted, streams = Wanted.of(agent_id, stream, types, pattern), shell.streams
 
     async def begin() -> Delivery[RecordedEvent]:
